@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The sections of the configuration that both programs have, and how a configuration is loaded.
+//!
+//! One source: the commented TOML under `deploy/` is the documentation and, compiled in, the default. A file says only
+//! what differs; `THUNDERGATE_SECTION__KEY` in the environment overrides both. Unknown keys are errors.
+
+use bytesize::ByteSize;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
+
+/// `[redis]`: the hub that milters and workers share. Absent: one process, no Redis.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Redis {
+    /// `redis://`, `rediss://`, `unix://`, `redis+sentinel://host:26379,host:26379/service`, or a list of cluster nodes.
+    pub url: RedisUrl,
+    /// First part of every key, `<prefix>:1:`.
+    #[serde(default = "Redis::default_prefix")]
+    pub prefix: String,
+    /// How long one command may take before Redis counts as unreachable.
+    #[serde(default = "Redis::default_timeout", with = "humantime_serde")]
+    pub timeout: Duration,
+}
+
+/// One URL, or the nodes of a cluster. Holds passwords: never printed.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum RedisUrl {
+    /// A standalone server or a Sentinel-watched one.
+    One(SecretString),
+    /// Some nodes of a cluster; the others are found through them.
+    Cluster(Vec<SecretString>),
+}
+
+impl Redis {
+    fn default_prefix() -> String {
+        "tg".to_owned()
+    }
+
+    fn default_timeout() -> Duration {
+        Duration::from_secs(1)
+    }
+}
+
+/// `[farm]`: the scanners.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Farm {
+    /// At least one.
+    pub instances: Vec<Instance>,
+    /// How long one scan may take, queueing at the instance included.
+    #[serde(default = "Farm::default_timeout", with = "humantime_serde")]
+    pub timeout: Duration,
+    /// How long a connection to an instance may take.
+    #[serde(default = "Farm::default_connect_timeout", with = "humantime_serde")]
+    pub connect_timeout: Duration,
+    /// How many instances are tried before a delivery of a job counts as failed.
+    #[serde(default = "Farm::default_attempts")]
+    pub attempts: u32,
+    /// Consecutive failures after which an instance is left alone until a probe succeeds.
+    #[serde(default = "Farm::default_breaker_failures")]
+    pub breaker_failures: u32,
+    /// How often an instance is probed (`/api/info`, `/api/status`).
+    #[serde(default = "Farm::default_probe_interval", with = "humantime_serde")]
+    pub probe_interval: Duration,
+    /// The largest file the instances scan (THOR's own limit); larger samples are `skipped(too_large)`, never sent,
+    /// because THOR would answer "nothing found".
+    #[serde(default = "Farm::default_max_file_bytes")]
+    pub max_file_bytes: ByteSize,
+}
+
+/// One Thunderstorm server.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Instance {
+    /// In logs and metrics; default: the URL's host and port.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// `http://host:8080` or `https://…`; a path that ends in `/api`, `/api/v1` or `…/check` fixes the API generation,
+    /// otherwise it is found by probing.
+    pub url: url::Url,
+    /// Scans at a time; default: the `threads` that `/api/info` reports.
+    #[serde(default)]
+    pub concurrency: Option<NonZeroUsize>,
+    /// Use `checkAsync` and poll for the result.
+    #[serde(default, rename = "async")]
+    pub asynchronous: bool,
+}
+
+impl Farm {
+    fn default_timeout() -> Duration {
+        Duration::from_secs(60)
+    }
+
+    fn default_connect_timeout() -> Duration {
+        Duration::from_secs(2)
+    }
+
+    fn default_attempts() -> u32 {
+        3
+    }
+
+    fn default_breaker_failures() -> u32 {
+        3
+    }
+
+    fn default_probe_interval() -> Duration {
+        Duration::from_secs(2)
+    }
+
+    fn default_max_file_bytes() -> ByteSize {
+        ByteSize::mib(200)
+    }
+}
+
+impl Instance {
+    /// Its name, or where it is.
+    pub fn name(&self) -> String {
+        let place = || {
+            format!(
+                "{}:{}",
+                self.url.host_str().unwrap_or_default(),
+                self.url.port_or_known_default().unwrap_or_default()
+            )
+        };
+        self.name.clone().unwrap_or_else(place)
+    }
+}
+
+/// `[queue]`: the life of a job.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Queue {
+    /// Jobs that may wait; one more is refused (`policy.on.overload`).
+    pub max_jobs: usize,
+    /// Bytes of samples that may wait.
+    pub max_bytes: ByteSize,
+    /// How long the bytes of a sample wait for a worker.
+    #[serde(with = "humantime_serde")]
+    pub sample_ttl: Duration,
+    /// How long a sample stays reserved for a milter that has not submitted its bytes, and a queued one for its job.
+    #[serde(with = "humantime_serde")]
+    pub reserve_ttl: Duration,
+    /// How long a scan's lease lives without being renewed.
+    #[serde(with = "humantime_serde")]
+    pub lease_ttl: Duration,
+    /// Not renewed for this long, a claimed job is taken over by another worker.
+    #[serde(with = "humantime_serde")]
+    pub reclaim_after: Duration,
+    /// After so many deliveries a job is a dead letter.
+    pub max_deliveries: u32,
+}
+
+/// `[cache]`: how long verdicts live.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cache {
+    /// Of a verdict without findings.
+    #[serde(with = "humantime_serde")]
+    pub clean_ttl: Duration,
+    /// Of a verdict with findings.
+    #[serde(with = "humantime_serde")]
+    pub found_ttl: Duration,
+    /// How long a process trusts its own copy before it asks Redis again.
+    #[serde(with = "humantime_serde")]
+    pub local_ttl: Duration,
+    /// Memory for those copies.
+    pub local_bytes: ByteSize,
+}
+
+/// `[log]`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// How a line looks.
+    pub format: LogFormat,
+    /// `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,thundergate_worker=debug`.
+    pub level: String,
+    /// Where lines go; empty: stdout.
+    pub file: PathBuf,
+    /// When a new file is begun.
+    pub rotation: Rotation,
+    /// How many old files are kept.
+    pub keep: usize,
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// When a new log file is begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rotation {
+    /// Every hour.
+    Hourly,
+    /// Every day, at midnight UTC.
+    Daily,
+    /// Never.
+    Never,
+}
+
+/// `[admin]`: the HTTP server for `/live`, `/ready` and `/metrics`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Admin {
+    /// Where it listens; empty: nowhere.
+    #[serde(with = "optional_address")]
+    pub listen: Option<SocketAddr>,
+}
+
+impl Cache {
+    /// How long `verdict` is kept from its scan on.
+    pub fn ttl(&self, verdict: &crate::verdict::Verdict) -> Duration {
+        if verdict.is_clean() { self.clean_ttl } else { self.found_ttl }
+    }
+}
+
+/// An address, or the empty string for none.
+mod optional_address {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use std::net::SocketAddr;
+
+    pub fn serialize<S: Serializer>(address: &Option<SocketAddr>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&address.map(|address| address.to_string()).unwrap_or_default())
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(D::Error::custom) }
+    }
+}

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The hub: where milters and workers meet. [`redis`] for a cluster of them, [`memory`] inside one process; the same
+//! semantics in both, and one suite of tests for both.
+//!
+//! The life of an unknown sample:
+//!
+//! 1. A milter subscribes to its announcement and **reserves** it. One of all milters becomes the owner, the others
+//!    join; who comes after the verdict gets the verdict.
+//! 2. The owner **submits** the bytes and a job. Until then the reservation lasts `queue.reserve_ttl`, so that an
+//!    owner that dies does not block the sample.
+//! 3. A worker **claims** the job and **begins** it: it takes the scan's lease and gets the bytes, or learns that
+//!    there is nothing left to do.
+//! 4. While it scans it **renews** the lease and the claim. What a dead worker claimed is **reclaimed** by another.
+//! 5. It **completes** the job: verdict stored, announced, bytes and lease deleted, job acknowledged, in this order. A
+//!    crash between any two repeats work and loses none.
+//!
+//! An announcement can be missed. A waiter therefore reserves again from time to time: it gets the verdict, joins the
+//! scan that still runs, or becomes the owner of a sample whose owner is gone. So a missed announcement, a lost job and
+//! a restarted Redis cost time, never correctness.
+//!
+//! A failed scan is announced and put among the dead letters; it is never stored as a verdict.
+
+mod announcements;
+pub mod memory;
+pub mod redis;
+
+pub use announcements::{Announcements, Ticket};
+
+use crate::{
+    job::{Job, Lane},
+    sample::{Sample, SampleKey},
+    verdict::{Answer, Verdict},
+};
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use std::{sync::Arc, time::Duration};
+
+/// Why the hub could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum HubError {
+    /// It cannot be reached or does not answer in time.
+    #[error("hub unavailable")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// It answered something this program does not understand, or refused.
+    #[error("hub gave an unusable answer")]
+    Unusable(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// What [`Hub::reserve`] found.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reservation {
+    /// The verdict is there.
+    Known(Arc<Verdict>),
+    /// The caller owns the sample now: it submits bytes and job.
+    Owner,
+    /// A scan is under way; the announcement will come.
+    Joined,
+}
+
+/// What [`Hub::submit`] did with a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// It stands in the queue.
+    Queued,
+    /// The queue or the memory behind it is full; the reservation is given back.
+    Full,
+}
+
+/// A job in the hands of one worker.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Claim {
+    /// The hub's name of the queue entry.
+    pub id: String,
+    /// What to do.
+    pub job: Job,
+    /// How often it has been handed out, this time included.
+    pub deliveries: u32,
+}
+
+/// What [`Hub::begin`] found.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Begin {
+    /// The lease is taken: scan these bytes.
+    Scan(Bytes),
+    /// Nothing left to do: the verdict is there (and is announced again), another worker scans this sample, or its
+    /// bytes are gone and with them everybody who waited. The job is acknowledged.
+    Nothing,
+}
+
+/// How a worker ends a claim.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Completion {
+    /// The sample has an answer that is no failure.
+    Answered(Answer),
+    /// The job is a dead letter, for this reason; those who wait are told.
+    Dead(String),
+}
+
+/// The queue as an operator sees it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct QueueState {
+    /// One entry a lane.
+    pub lanes: Vec<LaneState>,
+    /// How many dead letters are kept.
+    pub dead_letters: u64,
+    /// Bytes of samples that wait or are being scanned.
+    pub sample_bytes: u64,
+}
+
+/// One lane of the queue.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LaneState {
+    /// Which one.
+    pub lane: Lane,
+    /// Jobs that nobody has claimed.
+    pub waiting: u64,
+    /// Jobs in the hands of workers.
+    pub claimed: u64,
+    /// Age of the oldest job, in milliseconds; none where there is no job.
+    pub oldest_ms: Option<u64>,
+}
+
+/// A job that could not be done.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// The hub's name of the entry.
+    pub id: String,
+    /// What was to be done.
+    pub job: Job,
+    /// Why it was not.
+    pub reason: String,
+    /// How often it was tried.
+    pub deliveries: u32,
+}
+
+/// One delivery of a sample to recipients, for "who received this digest?".
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// When, in seconds since the epoch.
+    pub at: u64,
+    /// The MTA's queue id.
+    pub queue_id: String,
+    /// Envelope sender.
+    pub sender: String,
+    /// Envelope recipients.
+    pub recipients: Vec<String>,
+    /// The name the part had.
+    pub name: Option<String>,
+    /// What happened to the message.
+    pub decision: String,
+}
+
+/// Where milters and workers meet. All calls may be repeated; none waits longer than its time-out, except
+/// [`Hub::claim`], which waits as long as it is told to.
+#[async_trait]
+pub trait Hub: Send + Sync + 'static {
+    /// The verdicts of `keys`, in their order. One round trip, whatever their number.
+    async fn look_up(&self, keys: &[SampleKey]) -> Result<Vec<Option<Arc<Verdict>>>, HubError>;
+
+    /// Reserves or joins every one of `keys`, in their order. One round trip.
+    async fn reserve(&self, keys: &[SampleKey]) -> Result<Vec<Reservation>, HubError>;
+
+    /// Puts bytes and jobs of samples that the caller owns into the queue. One round trip, on a connection that
+    /// look-ups do not share.
+    async fn submit(&self, jobs: &[(Sample, Job)]) -> Result<Vec<Admission>, HubError>;
+
+    /// Where the answers for this process arrive.
+    fn announcements(&self) -> &Announcements;
+
+    /// Notes who received samples.
+    async fn record(&self, receipts: &[(SampleKey, Receipt)]) -> Result<(), HubError>;
+
+    /// Hands at most `most` jobs to `worker`, the mail lane first; waits up to `patience` for the first.
+    async fn claim(&self, worker: &str, most: usize, patience: Duration) -> Result<Vec<Claim>, HubError>;
+
+    /// Takes over jobs of workers that have not renewed them for `queue.reclaim_after`, at most `most`.
+    async fn reclaim(&self, worker: &str, most: usize) -> Result<Vec<Claim>, HubError>;
+
+    /// Takes the lease of the claim's sample and fetches its bytes.
+    async fn begin(&self, claim: &Claim) -> Result<Begin, HubError>;
+
+    /// Keeps leases and claims alive for another `queue.lease_ttl`.
+    async fn renew(&self, worker: &str, claims: &[Claim]) -> Result<(), HubError>;
+
+    /// Ends a claim, see [`Completion`].
+    async fn complete(&self, claim: &Claim, completion: &Completion) -> Result<(), HubError>;
+
+    /// Puts a claim back at once, for another worker; this delivery does not count.
+    async fn hand_back(&self, claim: &Claim) -> Result<(), HubError>;
+
+    /// The queue as it stands.
+    async fn queue(&self) -> Result<QueueState, HubError>;
+
+    /// The newest dead letters, at most `most`.
+    async fn dead_letters(&self, most: usize) -> Result<Vec<DeadLetter>, HubError>;
+
+    /// Who received the samples with this digest, newest first, at most `most`.
+    async fn receipts(&self, key: &SampleKey, most: usize) -> Result<Vec<Receipt>, HubError>;
+
+    /// Forgets the verdict of a sample. True where there was one.
+    async fn forget(&self, key: &SampleKey) -> Result<bool, HubError>;
+
+    /// Whether the hub answers.
+    async fn ping(&self) -> Result<(), HubError>;
+}

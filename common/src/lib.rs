@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What the milter and the worker of thundergate share.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`digest`], [`sample`], [`verdict`], [`job`] | the things that travel: a part's digest, the bytes handed to a scanner, what the scanner said, the request to ask it |
+//! | [`hub`] | where milters and workers meet: verdicts, samples, jobs, announcements; over Redis or inside one process |
+//! | [`keys`] | every key in Redis: name, type, writer, expiry |
+//! | [`cache`] | the verdicts this process remembers, asked before the hub |
+//! | [`config`] | loading a TOML file over compiled-in defaults, and the sections both programs have |
+//! | [`telemetry`], [`admin`], [`shutdown`] | logs, the admin HTTP server, signals and the drain |
+
+pub mod admin;
+pub mod cache;
+pub mod config;
+pub mod digest;
+pub mod hub;
+pub mod job;
+pub mod keys;
+pub mod sample;
+pub mod shutdown;
+pub mod telemetry;
+pub mod verdict;

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What a scan found out about one sample. Facts only: no policy in here.
+//!
+//! Wire form in Redis and in announcements: JSON with a version, [`Verdict::encode`]. A version this program does not
+//! know is treated as if there were no verdict.
+
+use serde::{Deserialize, Serialize};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+/// The version of the wire form that this program writes and reads.
+const WIRE_VERSION: u8 = 1;
+
+/// What one scan of one sample said.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// What the scanner reported; none means clean.
+    pub findings: Vec<Finding>,
+    /// Signature version of the instance at the time of the scan, as `/api/info` writes it (`2026/01/12-160550`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signatures: Option<String>,
+    /// When the scan ended, in seconds since the epoch.
+    pub scanned_at: u64,
+    /// How long the scanner took, in milliseconds.
+    pub scan_ms: u64,
+    /// Name of the instance that scanned.
+    pub instance: String,
+}
+
+/// One thing the scanner reports about a sample. Field names are ours, one for every result shape.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Finding {
+    /// `Alert`, `Warning`, `Notice` or `Info`, as the scanner spelt it.
+    pub level: String,
+    /// The scanner's module, such as `Filescan`.
+    pub module: String,
+    /// The scanner's sentence, such as `Malware file found`.
+    pub message: String,
+    /// Total score: 0 to 100 since THOR 10.7, open-ended before.
+    pub score: i64,
+    /// What the scanner says of the file.
+    pub file: FileFacts,
+    /// How many rules matched in all; the scanner may list fewer.
+    pub rules_total: u64,
+    /// The rules that matched.
+    pub rules: Vec<Rule>,
+}
+
+/// What the scanner says of the file that a finding is about.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FileFacts {
+    /// The name it was submitted under, or its path inside an archive.
+    pub name: String,
+    /// Its extension.
+    pub extension: String,
+    /// Its type by content, such as `EXE`.
+    pub kind: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// The first bytes, as the scanner prints them.
+    pub first_bytes: String,
+    /// MD5 in hexadecimal digits.
+    pub md5: String,
+    /// SHA-1 in hexadecimal digits.
+    pub sha1: String,
+    /// SHA-256 in hexadecimal digits.
+    pub sha256: String,
+}
+
+/// One rule that matched.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Rule {
+    /// The rule's name.
+    pub name: String,
+    /// Its own score; negative for rules that mark false positives.
+    pub subscore: i64,
+    /// Why it matched, in words.
+    pub reason: String,
+    /// Who wrote it.
+    pub author: String,
+    /// Where it comes from.
+    pub reference: String,
+    /// Its date, `YYYY-MM-DD`.
+    pub date: String,
+    /// `YARA Rule`, `Filename IOC`, …
+    pub class: String,
+    /// `internal`, `custom` or `external`.
+    pub origin: String,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// The strings that matched.
+    pub matched: Vec<String>,
+}
+
+/// How a sample's scan ended, for those who wait for it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// The scanner gave a verdict.
+    Verdict(Arc<Verdict>),
+    /// It was not scanned, on purpose.
+    Skipped(SkipReason),
+    /// It could not be scanned. Told to those who wait, never stored as a verdict.
+    Failed(String),
+}
+
+/// Why a part is not scanned although nothing went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SkipReason {
+    /// A plain-text body that `scan.bodies` leaves out.
+    PlainText,
+    /// Above `limits.sample_bytes`, or above the size that the instances scan.
+    TooLarge,
+    /// The policy trusts the client or the sender.
+    Trusted,
+    /// A part without content.
+    Empty,
+}
+
+impl SkipReason {
+    /// Its name in logs, metrics and the policy.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::PlainText => "plain_text",
+            Self::TooLarge => "too_large",
+            Self::Trusted => "trusted",
+            Self::Empty => "empty",
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Wire<T> {
+    v: u8,
+    #[serde(flatten)]
+    body: T,
+}
+
+impl Verdict {
+    /// True where the scanner reported nothing.
+    pub fn is_clean(&self) -> bool {
+        self.findings.is_empty()
+    }
+
+    /// The highest score of its findings, 0 where there are none.
+    pub fn score(&self) -> i64 {
+        self.findings.iter().map(|finding| finding.score).max().unwrap_or(0)
+    }
+
+    /// What is left of `ttl` since the scan; zero once it is over.
+    pub fn fresh_for(&self, ttl: Duration) -> Duration {
+        ttl.saturating_sub(Duration::from_secs(now().saturating_sub(self.scanned_at)))
+    }
+
+    /// The wire form.
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(&Wire { v: WIRE_VERSION, body: self })
+            .expect("strings and numbers always serialise")
+    }
+
+    /// The verdict in `bytes`; none where they hold another version or none at all.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let wire: Wire<Self> = serde_json::from_slice(bytes).ok()?;
+        (wire.v == WIRE_VERSION).then_some(wire.body)
+    }
+}
+
+/// Seconds since the epoch.
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_version_is_no_verdict() {
+        let verdict = Verdict { scanned_at: now(), ..Verdict::default() };
+        let wire = verdict.encode();
+        assert_eq!(Verdict::decode(&wire), Some(verdict));
+        let newer = String::from_utf8(wire).unwrap().replace("\"v\":1", "\"v\":2");
+        assert_eq!(Verdict::decode(newer.as_bytes()), None);
+        assert_eq!(Verdict::decode(b"{}"), None);
+    }
+}
