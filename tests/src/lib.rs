@@ -1,1 +1,10 @@
-//! tests
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What thundergate is tested, shown and measured with.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`thunderstorm`] | a stand-in for a THOR Thunderstorm server: its HTTP API over a few YARA rules, with faults on request |
+//! | [`harness`] | the other real things: MTAs, the milter protocol from the MTA's side, our programs as processes, mails |
+
+pub mod harness;
+pub mod thunderstorm;

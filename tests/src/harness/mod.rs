@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The real things that scenarios run against.
+
+pub mod mails;
+pub mod waiting;
+
+pub use waiting::{eventually, free_port};

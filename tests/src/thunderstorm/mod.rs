@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! A stand-in for a THOR Thunderstorm server, for tests, the demo and load: it is no scanner and protects nobody.
+//!
+//! It speaks both generations of the HTTP API ([`shapes`]), matches real YARA rules ([`rules`]), is as slow and as busy
+//! as [`settings`] say, counts what it was sent ([`uploads`]), and goes wrong on request ([`Fault`]). [`Standin`] runs
+//! one inside the test's process; the program `thunderstorm-stand-in` is the same with a command line. Beside the API it
+//! serves `PUT /stand-in/settings`, `PUT /stand-in/fault` and `GET /stand-in/uploads`, which no fault reaches.
+//!
+//! A scan counts as an upload when a thread takes it: refused and faulty requests are counted apart.
+
+pub mod rules;
+mod scans;
+mod serve;
+pub mod settings;
+pub mod shapes;
+pub mod uploads;
+
+pub use rules::Rules;
+pub use settings::{Fault, FaultPlan, Settings, Shape};
+
+use scans::Scans;
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use thundergate_common::digest::Digest;
+use tokio::{net::TcpListener, sync::Mutex, task::JoinSet};
+
+/// A stand-in that runs. Dropping it closes everything it has open.
+#[derive(Debug)]
+pub struct Standin {
+    address: SocketAddr,
+    scans: Arc<Scans>,
+    running: Mutex<JoinSet<()>>,
+}
+
+impl Standin {
+    /// Starts one with the rules of our own, on a free port of 127.0.0.1.
+    pub async fn start(settings: Settings) -> Self {
+        Self::start_with(settings, Rules::own(), SocketAddr::from(([127, 0, 0, 1], 0)))
+            .await
+            .expect("127.0.0.1 has a free port")
+    }
+
+    /// Starts one with these rules at this address.
+    pub async fn start_with(settings: Settings, rules: Rules, address: SocketAddr) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        let scans = Arc::new(Scans::new(settings, rules));
+        let mut running = JoinSet::new();
+        running.spawn(serve::serve(listener, Arc::clone(&scans)));
+        Ok(Self { address, scans, running: Mutex::new(running) })
+    }
+
+    /// Where it is, without a path: `http://127.0.0.1:PORT`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Its address.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// How often each sample was scanned, by digest in hexadecimal digits.
+    pub fn uploads(&self) -> BTreeMap<String, u64> {
+        self.scans.uploads().by_digest()
+    }
+
+    /// How often this sample was scanned.
+    pub fn uploads_of(&self, digest: &Digest) -> u64 {
+        self.scans.uploads().of(digest)
+    }
+
+    /// How many scans there were.
+    pub fn total(&self) -> u64 {
+        self.scans.uploads().total()
+    }
+
+    /// The file names of all scans, in the order of their arrival.
+    pub fn names(&self) -> Vec<String> {
+        self.scans.uploads().names().to_vec()
+    }
+
+    /// Scan requests of any fate: answered, refused or met by a fault.
+    pub fn requests(&self) -> u64 {
+        self.scans.requests()
+    }
+
+    /// Scans under way at this moment.
+    pub fn scanning(&self) -> usize {
+        self.scans.scanning()
+    }
+
+    /// From now on every request meets this fault.
+    pub fn fault(&self, fault: Fault) {
+        self.scans.plan(FaultPlan { fault, times: None });
+    }
+
+    /// The next `times` scans meet this fault.
+    pub fn fault_times(&self, fault: Fault, times: u64) {
+        self.scans.plan(FaultPlan { fault, times: Some(times) });
+    }
+
+    /// Changes settings while it runs.
+    pub fn settings(&self, change: impl FnOnce(&mut Settings)) {
+        let mut settings = self.scans.settings();
+        change(&mut settings);
+        self.scans.set(settings);
+    }
+
+    /// Closes the listener and every connection, as a crash would. What waited asynchronously is lost, as with THOR 10.
+    pub async fn stop(&self) {
+        self.running.lock().await.shutdown().await;
+        self.scans.restart();
+    }
+
+    /// Listens on the same port again.
+    pub async fn start_again(&self) {
+        let listener = TcpListener::bind(self.address).await.expect("the port is still free");
+        self.running.lock().await.spawn(serve::serve(listener, Arc::clone(&self.scans)));
+    }
+
+    /// Serves until the end of the process.
+    pub async fn join(&self) {
+        self.running.lock().await.join_next().await;
+    }
+}

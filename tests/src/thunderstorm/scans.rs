@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The work of a Thunderstorm server: a few threads, a bounded number that wait for them, results of asynchronous scans.
+//!
+//! A synchronous scan waits for a thread if fewer than `waiting` do, or is refused. A client that goes away takes its
+//! scan with it. An asynchronous one always waits, survives its client, and is lost at a restart.
+
+use super::{
+    rules::{Assessment, Rules},
+    settings::{Fault, FaultPlan, Settings},
+    shapes::Counters,
+    uploads::Uploads,
+};
+use bytes::Bytes;
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst},
+    },
+    time::{Duration, Instant},
+};
+use thundergate_common::digest::Digest;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
+};
+
+/// A file to scan.
+#[derive(Clone, Debug)]
+pub(super) struct Upload {
+    pub name: String,
+    pub bytes: Bytes,
+}
+
+/// The answer of a scan; none: nothing to report.
+pub(super) type Answer = Option<Assessment>;
+
+/// Where an asynchronous scan stands.
+#[derive(Clone)]
+pub(super) enum Progress {
+    Waiting,
+    Scanning,
+    Done(Upload, Answer),
+}
+
+/// Every thread is busy and enough requests wait.
+pub(super) struct Busy;
+
+/// The state of one stand-in.
+pub(super) struct Scans {
+    rules: Rules,
+    settings: Mutex<Settings>,
+    threads: Mutex<Arc<Semaphore>>,
+    plan: Mutex<FaultPlan>,
+    uploads: Mutex<Uploads>,
+    results: Mutex<BTreeMap<u64, Progress>>,
+    background: Mutex<JoinSet<()>>,
+    started: Mutex<Instant>,
+    next_id: AtomicU64,
+    requests: AtomicU64,
+    denied: AtomicU64,
+    scanned: AtomicU64,
+    scan_us: AtomicU64,
+    wait_us: AtomicU64,
+    waiting: Arc<AtomicUsize>,
+    scanning: Arc<AtomicUsize>,
+}
+
+/// One more of something, until dropped.
+struct OneMore(Arc<AtomicUsize>);
+
+impl OneMore {
+    fn of(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, SeqCst);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for OneMore {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, SeqCst);
+    }
+}
+
+impl std::fmt::Debug for Scans {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Scans").field("settings", &self.settings()).finish_non_exhaustive()
+    }
+}
+
+impl Scans {
+    pub fn new(settings: Settings, rules: Rules) -> Self {
+        Self {
+            rules,
+            threads: Mutex::new(Arc::new(Semaphore::new(settings.threads))),
+            settings: Mutex::new(settings),
+            plan: Mutex::default(),
+            uploads: Mutex::default(),
+            results: Mutex::default(),
+            background: Mutex::default(),
+            started: Mutex::new(Instant::now()),
+            next_id: AtomicU64::new(u64::from(fastrand::u32(1..1_000_000))),
+            requests: AtomicU64::new(0),
+            denied: AtomicU64::new(0),
+            scanned: AtomicU64::new(0),
+            scan_us: AtomicU64::new(0),
+            wait_us: AtomicU64::new(0),
+            waiting: Arc::default(),
+            scanning: Arc::default(),
+        }
+    }
+
+    pub fn settings(&self) -> Settings {
+        locked(&self.settings).clone()
+    }
+
+    /// A new number of threads holds for the scans that begin from now on.
+    pub fn set(&self, settings: Settings) {
+        let mut current = locked(&self.settings);
+        if settings.threads != current.threads {
+            *locked(&self.threads) = Arc::new(Semaphore::new(settings.threads));
+        }
+        *current = settings;
+    }
+
+    pub fn plan(&self, plan: FaultPlan) {
+        *locked(&self.plan) = plan;
+    }
+
+    /// The fault that this request meets.
+    pub fn meet(&self, scan: bool) -> Fault {
+        if scan {
+            self.requests.fetch_add(1, SeqCst);
+        }
+        locked(&self.plan).meet(scan)
+    }
+
+    pub fn uploads(&self) -> MutexGuard<'_, Uploads> {
+        locked(&self.uploads)
+    }
+
+    pub fn requests(&self) -> u64 {
+        self.requests.load(SeqCst)
+    }
+
+    pub fn scanning(&self) -> usize {
+        self.scanning.load(SeqCst)
+    }
+
+    /// Counts a request that was answered 503.
+    pub fn deny(&self) {
+        self.denied.fetch_add(1, SeqCst);
+    }
+
+    pub fn counters(&self) -> Counters {
+        let scanned = self.scanned.load(SeqCst);
+        let mean_ms = |total_us: u64| total_us / 1000 / scanned.max(1);
+        let (scan_us, wait_us) = (self.scan_us.load(SeqCst), self.wait_us.load(SeqCst));
+        let waits = |progress: &&Progress| matches!(progress, Progress::Waiting);
+        Counters {
+            scanned,
+            denied: self.denied.load(SeqCst),
+            queued: locked(&self.results).values().filter(waits).count(),
+            scan_ms: mean_ms(scan_us),
+            total_ms: mean_ms(scan_us + wait_us),
+            uptime_seconds: locked(&self.started).elapsed().as_secs(),
+        }
+    }
+
+    /// A scan whose client waits.
+    pub async fn check(&self, upload: Upload) -> Result<Answer, Busy> {
+        let settings = self.settings();
+        tokio::time::sleep(settings.latency).await;
+        let threads = self.threads();
+        let waits = Instant::now();
+        let thread = match Arc::clone(&threads).try_acquire_owned() {
+            Ok(thread) => thread,
+            Err(_) if self.waiting.load(SeqCst) >= settings.waiting => return Err(Busy),
+            Err(_) => {
+                let _one_more = OneMore::of(&self.waiting);
+                taken(threads).await
+            }
+        };
+        self.wait_us.fetch_add(micros(waits.elapsed()), SeqCst);
+        Ok(self.scan(upload, thread).await)
+    }
+
+    /// A scan whose result is asked for later. Returns its id.
+    pub fn check_later(self: &Arc<Self>, upload: Upload) -> u64 {
+        let id = self.next_id.fetch_add(1, SeqCst);
+        locked(&self.results).insert(id, Progress::Waiting);
+        let scans = Arc::clone(self);
+        locked(&self.background).spawn(async move {
+            let thread = taken(scans.threads()).await;
+            scans.progress(id, Progress::Scanning);
+            let answer = scans.scan(upload.clone(), thread).await;
+            scans.progress(id, Progress::Done(upload, answer));
+        });
+        id
+    }
+
+    /// Where an asynchronous scan stands; none: never heard of it, or forgotten.
+    pub fn result(&self, id: u64) -> Option<Progress> {
+        locked(&self.results).get(&id).cloned()
+    }
+
+    /// Forgets what THOR 10 forgets when its service restarts.
+    pub fn restart(&self) {
+        locked(&self.background).abort_all();
+        locked(&self.results).clear();
+        *locked(&self.started) = Instant::now();
+    }
+
+    fn threads(&self) -> Arc<Semaphore> {
+        Arc::clone(&locked(&self.threads))
+    }
+
+    /// Notes progress; past `result_cache` results the oldest is forgotten.
+    fn progress(&self, id: u64, progress: Progress) {
+        let most = self.settings().result_cache;
+        let mut results = locked(&self.results);
+        results.insert(id, progress);
+        while results.values().filter(|p| matches!(p, Progress::Done(..))).count() > most {
+            let oldest = results.iter().find(|(_, p)| matches!(p, Progress::Done(..))).map(|(id, _)| *id);
+            oldest.and_then(|id| results.remove(&id));
+        }
+    }
+
+    async fn scan(&self, upload: Upload, _thread: OwnedSemaphorePermit) -> Answer {
+        let _one_more = OneMore::of(&self.scanning);
+        let begun = Instant::now();
+        let settings = self.settings();
+        self.uploads().note(Digest::of(&upload.bytes), &upload.name);
+        tokio::time::sleep(settings.service_time).await;
+        let answer =
+            if upload.bytes.len() > settings.max_file_bytes { None } else { self.assess(upload).await };
+        self.scan_us.fetch_add(micros(begun.elapsed()), SeqCst);
+        self.scanned.fetch_add(1, SeqCst);
+        answer
+    }
+
+    async fn assess(&self, upload: Upload) -> Answer {
+        let rules = self.rules.clone();
+        let matching = tokio::task::spawn_blocking(move || rules.assess(&upload.bytes, &upload.name));
+        matching.await.expect("matching does not panic")
+    }
+}
+
+async fn taken(threads: Arc<Semaphore>) -> OwnedSemaphorePermit {
+    threads.acquire_owned().await.expect("the semaphore is never closed")
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The HTTP side of the stand-in: connections, routes, faults.
+//!
+//! Connections are served by hyper itself rather than by `axum::serve`, because a fault can be "no answer at all": a
+//! service that fails closes its connection. Aborting [`serve`] closes the listener and all connections with it.
+
+use super::{
+    rules::Assessment,
+    scans::{Busy, Progress, Scans, Upload},
+    settings::{Fault, FaultPlan, Shape},
+    shapes::{self, Generation},
+};
+use axum::{
+    Extension, Json, Router,
+    extract::{DefaultBodyLimit, Multipart, Query, Request, State, multipart::MultipartError},
+    http::{HeaderMap, StatusCode, header},
+    response::{Html, IntoResponse, Response},
+    routing::{get, post, put},
+};
+use bytes::Bytes;
+use hyper::service::Service as _;
+use hyper_util::{rt::TokioIo, service::TowerToHyperService};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::{convert::Infallible, future::pending, sync::Arc};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
+
+type Server = Arc<Scans>;
+
+/// Why a connection is closed without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("down, as wished")]
+struct Down;
+
+/// Serves until it is dropped.
+pub(super) async fn serve(listener: TcpListener, scans: Server) {
+    let mut connections = JoinSet::new();
+    let routes = routes(Arc::clone(&scans));
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => if let Ok((stream, _)) = accepted {
+                connections.spawn(connection(stream, routes.clone(), Arc::clone(&scans)));
+            },
+            Some(_) = connections.join_next() => (),
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, routes: Router, scans: Server) {
+    stream.set_nodelay(true).ok();
+    let routes = TowerToHyperService::new(routes);
+    let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+        let path = request.uri().path();
+        let api = path.starts_with("/api/");
+        let scan = api && (path.ends_with("/check") || path.ends_with("/checkAsync"));
+        let fault = if api { scans.meet(scan) } else { Fault::None };
+        request.extensions_mut().insert(fault);
+        let answer = routes.call(request);
+        async move {
+            match fault {
+                Fault::Down => Err(Down),
+                _ => answer.await.map_err(|never: Infallible| match never {}),
+            }
+        }
+    });
+    let served =
+        hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+    if let Err(error) = served {
+        tracing::debug!(%error, "connection ended");
+    }
+}
+
+fn routes(scans: Server) -> Router {
+    let api = |generation| {
+        Router::new()
+            .route("/check", post(check))
+            .route("/checkAsync", post(check_later))
+            .route("/getAsyncResults", get(result))
+            .route("/info", get(info))
+            .route("/status", get(status))
+            .route("/queueHistory", get(history))
+            .route("/sampleHistory", get(history))
+            .route("/deniedHistory", get(history))
+            .layer(axum::middleware::from_fn_with_state(Arc::clone(&scans), gate))
+            .layer(Extension(generation))
+    };
+    Router::new()
+        .nest("/api/v1", api(Generation::V1))
+        .nest("/api", api(Generation::Old))
+        .route("/", get(page))
+        .route("/stand-in/settings", put(set).get(settings))
+        .route("/stand-in/fault", put(plan))
+        .route("/stand-in/uploads", get(uploads))
+        .route("/stand-in/elsewhere", get(elsewhere).post(elsewhere))
+        .layer(DefaultBodyLimit::disable())
+        .with_state(scans)
+}
+
+/// Lets through what the served generation has, unless it hangs.
+async fn gate(
+    State(scans): State<Server>,
+    Extension(generation): Extension<Generation>,
+    Extension(fault): Extension<Fault>,
+    request: Request,
+    next: axum::middleware::Next,
+) -> Response {
+    let served = match scans.settings().shape {
+        Shape::Both => true,
+        Shape::Old => generation == Generation::Old,
+        Shape::V1 => generation == Generation::V1,
+    };
+    match fault {
+        _ if !served => StatusCode::NOT_FOUND.into_response(),
+        Fault::Hang => pending().await,
+        _ => next.run(request).await,
+    }
+}
+
+async fn check(
+    State(scans): State<Server>,
+    Extension(generation): Extension<Generation>,
+    Extension(fault): Extension<Fault>,
+    form: Multipart,
+) -> Response {
+    let upload = match only_file(form).await {
+        Ok(upload) => upload,
+        Err(why) => return failure(StatusCode::BAD_REQUEST, &why),
+    };
+    if let Some(refusal) = refusal(&scans, fault) {
+        return refusal;
+    }
+    match scans.check(upload.clone()).await {
+        Err(Busy) => busy(&scans),
+        Ok(answer) => spoiled(fault, &scans, generation, &upload, answer.as_ref()),
+    }
+}
+
+async fn check_later(
+    State(scans): State<Server>,
+    Extension(fault): Extension<Fault>,
+    form: Multipart,
+) -> Response {
+    if !scans.settings().asynchronous {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    let upload = match only_file(form).await {
+        Ok(upload) => upload,
+        Err(why) => return failure(StatusCode::BAD_REQUEST, &why),
+    };
+    match refusal(&scans, fault) {
+        Some(refusal) => refusal,
+        None => Json(json!({ "id": scans.check_later(upload) })).into_response(),
+    }
+}
+
+#[derive(Deserialize)]
+struct Ask {
+    id: Option<String>,
+}
+
+async fn result(
+    State(scans): State<Server>,
+    Extension(generation): Extension<Generation>,
+    Query(ask): Query<Ask>,
+) -> Response {
+    let id = ask.id.and_then(|id| id.parse().ok());
+    let answer = match id.and_then(|id| scans.result(id)) {
+        None => {
+            return failure(
+                StatusCode::BAD_REQUEST,
+                "no id specified, or id invalid or not present in cache",
+            );
+        }
+        Some(Progress::Waiting) => json!({ "status": "Waiting for execution" }),
+        Some(Progress::Scanning) => json!({ "status": "Currently being scanned" }),
+        Some(Progress::Done(upload, answer)) => json!({
+            "status": "Sample analysis complete",
+            "result": findings(&scans, generation, &upload, answer.as_ref()),
+        }),
+    };
+    Json(answer).into_response()
+}
+
+async fn info(State(scans): State<Server>, Extension(generation): Extension<Generation>) -> Json<Value> {
+    Json(shapes::info(generation, &scans.settings()))
+}
+
+async fn status(State(scans): State<Server>, Extension(generation): Extension<Generation>) -> Json<Value> {
+    Json(shapes::status(generation, scans.counters()))
+}
+
+async fn history() -> Json<Value> {
+    Json(json!({}))
+}
+
+async fn page() -> Html<&'static str> {
+    Html("<!doctype html><title>stand-in</title><p>A stand-in for THOR Thunderstorm. It is no scanner.\n")
+}
+
+async fn settings(State(scans): State<Server>) -> Response {
+    Json(scans.settings()).into_response()
+}
+
+async fn set(
+    State(scans): State<Server>,
+    Json(patch): Json<serde_json::Map<String, Value>>,
+) -> Result<Response, (StatusCode, String)> {
+    let settings =
+        scans.settings().patched(patch).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))?;
+    scans.set(settings.clone());
+    Ok(Json(settings).into_response())
+}
+
+async fn plan(State(scans): State<Server>, Json(plan): Json<FaultPlan>) -> StatusCode {
+    scans.plan(plan);
+    StatusCode::NO_CONTENT
+}
+
+async fn uploads(State(scans): State<Server>) -> Json<Value> {
+    Json(scans.uploads().to_json())
+}
+
+/// Where [`Fault::Redirect`] leads: a client that follows takes every sample for clean.
+async fn elsewhere() -> Json<Value> {
+    Json(json!([]))
+}
+
+/// The one part of a form, named `file`.
+async fn only_file(mut form: Multipart) -> Result<Upload, String> {
+    let broken = |error: MultipartError| error.body_text();
+    let mut file = None;
+    while let Some(part) = form.next_field().await.map_err(broken)? {
+        if part.name() != Some("file") || file.is_some() {
+            return Err("expected exactly one part, named file".to_owned());
+        }
+        let name = part.file_name().unwrap_or_default().to_owned();
+        file = Some(Upload { name, bytes: part.bytes().await.map_err(broken)? });
+    }
+    file.ok_or_else(|| "no file".to_owned())
+}
+
+/// The answer instead of a scan, where the fault asks for one.
+fn refusal(scans: &Scans, fault: Fault) -> Option<Response> {
+    match fault {
+        Fault::Status(code) => {
+            let code = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            Some(failure(code, "as wished"))
+        }
+        Fault::Busy503 => Some(busy(scans)),
+        Fault::Redirect => {
+            let to = [(header::LOCATION, "/stand-in/elsewhere")];
+            Some((StatusCode::TEMPORARY_REDIRECT, to).into_response())
+        }
+        _ => None,
+    }
+}
+
+fn busy(scans: &Scans) -> Response {
+    scans.deny();
+    let mut headers = HeaderMap::new();
+    if let Some(seconds) = scans.settings().retry_after {
+        headers.insert(header::RETRY_AFTER, seconds.into());
+    }
+    let body = Json(json!({ "message": "Too many simultaneous requests, retry later" }));
+    (StatusCode::SERVICE_UNAVAILABLE, headers, body).into_response()
+}
+
+fn failure(code: StatusCode, message: &str) -> Response {
+    (code, Json(json!({ "message": message }))).into_response()
+}
+
+fn findings(scans: &Scans, generation: Generation, upload: &Upload, answer: Option<&Assessment>) -> Value {
+    shapes::findings(generation, &upload.name, &upload.bytes, answer, scans.settings().max_reasons)
+}
+
+/// The answer to a scan, as the fault distorts it.
+fn spoiled(
+    fault: Fault,
+    scans: &Scans,
+    generation: Generation,
+    upload: &Upload,
+    answer: Option<&Assessment>,
+) -> Response {
+    let honest = findings(scans, generation, upload, answer);
+    match fault {
+        Fault::Html => {
+            Html("<!doctype html><title>Sign in</title><form method=post></form>\n").into_response()
+        }
+        Fault::NotAnArray => Json(json!({ "findings": honest })).into_response(),
+        Fault::TruncatedJson => {
+            let text = honest.to_string();
+            let half = text[..text.floor_char_boundary(text.len() / 2)].to_owned();
+            ([(header::CONTENT_TYPE, "application/json")], half).into_response()
+        }
+        Fault::WrongHash => {
+            let cut = Upload { bytes: Bytes::from_static(b"other bytes"), ..upload.clone() };
+            let weak = Assessment { level: "Notice", score: 40, matches: Vec::new() };
+            Json(findings(scans, generation, &cut, Some(answer.unwrap_or(&weak)))).into_response()
+        }
+        _ => Json(honest).into_response(),
+    }
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! How the stand-in behaves: what it says of itself, how slow it is, and what goes wrong.
+
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// How the stand-in behaves while nothing goes wrong. In JSON times are written `"250ms"`, `"2s"`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Samples scanned at a time; also what `/api/info` reports.
+    pub threads: usize,
+    /// Synchronous requests that may wait for a thread; one more gets 503.
+    pub waiting: usize,
+    /// How long a thread is busy with one sample, in addition to the matching itself.
+    #[serde(with = "humantime_serde")]
+    pub service_time: Duration,
+    /// Time on the way, spent without a thread.
+    #[serde(with = "humantime_serde")]
+    pub latency: Duration,
+    /// What a 503 says in `Retry-After`, in seconds; none: the header is absent.
+    pub retry_after: Option<u64>,
+    /// Signature version, `2026/11/01-120000`.
+    pub signatures: String,
+    /// THOR's version.
+    pub thor_version: String,
+    /// Larger files are not scanned: the answer is `[]`, as if they were clean.
+    pub max_file_bytes: usize,
+    /// How many matches a finding lists; 0: all, as in intense mode.
+    pub max_reasons: usize,
+    /// Which generation of the API is served.
+    pub shape: Shape,
+    /// Whether `checkAsync` is served.
+    #[serde(rename = "async")]
+    pub asynchronous: bool,
+    /// Results kept for `getAsyncResults`.
+    pub result_cache: usize,
+}
+
+/// Which generation of the API is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Shape {
+    /// `/api/…`: THOR 10.
+    Old,
+    /// `/api/v1/…`: THOR 11.
+    V1,
+    /// Both of them.
+    Both,
+}
+
+/// What goes wrong with scans (`check` and `checkAsync`). Without a limit of times, [`Fault::Down`] and [`Fault::Hang`]
+/// hold for `info` and `status` too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fault {
+    /// Nothing.
+    #[default]
+    None,
+    /// The connection is closed without an answer.
+    Down,
+    /// No answer ever comes.
+    Hang,
+    /// This status, with an error in JSON.
+    Status(u16),
+    /// 503 with `Retry-After` as set.
+    Busy503,
+    /// 200 with a page of HTML: a proxy's login page.
+    Html,
+    /// 200 with JSON that ends in the middle.
+    TruncatedJson,
+    /// A finding about other bytes than those sent: an upload that was cut on its way.
+    WrongHash,
+    /// 200 with a JSON object.
+    NotAnArray,
+    /// 307 to a place that answers `[]` to everything.
+    Redirect,
+}
+
+/// A fault and how many more requests it meets.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FaultPlan {
+    /// What goes wrong.
+    pub fault: Fault,
+    /// How many scans it meets; none: all.
+    #[serde(default)]
+    pub times: Option<u64>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            threads: 4,
+            waiting: 64,
+            service_time: Duration::ZERO,
+            latency: Duration::ZERO,
+            retry_after: Some(1),
+            signatures: "2026/11/01-120000".to_owned(),
+            thor_version: "10.7.20".to_owned(),
+            max_file_bytes: 200 << 20,
+            max_reasons: 0,
+            shape: Shape::Both,
+            asynchronous: true,
+            result_cache: 10_000,
+        }
+    }
+}
+
+impl Settings {
+    /// These settings with the members of a JSON object put over them.
+    pub fn patched(&self, patch: serde_json::Map<String, serde_json::Value>) -> serde_json::Result<Self> {
+        let mut settings = serde_json::to_value(self)?;
+        if let Some(members) = settings.as_object_mut() {
+            members.extend(patch);
+        }
+        serde_json::from_value(settings)
+    }
+}
+
+impl FaultPlan {
+    /// The fault that the next request meets.
+    pub(super) fn meet(&mut self, scan: bool) -> Fault {
+        match (&mut self.times, scan) {
+            (None, true) => self.fault,
+            (None, false) if matches!(self.fault, Fault::Down | Fault::Hang) => self.fault,
+            (Some(left @ 1..), true) => {
+                *left -= 1;
+                self.fault
+            }
+            _ => Fault::None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_with_a_limit_spares_probes_and_ends() {
+        let mut plan = FaultPlan { fault: Fault::Down, times: Some(1) };
+        assert_eq!(plan.meet(false), Fault::None);
+        assert_eq!(plan.meet(true), Fault::Down);
+        assert_eq!(plan.meet(true), Fault::None);
+    }
+
+    #[test]
+    fn a_patch_changes_what_it_names_and_refuses_what_it_does_not_know() {
+        let patch = |json: &str| Settings::default().patched(serde_json::from_str(json).unwrap());
+        let settings = patch(r#"{"service_time": "250ms", "async": false}"#).unwrap();
+        assert_eq!(settings.service_time, Duration::from_millis(250));
+        assert_eq!(
+            Settings { asynchronous: true, service_time: Duration::ZERO, ..settings },
+            Settings::default()
+        );
+        assert!(patch(r#"{"speed": 9}"#).is_err());
+    }
+}
