@@ -1,1 +1,192 @@
-//! telemetry
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Log lines: one event, one line, on stdout or in a rotated file.
+//!
+//! A JSON line is one flat object: `time` (RFC 3339, UTC), `level` (`error`, `warning`, `info`, `debug`, `trace`),
+//! `msg`, `target`, then the event's fields under their dotted names, behind those of the spans around it. `time`,
+//! `level` and `msg` are spelt as postfix2thunderstorm spells them, because its users alert on them.
+//!
+//! A field whose name ends in `.json` holds JSON text: the line carries it as structure, under the name without that
+//! ending. `tracing::warn!(recipients.json = %json, "Finding")` gives `"recipients":["a@b.example"]`.
+//!
+//! Nothing in a value can break a line. A line that cannot be written (a full disk, a closed pipe) is lost; the program
+//! goes on.
+
+mod line;
+
+use crate::config::{Log, LogFormat, Rotation};
+use line::Lines;
+use std::{ffi::OsStr, io, path::Path};
+use tracing_appender::{
+    non_blocking::{NonBlockingBuilder, WorkerGuard},
+    rolling::{InitError, RollingFileAppender, Rotation as Period},
+};
+use tracing_subscriber::{
+    EnvFilter,
+    filter::{LevelFilter, ParseError},
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
+
+/// Chatty or indiscreet libraries, held at `warn` unless `log.level` names them.
+const QUIET: [&str; 6] = ["indymilter", "redis", "hyper", "hyper_util", "reqwest", "rustls"];
+
+/// Logs whole mails at `trace`: its lines below `warn` are dropped whatever the filter says.
+pub(crate) const INDISCREET: &str = "indymilter";
+
+/// Writes what is still to be written when it is dropped: keep it until the end of main.
+pub struct Guard {
+    _worker: WorkerGuard,
+}
+
+/// Why nothing can be logged.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// `log.level` is no filter.
+    #[error("log.level: `{0}` is neither a level (error, warn, info, debug, trace) nor `target=level`")]
+    Level(String),
+    /// `log.level` looks like a filter and is none.
+    #[error("log.level is no filter")]
+    Filter(#[source] ParseError),
+    /// `log.file` cannot be opened.
+    #[error("log.file cannot be opened")]
+    File(#[source] InitError),
+    /// `log.file` names a directory, or nothing.
+    #[error("log.file has no file name")]
+    NoFileName,
+    /// Somebody installed another subscriber before.
+    #[error("logging is installed already")]
+    Twice(#[source] tracing_subscriber::util::TryInitError),
+}
+
+/// Logs as `config` says, from now on.
+///
+/// # Errors
+///
+/// [`TelemetryError`].
+pub fn init(config: &Log) -> Result<Guard, TelemetryError> {
+    let filter = filter(&config.level)?;
+    let builder = NonBlockingBuilder::default().lossy(false).thread_name("log");
+    let (writer, worker) = if config.file.as_os_str().is_empty() {
+        builder.finish(io::stdout())
+    } else {
+        builder.finish(file(config)?)
+    };
+    let lines = Lines::new(config.format == LogFormat::Json, writer);
+    tracing_subscriber::registry().with(filter).with(lines).try_init().map_err(TelemetryError::Twice)?;
+    Ok(Guard { _worker: worker })
+}
+
+/// Whether [`init`] would take this `log.level`.
+///
+/// # Errors
+///
+/// [`TelemetryError::Level`] or [`TelemetryError::Filter`].
+pub fn check_level(level: &str) -> Result<(), TelemetryError> {
+    filter(level).map(drop)
+}
+
+/// `<hostname>-<pid>-<random>`: a name for this process that no other process has.
+pub fn process_name() -> String {
+    let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let usable = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let hostname: String = hostname.trim().chars().filter(usable).take(64).collect();
+    let hostname = if hostname.is_empty() { "localhost" } else { &hostname };
+    format!("{hostname}-{}-{:08x}", std::process::id(), fastrand::u32(..))
+}
+
+fn filter(level: &str) -> Result<EnvFilter, TelemetryError> {
+    let directives: Vec<&str> = level.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
+    let stray = |part: &&&str| {
+        !part.contains('=') && *as_level(part) != *"off" && as_level(part).parse::<LevelFilter>().is_err()
+    };
+    if let Some(part) = directives.iter().find(stray) {
+        return Err(TelemetryError::Level((*part).to_owned()));
+    }
+    let named = |target: &str| directives.iter().any(|part| part.starts_with(target));
+    let quiet = QUIET.into_iter().filter(|target| !named(target)).map(|target| format!("{target}=warn"));
+    let given = directives.iter().map(|part| as_level(part).to_owned());
+    let all: Vec<String> = quiet.chain(given).collect();
+    EnvFilter::builder().with_regex(false).parse(all.join(",")).map_err(TelemetryError::Filter)
+}
+
+/// `warning` is what the lines say, `warn` what a filter says.
+fn as_level(part: &str) -> &str {
+    if part.eq_ignore_ascii_case("warning") { "warn" } else { part }
+}
+
+/// `milter.log` becomes `milter.2026-11-22.log`, so that a rotated file keeps its ending.
+fn file(config: &Log) -> Result<RollingFileAppender, TelemetryError> {
+    let path = &config.file;
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let text = |part: Option<&OsStr>| part.map(|part| part.to_string_lossy().into_owned());
+    let stem = text(path.file_stem()).ok_or(TelemetryError::NoFileName)?;
+    let period = match config.rotation {
+        Rotation::Hourly => Period::HOURLY,
+        Rotation::Daily => Period::DAILY,
+        Rotation::Never => Period::NEVER,
+    };
+    let mut builder = RollingFileAppender::builder().rotation(period).filename_prefix(stem);
+    if let Some(ending) = text(path.extension()) {
+        builder = builder.filename_suffix(ending);
+    }
+    if config.rotation != Rotation::Never {
+        builder = builder.max_log_files(config.keep.saturating_add(1));
+    }
+    builder.build(directory).map_err(TelemetryError::File)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn a_level_that_is_none_is_refused() {
+        for level in ["info", "WARNING", "off", "info,thundergate_worker=debug", "redis=trace,info"] {
+            assert!(check_level(level).is_ok(), "{level}");
+        }
+        let error = check_level("loud").unwrap_err();
+        assert!(error.to_string().contains("`loud`"), "{error}");
+        assert!(check_level("info,a=loud").is_err());
+    }
+
+    #[test]
+    fn libraries_are_quiet_unless_they_are_named() {
+        let quiet = filter("debug").unwrap().to_string();
+        assert!(quiet.contains("redis=warn") && quiet.contains("indymilter=warn"), "{quiet}");
+        let named = filter("info,redis=debug").unwrap().to_string();
+        assert!(named.contains("redis=debug") && !named.contains("redis=warn"), "{named}");
+    }
+
+    #[test]
+    fn a_file_gets_its_date_before_its_ending() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = |rotation| Log {
+            format: LogFormat::Json,
+            level: "info".to_owned(),
+            file: directory.path().join("milter.log"),
+            rotation,
+            keep: 2,
+        };
+        writeln!(file(&config(Rotation::Daily)).unwrap(), "a").unwrap();
+        writeln!(file(&config(Rotation::Never)).unwrap(), "b").unwrap();
+        let mut names: Vec<_> = directory
+            .path()
+            .read_dir()
+            .unwrap()
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        assert_eq!(names.len(), 2, "{names:?}");
+        assert!(names[0].starts_with("milter.20") && names[0].ends_with(".log"), "{names:?}");
+        assert_eq!(names[1], "milter.log");
+    }
+
+    #[test]
+    fn a_process_name_is_unique_and_fit_for_a_key() {
+        let name = process_name();
+        assert_ne!(name, process_name());
+        assert!(name.contains(&format!("-{}-", std::process::id())), "{name}");
+        assert!(!name.contains(|c: char| c.is_whitespace() || c == ':'), "{name}");
+    }
+}

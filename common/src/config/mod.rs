@@ -4,13 +4,17 @@
 //! One source: the commented TOML under `deploy/` is the documentation and, compiled in, the default. A file says only
 //! what differs; `THUNDERGATE_SECTION__KEY` in the environment overrides both. Unknown keys are errors.
 
+mod load;
+
+pub use load::{ConfigError, Fault, load, load_checked};
+
 use bytesize::ByteSize;
-use secrecy::SecretString;
-use serde::{Deserialize, Serialize};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize, Serializer};
 use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 /// `[redis]`: the hub that milters and workers share. Absent: one process, no Redis.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Redis {
     /// `redis://`, `rediss://`, `unix://`, `redis+sentinel://host:26379,host:26379/service`, or a list of cluster nodes.
@@ -23,7 +27,7 @@ pub struct Redis {
     pub timeout: Duration,
 }
 
-/// One URL, or the nodes of a cluster. Holds passwords: never printed.
+/// One URL, or the nodes of a cluster. Holds passwords: serialised, it is written without them.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 pub enum RedisUrl {
@@ -31,6 +35,37 @@ pub enum RedisUrl {
     One(SecretString),
     /// Some nodes of a cluster; the others are found through them.
     Cluster(Vec<SecretString>),
+}
+
+impl RedisUrl {
+    /// The URLs without credentials, for people to read.
+    pub fn redacted(&self) -> Vec<String> {
+        match self {
+            Self::One(url) => vec![without_credentials(url.expose_secret())],
+            Self::Cluster(urls) => urls.iter().map(|url| without_credentials(url.expose_secret())).collect(),
+        }
+    }
+}
+
+impl Serialize for RedisUrl {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::One(url) => serializer.serialize_str(&without_credentials(url.expose_secret())),
+            Self::Cluster(_) => serializer.collect_seq(self.redacted()),
+        }
+    }
+}
+
+/// `url` without user, password and the parts of a query that carry them. Cuts too much rather than too little: the
+/// Sentinel form is no valid URL, and passwords are not always escaped.
+fn without_credentials(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+    let (place, query) = place.split_once('?').unwrap_or((place, ""));
+    let secret = |pair: &&str| pair.contains("pass") || pair.contains("user");
+    let query: Vec<&str> = query.split('&').filter(|pair| !pair.is_empty() && !secret(pair)).collect();
+    let mark = if query.is_empty() { "" } else { "?" };
+    format!("{scheme}://{place}{mark}{}", query.join("&"))
 }
 
 impl Redis {
@@ -79,6 +114,7 @@ pub struct Instance {
     pub name: Option<String>,
     /// `http://host:8080` or `https://…`; a path that ends in `/api`, `/api/v1` or `…/check` fixes the API generation,
     /// otherwise it is found by probing.
+    #[serde(serialize_with = "public_url")]
     pub url: url::Url,
     /// Scans at a time; default: the `threads` that `/api/info` reports.
     #[serde(default)]
@@ -216,6 +252,14 @@ pub struct Admin {
     pub listen: Option<SocketAddr>,
 }
 
+fn public_url<S: Serializer>(url: &url::Url, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut url = url.clone();
+    // both fail only where a URL has no host, and then it has no credentials
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    serializer.serialize_str(url.as_str())
+}
+
 impl Cache {
     /// How long `verdict` is kept from its scan on.
     pub fn ttl(&self, verdict: &crate::verdict::Verdict) -> Duration {
@@ -235,5 +279,26 @@ mod optional_address {
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
         let text = String::deserialize(deserializer)?;
         if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(D::Error::custom) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_printed_url_shows_no_credentials() {
+        for (url, printed) in [
+            ("redis://user:pa/ss@host:6379/0", "redis://host:6379/0"),
+            ("redis://:p%40@host", "redis://host"),
+            ("unix:///run/redis.sock?db=1&pass=secret", "unix:///run/redis.sock?db=1"),
+            ("redis+sentinel://:s@a:26379,b:26379/main", "redis+sentinel://a:26379,b:26379/main"),
+            ("redis://127.0.0.1:6379/0", "redis://127.0.0.1:6379/0"),
+        ] {
+            assert_eq!(without_credentials(url), printed);
+        }
+        let instance = r#"url = "https://user:secret@storm1:8080/api""#;
+        let instance: Instance = toml::from_str(instance).unwrap();
+        assert!(!toml::to_string(&instance).unwrap().contains("secret"));
     }
 }

@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! How an event becomes a line: fields are collected as JSON values, in their order, and written as one JSON object or
+//! as text for people.
+
+use super::INDISCREET;
+use serde_json::{Value, value::RawValue};
+use std::{
+    fmt::{self, Write as _},
+    io::Write,
+    time::SystemTime,
+};
+use tracing::{
+    Event, Level, Subscriber,
+    field::{Field, Visit},
+    span::{Attributes, Id, Record},
+};
+use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
+
+/// Ending of a field's name that says: this text is JSON.
+const STRUCTURE: &str = ".json";
+
+/// Names that a line has of its own.
+const OWN: [&str; 4] = ["time", "level", "msg", "target"];
+
+/// Writes one line an event to `W`.
+pub(super) struct Lines<W> {
+    json: bool,
+    writer: W,
+}
+
+impl<W: Write + Clone> Lines<W> {
+    pub(super) fn new(json: bool, writer: W) -> Self {
+        Self { json, writer }
+    }
+
+    fn line(&self, level: Level, target: &str, fields: &Fields) -> String {
+        let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
+        if self.json { fields.to_json(&time, level, target) } else { fields.to_text(&time, level, target) }
+    }
+}
+
+impl<S, W> Layer<S> for Lines<W>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: Write + Clone + 'static,
+{
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let Some(span) = context.span(id) else { return };
+        let mut fields = Fields::default();
+        attributes.record(&mut fields);
+        span.extensions_mut().insert(fields);
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        let Some(span) = context.span(id) else { return };
+        if let Some(fields) = span.extensions_mut().get_mut::<Fields>() {
+            values.record(fields);
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let (level, target) = (*event.metadata().level(), event.metadata().target());
+        if level > Level::WARN && target.starts_with(INDISCREET) {
+            return;
+        }
+        let mut fields = Fields::default();
+        for span in context.event_scope(event).into_iter().flat_map(|scope| scope.from_root()) {
+            if let Some(outer) = span.extensions().get::<Fields>() {
+                outer.entries.iter().for_each(|(name, value)| fields.set(name, value.clone()));
+            }
+        }
+        event.record(&mut fields);
+        // a line that cannot be written is lost: there is nowhere left to say so
+        let _ = self.writer.clone().write_all(self.line(level, target, &fields).as_bytes());
+    }
+}
+
+/// Fields by name, in the order in which they came; the last value of a name counts.
+#[derive(Default)]
+struct Fields {
+    message: String,
+    entries: Vec<(String, Shown)>,
+}
+
+#[derive(Clone)]
+enum Shown {
+    Value(Value),
+    Raw(Box<RawValue>),
+}
+
+impl Fields {
+    fn set(&mut self, name: &str, shown: Shown) {
+        match self.entries.iter_mut().find(|(known, _)| known == name) {
+            Some((_, old)) => *old = shown,
+            None => self.entries.push((name.to_owned(), shown)),
+        }
+    }
+
+    fn text(&mut self, field: &Field, text: String) {
+        let name = field.name();
+        if name == "message" {
+            self.message = text;
+            return;
+        }
+        let structure = name.strip_suffix(STRUCTURE).and_then(|name| Some((name, one_line(&text)?)));
+        match structure {
+            Some((name, raw)) => self.set(name, Shown::Raw(raw)),
+            None => self.value(field, Value::from(text)),
+        }
+    }
+
+    fn value(&mut self, field: &Field, value: Value) {
+        let name = field.name();
+        if OWN.contains(&name) {
+            self.set(&format!("field.{name}"), Shown::Value(value));
+        } else {
+            self.set(name, Shown::Value(value));
+        }
+    }
+
+    fn to_json(&self, time: &str, level: Level, target: &str) -> String {
+        let own = [("time", time), ("level", name_of(level)), ("msg", &self.message), ("target", target)];
+        let mut line = String::from("{");
+        for (name, value) in own {
+            entry(&mut line, name, &Shown::Value(Value::from(value)));
+        }
+        for (name, value) in &self.entries {
+            entry(&mut line, name, value);
+        }
+        line.push_str("}\n");
+        line
+    }
+
+    fn to_text(&self, time: &str, level: Level, target: &str) -> String {
+        let mut line = format!("{time} {:<7} ", name_of(level));
+        without_controls(&mut line, &self.message);
+        for (name, value) in &self.entries {
+            // writing to a string cannot fail
+            let _ = write!(line, " {name}=");
+            match value {
+                Shown::Value(Value::String(text)) if is_word(text) => line.push_str(text),
+                value => without_controls(&mut line, &value.to_string()),
+            }
+        }
+        let _ = writeln!(line, " [{target}]");
+        line
+    }
+}
+
+fn entry(line: &mut String, name: &str, value: &Shown) {
+    if line.len() > 1 {
+        line.push(',');
+    }
+    without_controls(line, &Value::from(name).to_string());
+    line.push(':');
+    without_controls(line, &value.to_string());
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Value(value) => value.fmt(f),
+            Self::Raw(raw) => f.write_str(raw.get()),
+        }
+    }
+}
+
+/// JSON text on one line: line breaks are allowed only between its tokens, where a blank does as well.
+fn one_line(text: &str) -> Option<Box<RawValue>> {
+    RawValue::from_string(text.replace(['\n', '\r', '\t'], " ")).ok()
+}
+
+/// JSON allows DEL, C1 controls and Unicode's line ends in a string, and log viewers break lines at some of them.
+/// `\uXXXX` means the same inside a JSON string.
+fn without_controls(line: &mut String, text: &str) {
+    for c in text.chars() {
+        if c.is_control()
+            || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        {
+            let _ = write!(line, "\\u{:04x}", u32::from(c));
+        } else {
+            line.push(c);
+        }
+    }
+}
+
+fn is_word(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '"' | '=' | '\\'))
+}
+
+fn name_of(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "error",
+        Level::WARN => "warning",
+        Level::INFO => "info",
+        Level::DEBUG => "debug",
+        Level::TRACE => "trace",
+    }
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.text(field, format!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.text(field, value.to_owned());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.value(field, Value::from(value));
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.value(field, Value::from(value));
+    }
+
+    fn record_u128(&mut self, field: &Field, value: u128) {
+        // durations in milliseconds are of this type, and no real one is larger than this
+        self.value(field, Value::from(u64::try_from(value).unwrap_or(u64::MAX)));
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.value(field, Value::from(value));
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.value(field, Value::from(value));
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
+        let causes = std::iter::successors(Some(value), |error| error.source());
+        self.text(field, causes.map(ToString::to_string).collect::<Vec<_>>().join(": "));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+    use tracing_subscriber::layer::SubscriberExt;
+
+    #[derive(Clone, Default)]
+    struct Memory(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Memory {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(json: bool, log: impl FnOnce()) -> String {
+        let memory = Memory::default();
+        let subscriber = tracing_subscriber::registry().with(Lines::new(json, memory.clone()));
+        tracing::subscriber::with_default(subscriber, log);
+        let bytes = memory.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn a_line_is_flat_json_with_the_keys_that_people_alert_on() {
+        let line = logged(true, || {
+            let span = tracing::info_span!("message", queue.id = "4XyZ", level = 3).entered();
+            let recipients = r#"["a@b.example","c@d.example"]"#;
+            tracing::warn!(score = 95, ratio = 0.5, held = true, recipients.json = recipients, "Finding");
+            drop(span);
+        });
+        assert!(line.starts_with(r#"{"time":"20"#) && line.ends_with("}\n"), "{line}");
+        assert!(line.contains(r#""level":"warning","msg":"Finding""#), "{line}");
+        let value: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(value["queue.id"], "4XyZ");
+        assert_eq!(value["field.level"], 3);
+        assert_eq!(value["score"], 95);
+        assert_eq!(value["held"], true);
+        assert_eq!(value["recipients"][1], "c@d.example");
+        assert!(value["time"].as_str().unwrap().ends_with('Z'));
+    }
+
+    #[test]
+    fn what_is_no_json_stays_a_text() {
+        let line = logged(true, || tracing::info!(parts.json = "[1,", "x"));
+        let value: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(value["parts.json"], "[1,");
+    }
+
+    #[test]
+    fn no_value_can_break_a_line() {
+        let hostile = "a\r\n{\"level\":\"error\"}\u{85}\u{2028}\u{1b}[31m\u{7f}\u{202e}";
+        let structure = serde_json::to_string_pretty(&[hostile]).unwrap();
+        for json in [true, false] {
+            let line = logged(json, || tracing::warn!(name = hostile, names.json = structure, "{hostile}"));
+            assert_eq!(line.matches('\n').count(), 1, "{line:?}");
+            assert!(line.trim_end_matches('\n').chars().all(|c| !c.is_control()), "{line:?}");
+            assert!(!line.contains(['\u{2028}', '\u{202e}']), "{line:?}");
+            if json {
+                let value: Value = serde_json::from_str(&line).unwrap();
+                assert_eq!((value["name"].as_str(), value["msg"].as_str()), (Some(hostile), Some(hostile)));
+                assert_eq!(value["names"][0], hostile);
+            }
+        }
+    }
+
+    #[test]
+    fn an_error_tells_its_causes() {
+        let cause = std::io::Error::other("connection refused");
+        let error = crate::hub::HubError::Unavailable(Box::new(cause));
+        let error = &error as &(dyn std::error::Error + 'static);
+        let line = logged(false, || tracing::error!(error, "The hub is gone"));
+        assert!(
+            line.contains(r#"error   The hub is gone error="hub unavailable: connection refused""#),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn the_milter_library_cannot_log_mails() {
+        let line = logged(true, || {
+            tracing::trace!(target: "indymilter::session", "whole mail");
+            tracing::warn!(target: "indymilter", "trouble");
+        });
+        assert!(!line.contains("whole mail") && line.contains("trouble"), "{line}");
+    }
+}
