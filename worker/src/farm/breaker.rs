@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Whether an instance gets samples.
+//!
+//! * **Unheard**: nothing is known yet; the first probe decides.
+//! * **Closed**: it gets samples. For some time after it came back it gets few, then more and more (slow start).
+//! * **Paused**: it answered 503 and wants to be left alone for a while. No failure, and no slow start afterwards.
+//! * **Open**: so many failures in a row that it is left alone. A probe that succeeds closes it again, but not before
+//!   a hold that doubles each time it opens without a scan in between: a server whose probes succeed while its scans
+//!   fail costs a few tries a minute, not a few a second.
+//!
+//! Pure: the time comes in as an argument.
+
+use serde::Serialize;
+use std::time::{Duration, Instant};
+
+/// How long an instance that came back takes to get its full share.
+const SLOW_START: Duration = Duration::from_secs(10);
+/// The longest hold.
+const LONGEST_HOLD: Duration = Duration::from_secs(60);
+
+/// An instance's state, for operators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// No probe has ended yet.
+    Unheard,
+    /// Gets samples.
+    Closed,
+    /// Wants to be left alone for a while.
+    Paused,
+    /// Failed too often.
+    Open,
+}
+
+/// The state of one instance.
+#[derive(Debug)]
+pub struct Breaker {
+    threshold: u32,
+    hold: Duration,
+    failures: u32,
+    openings: u32,
+    position: Position,
+    paused_until: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Position {
+    Unheard,
+    Closed { since: Instant },
+    Open { until: Instant },
+}
+
+impl State {
+    /// Its name in logs and tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unheard => "unheard",
+            Self::Closed => "closed",
+            Self::Paused => "paused",
+            Self::Open => "open",
+        }
+    }
+}
+
+impl Breaker {
+    /// Opens after `threshold` failures in a row, for `hold` at first.
+    pub fn new(threshold: u32, hold: Duration) -> Self {
+        Self {
+            threshold: threshold.max(1),
+            hold,
+            failures: 0,
+            openings: 0,
+            position: Position::Unheard,
+            paused_until: None,
+        }
+    }
+
+    /// The state at `now`.
+    pub fn state(&self, now: Instant) -> State {
+        match self.position {
+            Position::Unheard => State::Unheard,
+            Position::Open { .. } => State::Open,
+            Position::Closed { .. } if self.paused_until.is_some_and(|until| now < until) => State::Paused,
+            Position::Closed { .. } => State::Closed,
+        }
+    }
+
+    /// How many of `limit` scans it may run at `now`: all of them, fewer during the slow start, or none.
+    pub fn allowance(&self, limit: usize, now: Instant) -> usize {
+        let Position::Closed { since } = self.position else { return 0 };
+        if self.state(now) != State::Closed {
+            return 0;
+        }
+        let share = now.saturating_duration_since(since).as_secs_f64() / SLOW_START.as_secs_f64();
+        // Never none: without a sample it could not prove itself.
+        ((limit as f64 * share) as usize).clamp(1, limit.max(1))
+    }
+
+    /// A scan succeeded.
+    pub fn succeeded(&mut self) {
+        self.failures = 0;
+        self.openings = 0;
+    }
+
+    /// A scan or a probe failed. True where this opened the breaker.
+    pub fn failed(&mut self, now: Instant) -> bool {
+        self.failures = self.failures.saturating_add(1);
+        // One that came back and has done nothing since is not given the benefit of the doubt again.
+        let doubtful = self.openings > 0 || matches!(self.position, Position::Unheard);
+        let opens = self.failures >= self.threshold || doubtful;
+        if !opens || matches!(self.position, Position::Open { .. }) {
+            return false;
+        }
+        let hold = self.hold.saturating_mul(1 << self.openings.min(16)).min(LONGEST_HOLD);
+        self.openings = self.openings.saturating_add(1);
+        self.position = Position::Open { until: now + hold };
+        true
+    }
+
+    /// It answered 503.
+    pub fn busy(&mut self, pause: Duration, now: Instant) {
+        self.paused_until = Some(now + pause);
+    }
+
+    /// A probe succeeded. True where this closed the breaker.
+    pub fn answered(&mut self, now: Instant) -> bool {
+        match self.position {
+            Position::Unheard => {
+                // Nothing failed, so there is nothing to be careful about.
+                let since = now.checked_sub(SLOW_START).unwrap_or(now);
+                self.position = Position::Closed { since };
+                self.failures = 0;
+                true
+            }
+            Position::Open { until } if now >= until => {
+                self.position = Position::Closed { since: now };
+                self.failures = 0;
+                true
+            }
+            // Probes do not reset the count of failures: they succeed on servers whose scans all fail.
+            Position::Open { .. } | Position::Closed { .. } => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn closed(now: Instant) -> Breaker {
+        let mut breaker = Breaker::new(3, SECOND);
+        assert_eq!(breaker.allowance(8, now), 0, "nothing is known yet");
+        assert!(breaker.answered(now));
+        breaker
+    }
+
+    fn fail_thrice(breaker: &mut Breaker, now: Instant) {
+        assert!((0..3).any(|_| breaker.failed(now)));
+    }
+
+    #[test]
+    fn failures_in_a_row_open_it_and_a_probe_closes_it() {
+        let now = Instant::now();
+        let mut breaker = closed(now);
+        assert!(!breaker.failed(now) && !breaker.failed(now));
+        breaker.succeeded();
+        assert!(!breaker.failed(now) && !breaker.failed(now) && breaker.failed(now));
+        assert_eq!((breaker.state(now), breaker.allowance(8, now)), (State::Open, 0));
+        assert!(!breaker.answered(now), "not before the hold is over");
+        assert!(breaker.answered(now + SECOND));
+        assert_eq!(breaker.state(now + SECOND), State::Closed);
+    }
+
+    #[test]
+    fn a_server_that_comes_back_gets_more_and_more() {
+        let now = Instant::now();
+        let mut breaker = closed(now);
+        assert_eq!(breaker.allowance(8, now), 8, "at the start of the program all at once");
+        fail_thrice(&mut breaker, now);
+        let back = now + SECOND;
+        breaker.answered(back);
+        let allowance = |seconds| breaker.allowance(8, back + SECOND * seconds);
+        assert_eq!([allowance(0), allowance(5), allowance(10)], [1, 4, 8]);
+    }
+
+    #[test]
+    fn a_server_that_fails_again_is_held_longer() {
+        let mut now = Instant::now();
+        let mut breaker = closed(now);
+        fail_thrice(&mut breaker, now);
+        for hold in [1, 2, 4, 8, 16, 32, 60, 60] {
+            assert!(!breaker.answered(now + SECOND * hold - SECOND / 2), "{hold}");
+            now += SECOND * hold;
+            assert!(breaker.answered(now), "{hold}");
+            assert!(breaker.failed(now), "the first failure opens it again");
+        }
+        breaker.succeeded();
+        breaker.answered(now + LONGEST_HOLD);
+        assert!(!breaker.failed(now), "a scan that succeeds makes up for it");
+    }
+
+    #[test]
+    fn busy_is_a_pause_and_no_failure() {
+        let now = Instant::now();
+        let mut breaker = closed(now);
+        (0..9).for_each(|_| breaker.busy(SECOND, now));
+        assert_eq!((breaker.state(now), breaker.allowance(8, now)), (State::Paused, 0));
+        assert_eq!(breaker.allowance(8, now + SECOND), 8);
+    }
+
+    #[test]
+    fn a_server_that_never_answered_opens_at_once() {
+        let now = Instant::now();
+        let mut breaker = Breaker::new(3, SECOND);
+        assert!(breaker.failed(now));
+        assert!(breaker.answered(now + SECOND));
+    }
+}

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The HTTP calls to one server. The only file that names reqwest.
+//!
+//! A call ends in one of four ways:
+//!
+//! * an answer that was understood;
+//! * [`CallError::Busy`]: 503, back-pressure and no failure;
+//! * [`CallError::Transport`], [`CallError::Refused`]: no answer in time, or another status than 200. Redirects are not
+//!   followed: a sample goes only where the configuration says;
+//! * [`CallError::Unusable`], [`CallError::TooLong`]: 200, but nothing that can be trusted as a scan result.
+//!
+//! The multipart body is built anew for every try; a body that was sent once is empty the second time, and a scanner
+//! calls an empty file clean.
+
+use super::{
+    address::Address,
+    facts::{self, Info, Progress},
+    shapes::{self, ShapeError},
+};
+use bytes::Bytes;
+use reqwest::{
+    Body, RequestBuilder, Response, StatusCode,
+    header::RETRY_AFTER,
+    multipart::{Form, Part},
+    redirect,
+};
+use std::{
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+use thundergate_common::{config, sample::Sample, verdict::Finding};
+use url::Url;
+
+/// The longest answer that is read. Scanners list two rules a finding unless told otherwise; 16 MiB is far above that.
+const LONGEST_ANSWER: usize = 16 << 20;
+/// How long an idle connection is kept. Below the 30 s at which many proxies close theirs, so that a sample is rarely
+/// sent into a connection that is being closed.
+const IDLE: Duration = Duration::from_secs(20);
+/// Back-pressure without a `Retry-After`. The collectors of the vendor wait 30 s, but they have no sender waiting: here
+/// a mail waits 20 s in all, so a server that is busy for a moment should be asked again while that lasts.
+const DEFAULT_PAUSE: Duration = Duration::from_secs(5);
+/// The longest back-pressure that is believed.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// The first and the longest wait between two questions for an asynchronous result.
+const POLL: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+
+/// Why a call gave no usable answer.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// 503: the server has enough to do; how long it wants to be left alone.
+    #[error("the scanner is busy for {0:?}")]
+    Busy(Duration),
+    /// No connection, no answer in time, or a connection that broke.
+    #[error("the scanner cannot be reached")]
+    Transport(#[source] reqwest::Error),
+    /// Another status than 200.
+    #[error("the scanner answered {0}")]
+    Refused(u16),
+    /// 200 with a body of unknown shape, or about another file.
+    #[error("the scanner gave an unusable answer")]
+    Unusable(#[from] ShapeError),
+    /// An answer that does not end.
+    #[error("the scanner's answer is longer than {LONGEST_ANSWER} bytes")]
+    TooLong,
+    /// No API was found at the configured URL.
+    #[error("no Thunderstorm API at this URL")]
+    NoApi,
+    /// The asynchronous scan failed, in the server's words.
+    #[error("the scanner gave up: {0}")]
+    GaveUp(String),
+    /// The asynchronous scan was not over in time.
+    #[error("the scan was not over in time")]
+    Timeout,
+}
+
+/// Why there is no client for an instance.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot set up HTTP")]
+pub struct SetupError(#[source] reqwest::Error);
+
+/// One server.
+#[derive(Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    address: Address,
+    /// Where the API was found; forgotten when it is not there any more.
+    found: Mutex<Option<Url>>,
+    asynchronous: bool,
+    timeout: Duration,
+    probe_timeout: Duration,
+}
+
+impl Client {
+    /// The client for `instance`. Nothing is sent yet.
+    pub fn new(instance: &config::Instance, farm: &config::Farm) -> Result<Self, SetupError> {
+        // Programs install the provider first thing; a test or an embedding program may not have, and reqwest would
+        // panic. Losing the race to install it is fine: there is one then.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder()
+            .user_agent(concat!("thundergate/", env!("CARGO_PKG_VERSION")))
+            .no_proxy()
+            .redirect(redirect::Policy::none())
+            .connect_timeout(farm.connect_timeout)
+            .pool_idle_timeout(IDLE)
+            .build()
+            .map_err(SetupError)?;
+        Ok(Self {
+            http,
+            address: Address::of(&instance.url),
+            found: Mutex::default(),
+            asynchronous: instance.asynchronous,
+            timeout: farm.timeout,
+            // Info and status cost a scanner nothing: one that cannot answer them while a connection may be awaited
+            // is no place for a sample.
+            probe_timeout: farm.connect_timeout.saturating_mul(2).min(farm.timeout),
+        })
+    }
+
+    /// What the server says of itself. Finds the API where it is not known yet.
+    pub async fn info(&self) -> Result<Info, CallError> {
+        let apis = match (&self.address, self.known_api()) {
+            (Address::Fixed(api), _) => vec![api.clone()],
+            (_, Some(api)) => vec![api],
+            (Address::Probe(apis), None) => apis.clone(),
+        };
+        let mut last = CallError::NoApi;
+        for api in apis {
+            match self.info_at(&api).await {
+                Ok(info) => {
+                    self.remember(Some(api));
+                    return Ok(info);
+                }
+                Err(error @ CallError::Transport(_)) => return Err(error),
+                Err(error) => last = error,
+            }
+        }
+        // A server that was updated may have moved from one API to the other.
+        self.remember(None);
+        Err(last)
+    }
+
+    /// Has the server scan `sample`; `source` is the host that its log shall name.
+    pub async fn scan(&self, sample: &Sample, source: &str) -> Result<Vec<Finding>, CallError> {
+        if self.asynchronous {
+            let scan = self.scan_later(sample, source);
+            return tokio::time::timeout(self.timeout, scan).await.unwrap_or(Err(CallError::Timeout));
+        }
+        let body = self.upload("check", sample, source).await?;
+        Ok(shapes::parse(&body, &sample.key)?)
+    }
+
+    async fn scan_later(&self, sample: &Sample, source: &str) -> Result<Vec<Finding>, CallError> {
+        let ticket = facts::ticket(&self.upload("checkAsync", sample, source).await?)?;
+        let mut pause = POLL.0;
+        loop {
+            tokio::time::sleep(pause).await;
+            pause = pause.mul_f32(1.5).min(POLL.1);
+            let url = self.call("getAsyncResults", &[("id", ticket.as_str())]).await?;
+            let body = match exchange(self.http.get(url).timeout(self.timeout)).await {
+                // The sample is there already: elsewhere it would be scanned twice.
+                Err(CallError::Busy(longer)) => {
+                    tokio::time::sleep(longer.min(DEFAULT_PAUSE)).await;
+                    continue;
+                }
+                other => other?,
+            };
+            match facts::progress(&body)? {
+                Progress::Running => {}
+                Progress::Done(result) => return Ok(shapes::findings(&result, &sample.key)?),
+                Progress::Failed(words) => return Err(CallError::GaveUp(words)),
+            }
+        }
+    }
+
+    async fn upload(&self, call: &str, sample: &Sample, source: &str) -> Result<Bytes, CallError> {
+        let url = self.call(call, &[("source", source)]).await?;
+        let answer = exchange(self.http.post(url).multipart(form(sample)).timeout(self.timeout)).await;
+        if matches!(answer, Err(CallError::Refused(404 | 405))) {
+            self.remember(None);
+        }
+        answer
+    }
+
+    async fn call(&self, call: &str, query: &[(&str, &str)]) -> Result<Url, CallError> {
+        let api = match (&self.address, self.known_api()) {
+            (Address::Fixed(api), _) => api.clone(),
+            (_, Some(api)) => api,
+            (Address::Probe(_), None) => {
+                self.info().await?;
+                self.known_api().ok_or(CallError::NoApi)?
+            }
+        };
+        let mut url = join(&api, call);
+        let query = query.iter().filter(|(_, value)| !value.is_empty());
+        if query.clone().next().is_some() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        Ok(url)
+    }
+
+    async fn info_at(&self, api: &Url) -> Result<Info, CallError> {
+        let request = self.http.get(join(api, "info")).timeout(self.probe_timeout);
+        Info::read(&exchange(request).await?).ok_or(CallError::NoApi)
+    }
+
+    fn known_api(&self) -> Option<Url> {
+        self.found.lock().expect("nothing panics while it holds the address").clone()
+    }
+
+    fn remember(&self, api: Option<Url>) {
+        *self.found.lock().expect("nothing panics while it holds the address") = api;
+    }
+}
+
+fn join(api: &Url, call: &str) -> Url {
+    let mut url = api.clone();
+    url.set_path(&format!("{}{call}", api.path()));
+    url
+}
+
+/// One part named `file`, its length known, so that the server sees a body cut short as such.
+fn form(sample: &Sample) -> Form {
+    let length = sample.bytes.len() as u64;
+    // reqwest quotes the name but would leave a line break in the header.
+    let name = sample.key.upload_name().replace(char::is_control, "_");
+    let part = Part::stream_with_length(Body::from(sample.bytes.clone()), length).file_name(name);
+    Form::new().part("file", part.mime_str("application/octet-stream").expect("a constant media type"))
+}
+
+async fn exchange(request: RequestBuilder) -> Result<Bytes, CallError> {
+    let started = Instant::now();
+    let answer = request.send().await.map_err(transport)?;
+    match answer.status() {
+        StatusCode::OK => read(answer).await,
+        StatusCode::SERVICE_UNAVAILABLE => Err(CallError::Busy(pause(&answer))),
+        status => {
+            tracing::debug!(
+                http.status = status.as_u16(),
+                http.duration_ms = started.elapsed().as_millis() as u64,
+                "a scanner answered with a status other than 200"
+            );
+            Err(CallError::Refused(status.as_u16()))
+        }
+    }
+}
+
+async fn read(mut answer: Response) -> Result<Bytes, CallError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(transport)? {
+        if body.len() + chunk.len() > LONGEST_ANSWER {
+            return Err(CallError::TooLong);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.into())
+}
+
+fn pause(answer: &Response) -> Duration {
+    let seconds =
+        answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    seconds.map_or(DEFAULT_PAUSE, |seconds| Duration::from_secs(seconds).min(LONGEST_PAUSE))
+}
+
+/// A URL may hold a password, and the instance's name says where it is.
+fn transport(error: reqwest::Error) -> CallError {
+    CallError::Transport(error.without_url())
+}

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Talking to one THOR Thunderstorm server.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`client`] | the HTTP calls; the only file that names reqwest |
+//! | [`address`] | which API a configured URL means |
+//! | [`facts`] | what `/api/info` and the asynchronous calls answer |
+//! | [`shapes`] | the shapes of scan results, all turned into the same findings |
+
+pub mod address;
+pub mod client;
+pub mod facts;
+pub mod shapes;
