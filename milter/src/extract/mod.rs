@@ -1,7 +1,33 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Takes a message apart into everything that a reader could see.
+//!
+//! Clients disagree about malformed messages, so there is no one right reading: the extraction takes the union of the
+//! plausible ones and records what was ambiguous ([`ambiguity`]). A well-formed message costs one reading. Steps:
+//!
+//! 1. [`walk`] goes over the structure once and finds leaves, preambles and epilogues; [`header`] and [`value`] read
+//!    the fields that say what an entity is. Encoded messages inside are walked over as well.
+//! 2. [`samples`] decodes each leaf ([`decode`]) into one reused buffer, digests it, and asks [`reading`] what else it
+//!    could be. [`body`] says whether a leaf is a sample at all.
+//! 3. Where the walk had a choice, it is repeated with the other one.
+//!
+//! Containers (multiparts, nested messages) are no samples, their leaves are. Nothing here fails: a message over a
+//! budget is `malformed`, with everything found until then. All work is linear in the message, except that a budget
+//! may multiply it by a constant; nothing recurses.
+
+pub mod ambiguity;
+mod body;
+mod decode;
+mod header;
+mod reading;
+mod runs;
+mod samples;
+mod value;
+mod walk;
 
 use bytes::Bytes;
+use decode::Decoding;
+use reading::Reading;
+use samples::Samples;
 use serde::{Deserialize, Serialize};
 use thundergate_common::{digest::Digest, verdict::SkipReason};
 
@@ -47,6 +73,7 @@ pub struct Part {
 #[derive(Clone, Debug)]
 pub struct Content {
     source: Bytes,
+    decoding: Decoding,
 }
 
 /// A part that is no sample.
@@ -76,13 +103,35 @@ pub struct Extraction {
 }
 
 impl Content {
-    /// The decoded bytes.
+    /// The decoded bytes. Decodes at each call, except where the message holds them as they are.
     pub fn bytes(&self) -> Bytes {
-        self.source.clone()
+        let mut decoded = Vec::new();
+        self.decode_unless_plain(&mut decoded);
+        if self.decoding == Decoding::Identity { self.source.clone() } else { decoded.into() }
+    }
+
+    /// Decodes into `out`, except where `source` is what it would be. False where bytes had to be skipped.
+    fn decode_unless_plain(&self, out: &mut Vec<u8>) -> bool {
+        self.decoding == Decoding::Identity || self.decoding.decode_into(&self.source, out)
+    }
+
+    /// The same, ending at `end` of the encoded bytes.
+    fn up_to(&self, end: usize) -> Self {
+        Self { source: self.source.slice(..end), decoding: self.decoding }
+    }
+
+    fn decoded_as(&self, decoding: Decoding) -> Self {
+        Self { source: self.source.clone(), decoding }
     }
 }
 
 /// Takes `message` (header, empty line, body) apart.
-pub fn extract(_message: &Bytes, _bodies: Bodies, _budget: &Budget) -> Extraction {
-    Extraction::default()
+pub fn extract(message: &Bytes, bodies: Bodies, budget: &Budget) -> Extraction {
+    let mut samples = Samples::new(bodies, budget);
+    let met = walk::walk(message, Reading::default(), budget, &mut samples);
+    for reading in Reading::others(met) {
+        samples.next_reading();
+        walk::walk(message, reading, budget, &mut samples);
+    }
+    samples.finish()
 }

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The header block of one entity: which of its lines are fields, and where its body starts.
+//!
+//! Only the three fields that say how to read the body are kept, as they stand, each with its repetitions up to a
+//! bound. A line is looked at once, so a block costs what it is long, whatever is in it.
+
+use memchr::memchr;
+
+/// How many values of a repeated field are kept: the first ones, and the last.
+const REPETITIONS: usize = 8;
+
+/// What is kept of one header block, as slices of the message.
+#[derive(Default)]
+pub(super) struct Block<'a> {
+    /// Values of Content-Type, in order.
+    pub types: Vec<&'a [u8]>,
+    /// Values of Content-Disposition, in order.
+    pub dispositions: Vec<&'a [u8]>,
+    /// Values of Content-Transfer-Encoding, in order.
+    pub encodings: Vec<&'a [u8]>,
+    /// How many fields there are, of any name.
+    pub fields: usize,
+    /// A line was neither a field, nor a continuation, nor empty.
+    pub junk: bool,
+    /// Where the body starts, from the start of the block.
+    pub body: usize,
+}
+
+impl<'a> Block<'a> {
+    /// Reads the block at the start of `text`. It ends after its empty line, or before a line that `ends` says is a
+    /// delimiter, or at a line that is no field unless `skip_junk`.
+    pub fn parse(text: &'a [u8], skip_junk: bool, ends: impl Fn(&[u8]) -> bool) -> Self {
+        let mut block = Self::default();
+        let mut field = 0..0;
+        let mut at = 0;
+        while at < text.len() {
+            let next = memchr(b'\n', &text[at..]).map_or(text.len(), |length| at + length + 1);
+            let line = &text[at..next];
+            if matches!(line, b"\n" | b"\r\n") {
+                block.keep(&text[field]);
+                block.body = next;
+                return block;
+            }
+            if line.starts_with(b"--") && ends(line) {
+                break;
+            }
+            if matches!(line[0], b' ' | b'\t') && !field.is_empty() {
+                field.end = next;
+            } else if name_length(line).is_some() {
+                block.keep(&text[std::mem::replace(&mut field, at..next)]);
+            } else {
+                block.junk = true;
+                if !skip_junk {
+                    break;
+                }
+            }
+            at = next;
+        }
+        block.keep(&text[field]);
+        block.body = at;
+        block
+    }
+
+    fn keep(&mut self, field: &'a [u8]) {
+        let Some(length) = name_length(field) else { return };
+        self.fields += 1;
+        let name = field[..length].trim_ascii_end();
+        let values = match name {
+            _ if name.eq_ignore_ascii_case(b"content-type") => &mut self.types,
+            _ if name.eq_ignore_ascii_case(b"content-disposition") => &mut self.dispositions,
+            _ if name.eq_ignore_ascii_case(b"content-transfer-encoding") => &mut self.encodings,
+            _ => return,
+        };
+        let value = field[length + 1..].trim_ascii();
+        if !values.contains(&value) {
+            values.truncate(REPETITIONS - 1);
+            values.push(value);
+        }
+    }
+}
+
+/// The length of the field name that `line` starts with, blanks before the colon included.
+fn name_length(line: &[u8]) -> Option<usize> {
+    let end = line.iter().position(|byte| !matches!(byte, b'!'..=b'9' | b';'..=b'~'))?;
+    let colon = end + line[end..].iter().position(|byte| !matches!(byte, b' ' | b'\t'))?;
+    (end > 0 && line[colon] == b':').then_some(colon)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block(text: &str) -> Block<'_> {
+        Block::parse(text.as_bytes(), false, |line| line.starts_with(b"--x"))
+    }
+
+    #[test]
+    fn a_folded_field_is_one_whatever_its_line_ends() {
+        let text = "A: 1\r\ncontent-TYPE : text/html;\n charset=x;\r\n\ty=z\n\nbody";
+        let block = block(text);
+        assert_eq!(block.types, [b"text/html;\n charset=x;\r\n\ty=z"]);
+        assert_eq!(&text[block.body..], "body");
+        assert!(!block.junk);
+    }
+
+    #[test]
+    fn a_block_ends_before_a_delimiter_and_at_a_line_that_is_no_field() {
+        assert_eq!(block("A: 1\n--x\n").body, 5);
+        let block = block("A: 1\nno field\nB: 2\n\n");
+        assert_eq!((block.body, block.junk, block.fields), (5, true, 1));
+    }
+
+    #[test]
+    fn junk_can_be_skipped() {
+        let text = b"A: 1\nno field\nContent-Type: a/b\n\nbody";
+        let block = Block::parse(text, true, |_| false);
+        assert_eq!((block.fields, block.types), (2, vec![&b"a/b"[..]]));
+    }
+
+    #[test]
+    fn repetitions_keep_the_first_and_the_last() {
+        let text: String = (0..1000).map(|n| format!("Content-Type: a/{n}\n")).collect();
+        let block = block(&text);
+        assert_eq!((block.types[0], block.types[REPETITIONS - 1]), (&b"a/0"[..], &b"a/999"[..]));
+        assert_eq!(block.types.len(), REPETITIONS);
+    }
+}
