@@ -2,6 +2,11 @@
 //! The real things that scenarios run against.
 
 pub mod mails;
+pub mod mta;
+pub mod postfix;
+pub mod process;
+pub mod sendmail;
+pub mod smtp;
 pub mod waiting;
 
 pub use waiting::{eventually, free_port};

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Our programs as processes of their own, so that they can be killed.
+//!
+//! A program gets its configuration as a file in a temporary directory and is up when it has logged `event = "ready"`.
+//! Its log lines (JSON on stdout; stderr as it is) are kept. The binary is the one beside the running test; if there is
+//! none, it is built once.
+
+use super::waiting::PATIENCE;
+use anyhow::{Context as _, bail, ensure};
+use serde_json::Value;
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, BufReader},
+    process::{Child, Command},
+    sync::Notify,
+    task::JoinSet,
+};
+
+/// A running program. Dropping it kills it.
+#[derive(Debug)]
+pub struct Program {
+    child: Child,
+    lines: Arc<Lines>,
+    readers: JoinSet<()>,
+    dir: Option<TempDir>,
+}
+
+/// What a program wrote, and who waits for more.
+#[derive(Debug, Default)]
+struct Lines {
+    kept: Mutex<Vec<String>>,
+    more: Notify,
+}
+
+impl Program {
+    /// Runs `NAME serve --config FILE` and waits until it is ready. `name` is `thundergate-milter` or
+    /// `thundergate-worker`.
+    pub async fn start(name: &str, config: &str) -> anyhow::Result<Self> {
+        Self::start_with_env(name, config, &[]).await
+    }
+
+    /// The same with environment variables.
+    pub async fn start_with_env(name: &str, config: &str, env: &[(&str, &str)]) -> anyhow::Result<Self> {
+        let mut program = Self::spawn(name, config, env)?;
+        program.wait_until_ready().await?;
+        Ok(program)
+    }
+
+    /// Runs it without waiting: for programs that are expected to refuse to start.
+    pub fn spawn(name: &str, config: &str, env: &[(&str, &str)]) -> anyhow::Result<Self> {
+        let dir = tempfile::Builder::new().prefix(name).tempdir()?;
+        let file = dir.path().join("config.toml");
+        std::fs::write(&file, config)?;
+        let mut command = Command::new(binary(name)?);
+        command
+            .args([OsStr::new("serve"), OsStr::new("--config"), file.as_os_str()])
+            .envs(env.iter().copied());
+        Ok(Self { dir: Some(dir), ..Self::launch(command)? })
+    }
+
+    /// Runs any command that logs as our programs do.
+    pub fn launch(mut command: Command) -> anyhow::Result<Self> {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().with_context(|| format!("cannot run {command:?}"))?;
+        let lines = Arc::<Lines>::default();
+        let mut readers = JoinSet::new();
+        readers.spawn(keep(child.stdout.take(), Arc::clone(&lines)));
+        readers.spawn(keep(child.stderr.take(), Arc::clone(&lines)));
+        Ok(Self { child, lines, readers, dir: None })
+    }
+
+    /// Waits for the line with `event = "ready"`. An end before it is an error that shows what was written.
+    pub async fn wait_until_ready(&mut self) -> anyhow::Result<()> {
+        let ready = tokio::select! {
+            ready = self.lines.wait_for(&is_ready, PATIENCE) => ready,
+            status = self.child.wait() => {
+                while self.readers.join_next().await.is_some() {}
+                bail!("it ended with {} before it was ready: {:#?}", status?, self.log_lines())
+            }
+        };
+        ensure!(ready.is_some(), "it is not ready: {:#?}", self.log_lines());
+        Ok(())
+    }
+
+    /// Where its configuration is, and its other files may be; none for a launched command.
+    pub fn dir(&self) -> Option<&Path> {
+        self.dir.as_ref().map(TempDir::path)
+    }
+
+    /// Its process id; none after its end.
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// The line with `event = "ready"`.
+    pub fn ready(&self) -> Option<Value> {
+        self.events().into_iter().find(is_ready)
+    }
+
+    /// What the ready line says under `field`, such as `listen` or `admin`: a text, or several.
+    pub fn addresses(&self, field: &str) -> Vec<String> {
+        let ready = self.ready().unwrap_or_default();
+        let value = ready.get(field).or_else(|| ready.pointer(&format!("/fields/{field}")));
+        match value {
+            Some(Value::String(one)) => serde_json::from_str(one).unwrap_or_else(|_| vec![one.clone()]),
+            Some(Value::Array(many)) => many.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// All it wrote so far.
+    pub fn log_lines(&self) -> Vec<String> {
+        self.lines.kept.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The lines that are JSON.
+    pub fn events(&self) -> Vec<Value> {
+        self.log_lines().iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// Waits for a line in JSON for which `wanted` holds, among the past ones too; none after `patience`.
+    pub async fn wait_for(&self, wanted: impl Fn(&Value) -> bool, patience: Duration) -> Option<Value> {
+        self.lines.wait_for(&wanted, patience).await
+    }
+
+    /// SIGKILL: a crash.
+    pub async fn kill9(&mut self) -> anyhow::Result<ExitStatus> {
+        self.child.start_kill()?;
+        Ok(self.child.wait().await?)
+    }
+
+    /// SIGTERM, without waiting for its end.
+    pub fn ask_to_end(&self) -> anyhow::Result<()> {
+        let id = self.id().context("it has ended already")?;
+        let killed = std::process::Command::new("kill").args(["-TERM", &id.to_string()]).status()?;
+        ensure!(killed.success(), "no such process");
+        Ok(())
+    }
+
+    /// SIGTERM, and its exit status.
+    pub async fn terminate(&mut self) -> anyhow::Result<ExitStatus> {
+        self.ask_to_end()?;
+        self.ended().await
+    }
+
+    /// Waits for its end.
+    pub async fn ended(&mut self) -> anyhow::Result<ExitStatus> {
+        let ended = tokio::time::timeout(2 * PATIENCE, self.child.wait()).await;
+        Ok(ended.with_context(|| format!("it does not end: {:#?}", self.log_lines()))??)
+    }
+}
+
+impl Lines {
+    async fn wait_for(&self, wanted: &dyn Fn(&Value) -> bool, patience: Duration) -> Option<Value> {
+        let mut seen = 0;
+        let found = async {
+            loop {
+                let more = self.more.notified();
+                tokio::pin!(more);
+                more.as_mut().enable();
+                let new = self.kept.lock().unwrap_or_else(PoisonError::into_inner)[seen..].to_vec();
+                seen += new.len();
+                let mut events = new.iter().filter_map(|line| serde_json::from_str(line).ok());
+                if let Some(event) = events.find(wanted) {
+                    return event;
+                }
+                more.await;
+            }
+        };
+        tokio::time::timeout(patience, found).await.ok()
+    }
+}
+
+/// The binary of this name beside the running test (`target/<profile>/`), built first if it is missing.
+pub fn binary(name: &str) -> anyhow::Result<PathBuf> {
+    static BUILDING: Mutex<()> = Mutex::new(());
+    let test = std::env::current_exe()?;
+    let beside = test.parent().unwrap_or(&test);
+    let profile = if beside.ends_with("deps") { beside.parent().unwrap_or(beside) } else { beside };
+    let binary = profile.join(name);
+    let _one_at_a_time = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
+    if !binary.exists() {
+        build(name, profile.ends_with("release"))?;
+    }
+    ensure!(binary.exists(), "{} is missing after its build", binary.display());
+    Ok(binary)
+}
+
+fn build(name: &str, release: bool) -> anyhow::Result<()> {
+    let mut cargo = std::process::Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--quiet", "--package", name]);
+    cargo.args(release.then_some("--release"));
+    ensure!(cargo.status().context("cannot run cargo")?.success(), "{name} does not build");
+    Ok(())
+}
+
+fn is_ready(event: &Value) -> bool {
+    event["event"] == "ready" || event["fields"]["event"] == "ready"
+}
+
+async fn keep(output: Option<impl AsyncRead + Unpin>, lines: Arc<Lines>) {
+    let Some(output) = output else { return };
+    let mut output = BufReader::new(output).lines();
+    while let Ok(Some(line)) = output.next_line().await {
+        lines.kept.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+        lines.more.notify_waiters();
+    }
+}
