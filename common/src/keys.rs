@@ -1,1 +1,140 @@
-//! keys
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Every key in Redis. The part in braces is the hash tag of Redis Cluster: keys that share it share a slot, so that one
+//! script may touch them all. A sample's tag is its digest; the queue's tag is its shard, of which there is one so far.
+//!
+//! | name | type | written by | expiry |
+//! |---|---|---|---|
+//! | `<prefix>:1:{<digest>}:<hint>:verdict` | string, [`Verdict::encode`](crate::verdict::Verdict::encode) | worker, operator | `cache.clean_ttl` or `cache.found_ttl` after the scan |
+//! | `<prefix>:1:{<digest>}:<hint>:sample` | string, the bytes | milter | deleted with the verdict, at most `queue.sample_ttl` |
+//! | `<prefix>:1:{<digest>}:<hint>:lease` | string: `milter:<process>`, `queued` or `job:<entry>` | milter, then worker | `queue.reserve_ttl`, then `queue.lease_ttl`, renewed |
+//! | `<prefix>:1:{<digest>}:<hint>:waiters` | set of process ids | milter | deleted with the answer, at most `queue.sample_ttl` |
+//! | `<prefix>:1:{<digest>}:<hint>:receipts` | stream, capped | milter | 30 days after the last receipt |
+//! | `<prefix>:1:{jobs-<shard>}:<lane>` | stream with the consumer group `workers` | milter | entries are deleted when acknowledged |
+//! | `<prefix>:1:{jobs-<shard>}:<lane>:queued` | hash: sample → entry of its job | as the stream | fields go with their entries |
+//! | `<prefix>:1:{jobs-<shard>}:bytes` | integer: bytes of the samples of all entries | as the stream | changes with the entries |
+//! | `<prefix>:1:{jobs-<shard>}:dead` | stream, capped | worker | 30 days after the last letter |
+//! | `<prefix>:1:announce:<process>` | channel | whoever has an answer | – |
+//! | `<prefix>:1:instances` | hash | worker | the writer's heartbeat |
+//!
+//! `<hint>` is `-` for none, `.<extension>` or `/<file name>`.
+
+use crate::{
+    job::Lane,
+    sample::{NameHint, SampleKey},
+};
+
+/// The version of all wire forms; programs of two versions share a Redis without seeing each other.
+const VERSION: u8 = 1;
+/// The one shard of the queue that there is.
+const SHARD: u8 = 0;
+
+/// Builds the names of keys.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    root: String,
+}
+
+/// What is kept of one sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// Its verdict.
+    Verdict,
+    /// Its bytes.
+    Sample,
+    /// Who scans it or will.
+    Lease,
+    /// The processes that wait for it.
+    Waiters,
+    /// Who received it.
+    Receipts,
+}
+
+impl Keys {
+    /// The consumer group of all job streams.
+    pub const GROUP: &str = "workers";
+
+    /// Keys that begin with `prefix`, which must not hold braces.
+    pub fn new(prefix: &str) -> Self {
+        Self { root: format!("{prefix}:{VERSION}") }
+    }
+
+    /// A key of one sample.
+    pub fn of(&self, sample: &SampleKey, kept: Kept) -> String {
+        let kept = match kept {
+            Kept::Verdict => "verdict",
+            Kept::Sample => "sample",
+            Kept::Lease => "lease",
+            Kept::Waiters => "waiters",
+            Kept::Receipts => "receipts",
+        };
+        let (root, digest) = (&self.root, sample.digest);
+        match &sample.hint {
+            NameHint::None => format!("{root}:{{{digest}}}:-:{kept}"),
+            NameHint::Extension(extension) => format!("{root}:{{{digest}}}:.{extension}:{kept}"),
+            NameHint::Full(name) => format!("{root}:{{{digest}}}:/{name}:{kept}"),
+        }
+    }
+
+    /// The stream of a lane's jobs.
+    pub fn jobs(&self, lane: Lane) -> String {
+        self.queue(lane.as_str())
+    }
+
+    /// Which samples a lane holds a job for.
+    pub fn queued(&self, lane: Lane) -> String {
+        self.queue(&format!("{}:queued", lane.as_str()))
+    }
+
+    /// How many bytes the samples of all jobs have.
+    pub fn job_bytes(&self) -> String {
+        self.queue("bytes")
+    }
+
+    /// The dead letters.
+    pub fn dead_letters(&self) -> String {
+        self.queue("dead")
+    }
+
+    /// What all announcement channels begin with.
+    pub fn announce_root(&self) -> String {
+        format!("{}:announce:", self.root)
+    }
+
+    /// The channel for answers that `process` waits for.
+    pub fn announce(&self, process: &str) -> String {
+        format!("{}{process}", self.announce_root())
+    }
+
+    /// The instances of the farm, their signatures and health.
+    pub fn instances(&self) -> String {
+        format!("{}:instances", self.root)
+    }
+
+    fn queue(&self, rest: &str) -> String {
+        format!("{}:{{jobs-{SHARD}}}:{rest}", self.root)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::Digest;
+
+    #[test]
+    fn keys_of_one_digest_share_a_hash_tag_and_hints_tell_them_apart() {
+        let keys = Keys::new("tg");
+        let name = |hint| keys.of(&SampleKey { digest: Digest::of(b""), hint }, Kept::Verdict);
+        let tag = format!("tg:1:{{{}}}", Digest::of(b""));
+        assert_eq!(name(NameHint::None), format!("{tag}:-:verdict"));
+        assert_eq!(name(NameHint::Extension("pdf".into())), format!("{tag}:.pdf:verdict"));
+        assert_eq!(name(NameHint::Full("pdf".into())), format!("{tag}:/pdf:verdict"));
+    }
+
+    #[test]
+    fn the_queue_shares_one_hash_tag() {
+        let keys = Keys::new("tg");
+        assert_eq!(keys.jobs(Lane::Mail), "tg:1:{jobs-0}:mail");
+        assert_eq!(keys.queued(Lane::Background), "tg:1:{jobs-0}:background:queued");
+        assert_eq!(keys.dead_letters(), "tg:1:{jobs-0}:dead");
+    }
+}

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The hub inside one process: no Redis, the same semantics, nothing survives the process (the MTA still has the mail).
+//!
+//! [`state`] holds samples and jobs behind one lock that is never held across an await; verdicts live in a cache of
+//! `cache.local_bytes`. Bounded: jobs and bytes by `[queue]`, reservations by their short life, receipts and dead
+//! letters by number.
+
+mod state;
+
+use crate::{
+    cache::VerdictCache,
+    config,
+    hub::{
+        Admission, Announcements, Begin, Claim, Completion, DeadLetter, Hub, HubError, QueueState, Receipt,
+        Reservation,
+    },
+    job::Job,
+    sample::{Sample, SampleKey},
+    verdict::{Answer, Verdict},
+};
+use async_trait::async_trait;
+use state::{Lease, State, Taken};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout_at},
+};
+use tracing::warn;
+
+/// How many dead letters are kept.
+const LETTERS: usize = 1000;
+/// How many receipts are kept, of all samples together.
+const RECEIPTS: usize = 10_000;
+
+/// The hub of one process.
+pub struct MemoryHub {
+    state: Mutex<State>,
+    verdicts: VerdictCache,
+    announcements: Announcements,
+    work: Notify,
+    letters: Mutex<VecDeque<DeadLetter>>,
+    receipts: Mutex<VecDeque<(SampleKey, Receipt)>>,
+}
+
+impl MemoryHub {
+    /// An empty hub within the limits of `queue` and `cache`.
+    pub fn new(queue: &config::Queue, cache: &config::Cache) -> Arc<Self> {
+        // These are not copies of somebody else's verdicts: they live as long as verdicts do.
+        let cache = config::Cache { local_ttl: Duration::MAX, ..cache.clone() };
+        Arc::new(Self {
+            state: Mutex::new(State::new(queue)),
+            verdicts: VerdictCache::new(&cache),
+            announcements: Announcements::default(),
+            work: Notify::new(),
+            letters: Mutex::default(),
+            receipts: Mutex::default(),
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    fn reserve_one(&self, key: &SampleKey) -> Reservation {
+        // Under the lock, or a scan that ends in between would be missed and repeated.
+        let mut state = self.state();
+        match self.verdicts.get(key) {
+            Some(verdict) => Reservation::Known(verdict),
+            None if state.reserve(key) => Reservation::Owner,
+            None => Reservation::Joined,
+        }
+    }
+
+    fn finish(&self, claim: &Claim, answer: Answer) {
+        let mut state = self.state();
+        let lease = Lease::of(claim);
+        if let Answer::Verdict(verdict) = &answer {
+            self.verdicts.insert(&claim.job.sample, verdict.clone());
+        } else if state.another_scans(&claim.job.sample, &lease) {
+            state.remove(&claim.id);
+            return; // its answer counts
+        }
+        state.forget_sample(&claim.job.sample);
+        self.announcements.announce(&claim.job.sample, answer);
+        state.remove(&claim.id);
+    }
+}
+
+#[async_trait]
+impl Hub for MemoryHub {
+    async fn look_up(&self, keys: &[SampleKey]) -> Result<Vec<Option<Arc<Verdict>>>, HubError> {
+        Ok(keys.iter().map(|key| self.verdicts.get(key)).collect())
+    }
+
+    async fn reserve(&self, keys: &[SampleKey]) -> Result<Vec<Reservation>, HubError> {
+        Ok(keys.iter().map(|key| self.reserve_one(key)).collect())
+    }
+
+    async fn submit(&self, jobs: &[(Sample, Job)]) -> Result<Vec<Admission>, HubError> {
+        let submit = |(sample, job): &(Sample, Job)| {
+            let admitted = self.state().submit(sample, job);
+            if admitted {
+                self.work.notify_one();
+            }
+            if admitted { Admission::Queued } else { Admission::Full }
+        };
+        Ok(jobs.iter().map(submit).collect())
+    }
+
+    fn announcements(&self) -> &Announcements {
+        &self.announcements
+    }
+
+    async fn record(&self, receipts: &[(SampleKey, Receipt)]) -> Result<(), HubError> {
+        let mut kept = lock(&self.receipts);
+        kept.extend(receipts.iter().cloned());
+        let excess = kept.len().saturating_sub(RECEIPTS);
+        kept.drain(..excess);
+        Ok(())
+    }
+
+    async fn claim(&self, worker: &str, most: usize, patience: Duration) -> Result<Vec<Claim>, HubError> {
+        let deadline = Instant::now() + patience;
+        loop {
+            // Before the look, so that a job which comes after it wakes us.
+            let work = self.work.notified();
+            let claims = self.state().claim(worker, most);
+            if !claims.is_empty() || most == 0 || timeout_at(deadline, work).await.is_err() {
+                return Ok(claims);
+            }
+        }
+    }
+
+    async fn reclaim(&self, worker: &str, most: usize) -> Result<Vec<Claim>, HubError> {
+        Ok(self.state().reclaim(worker, most))
+    }
+
+    async fn begin(&self, claim: &Claim) -> Result<Begin, HubError> {
+        if let Some(verdict) = self.verdicts.get(&claim.job.sample) {
+            self.finish(claim, Answer::Verdict(verdict));
+            return Ok(Begin::Nothing);
+        }
+        let mut state = self.state();
+        match state.begin(claim) {
+            Taken::Bytes(bytes) => return Ok(Begin::Scan(bytes)),
+            Taken::Busy => {}
+            Taken::Gone => {
+                let (sample, queue_id) = (&claim.job.sample, &claim.job.queue_id);
+                warn!(event = "sample_gone", %sample, queue.id = queue_id, "the bytes of a job are gone; it is dropped");
+            }
+        }
+        state.remove(&claim.id);
+        Ok(Begin::Nothing)
+    }
+
+    async fn renew(&self, worker: &str, claims: &[Claim]) -> Result<(), HubError> {
+        let mut state = self.state();
+        claims.iter().for_each(|claim| state.renew(worker, claim));
+        Ok(())
+    }
+
+    async fn complete(&self, claim: &Claim, completion: &Completion) -> Result<(), HubError> {
+        match completion {
+            Completion::Answered(answer) => self.finish(claim, answer.clone()),
+            Completion::Dead(reason) => {
+                let mut letters = lock(&self.letters);
+                let (id, job, deliveries) = (claim.id.clone(), claim.job.clone(), claim.deliveries);
+                letters.push_back(DeadLetter { id, job, reason: reason.clone(), deliveries });
+                let excess = letters.len().saturating_sub(LETTERS);
+                letters.drain(..excess);
+                drop(letters);
+                self.finish(claim, Answer::Failed(reason.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    async fn hand_back(&self, claim: &Claim) -> Result<(), HubError> {
+        if self.state().hand_back(claim) {
+            self.work.notify_one();
+        }
+        Ok(())
+    }
+
+    async fn queue(&self) -> Result<QueueState, HubError> {
+        let dead_letters = lock(&self.letters).len() as u64;
+        Ok(QueueState { dead_letters, ..self.state().describe() })
+    }
+
+    async fn dead_letters(&self, most: usize) -> Result<Vec<DeadLetter>, HubError> {
+        Ok(lock(&self.letters).iter().rev().take(most).cloned().collect())
+    }
+
+    async fn receipts(&self, key: &SampleKey, most: usize) -> Result<Vec<Receipt>, HubError> {
+        let receipts = lock(&self.receipts);
+        let of_key = receipts.iter().rev().filter(|(sample, _)| sample == key);
+        Ok(of_key.take(most).map(|(_, receipt)| receipt.clone()).collect())
+    }
+
+    async fn forget(&self, key: &SampleKey) -> Result<bool, HubError> {
+        let known = self.verdicts.get(key).is_some();
+        self.verdicts.remove(key);
+        Ok(known)
+    }
+
+    async fn ping(&self) -> Result<(), HubError> {
+        Ok(())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("nothing panics while it holds a lock of the hub")
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The connection on which the answers for this process arrive. It subscribes again by itself whenever it breaks; what
+//! is announced meanwhile is missed, and waiters find it by reserving again. A ping every few seconds finds a
+//! connection that died without a word.
+
+use super::{connection::Pause, target::Target, wire::Announcement};
+use crate::hub::Announcements;
+use futures_util::StreamExt;
+use redis::{Msg, RedisResult, Value, aio::PubSub};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
+use tracing::{debug, info, warn};
+
+/// How long the connection may be silent before it is asked whether it is there.
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// What the listener needs.
+pub struct Listener {
+    pub target: Arc<Target>,
+    pub channel: String,
+    pub patience: Duration,
+    pub announcements: Announcements,
+    /// Whether it is subscribed.
+    pub listening: watch::Sender<bool>,
+}
+
+impl Listener {
+    /// Listens until it is dropped.
+    pub async fn run(self) {
+        let mut pause = Pause::default();
+        let mut told = false;
+        loop {
+            match timeout(self.patience, self.subscribe()).await {
+                Ok(Ok(connection)) => {
+                    if told {
+                        info!(event = "announcements_resumed", "announcements arrive again");
+                    }
+                    (told, pause) = (false, Pause::default());
+                    self.hear(connection).await;
+                }
+                Ok(Err(error)) if !told => {
+                    warn!(event = "announcements_interrupted", %error, "no announcements arrive; trying again");
+                    told = true;
+                }
+                Err(_) if !told => {
+                    warn!(event = "announcements_interrupted", "no announcements arrive; trying again");
+                    told = true;
+                }
+                _ => {}
+            }
+            sleep(pause.next()).await;
+        }
+    }
+
+    async fn subscribe(&self) -> RedisResult<PubSub> {
+        let mut connection = self.target.listen().await?;
+        connection.subscribe(&self.channel).await?;
+        Ok(connection)
+    }
+
+    /// Passes announcements on until the connection breaks.
+    async fn hear(&self, connection: PubSub) {
+        let (mut questions, mut messages) = connection.split();
+        self.listening.send_replace(true);
+        loop {
+            match timeout(SILENCE, messages.next()).await {
+                Ok(Some(message)) => self.pass_on(&message),
+                Ok(None) => break,
+                Err(_) => {
+                    let alive = timeout(self.patience, questions.ping::<Value>()).await;
+                    if !matches!(alive, Ok(Ok(_))) {
+                        break;
+                    }
+                }
+            }
+        }
+        self.listening.send_replace(false);
+    }
+
+    fn pass_on(&self, message: &Msg) {
+        match Announcement::decode(message.get_payload_bytes()) {
+            Some(announcement) => self.announcements.announce(&announcement.key, announcement.answer),
+            None => debug!(event = "announcement_ignored", "an announcement of another version"),
+        }
+    }
+}

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The hub over Redis. [`crate::keys`] lists what is kept there; what must be atomic is a script under `scripts/`.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `target` | where Redis is: a server, Sentinels, a cluster |
+//! | `connection` | connections that come back by themselves, and pipelines |
+//! | `scripts` | the Lua scripts |
+//! | `listener` | the announcements |
+//! | `milter`, `claims`, `worker`, `operator` | the calls of [`Hub`], by who makes them |
+//! | `error`, `wire` | what errors mean; JSON |
+//!
+//! Connections: one for verdicts and scripts, one for the bytes of samples (a large value stalls everything behind it),
+//! one for each claim that waits, one for announcements. A sample and the queue live in different slots of a cluster,
+//! so a submission or a completion is two or three atomic steps, ordered so that a crash between them repeats work:
+//! bytes before their job, an answer before its acknowledgement.
+//!
+//! A job's entry leaves its stream when it is acknowledged, and the script that adds or removes it also keeps the count
+//! of bytes and the index that holds a second job of the same sample back. Nothing else counts, so nothing drifts.
+//!
+//! When memory is full (`maxmemory`, `noeviction`) submitting says [`Admission::Full`]; claiming, beginning and
+//! completing go on, and free it.
+
+mod claims;
+mod connection;
+mod error;
+mod listener;
+mod milter;
+mod operator;
+mod scripts;
+mod target;
+mod wire;
+mod worker;
+
+use crate::{
+    config,
+    hub::{
+        Admission, Announcements, Begin, Claim, Completion, DeadLetter, Hub, HubError, QueueState, Receipt,
+        Reservation,
+    },
+    job::Job,
+    keys::Keys,
+    sample::{Sample, SampleKey},
+    verdict::Verdict,
+};
+use async_trait::async_trait;
+use connection::Connection;
+use listener::Listener;
+use redis::{Value, from_redis_value};
+use std::{
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+use target::{Target, Wire};
+use tokio::{sync::watch, task::JoinSet, time::timeout};
+
+/// Samples may take so many times `redis.timeout`: 30 MiB need longer than a verdict.
+const PAYLOAD_PATIENCE: u32 = 5;
+
+/// A process's end of the hub.
+pub struct RedisHub {
+    keys: Keys,
+    queue: config::Queue,
+    cache: config::Cache,
+    process: String,
+    timeout: Duration,
+    target: Arc<Target>,
+    verdicts: Connection,
+    payloads: Connection,
+    readers: Mutex<Vec<Wire>>,
+    announcements: Announcements,
+    listening: watch::Receiver<bool>,
+    /// Ends with the hub.
+    _listener: JoinSet<()>,
+}
+
+impl RedisHub {
+    /// The hub at `redis.url` for this `process`, whose name no other may have. An address that cannot be read is an
+    /// error; a Redis that is down is not: calls are [`HubError::Unavailable`] until it is up.
+    pub async fn connect(
+        redis: &config::Redis,
+        queue: &config::Queue,
+        cache: &config::Cache,
+        process: String,
+    ) -> Result<Arc<Self>, HubError> {
+        if redis.prefix.contains(['{', '}']) {
+            return Err(error::unusable("redis.prefix must not hold braces"));
+        }
+        let target = Arc::new(Target::new(&redis.url).map_err(error::unusable)?);
+        let keys = Keys::new(&redis.prefix);
+        let announcements = Announcements::default();
+        let (sender, mut listening) = watch::channel(false);
+        let listener = Listener {
+            target: target.clone(),
+            channel: keys.announce(&process),
+            patience: redis.timeout,
+            announcements: announcements.clone(),
+            listening: sender,
+        };
+        let mut tasks = JoinSet::new();
+        tasks.spawn(listener.run());
+        // Where Redis is up, nothing is announced before this process hears it.
+        let _ = timeout(redis.timeout, listening.wait_for(|listening| *listening)).await;
+        Ok(Arc::new(Self {
+            keys,
+            queue: queue.clone(),
+            cache: cache.clone(),
+            process,
+            timeout: redis.timeout,
+            verdicts: Connection::new(target.clone(), redis.timeout),
+            payloads: Connection::new(target.clone(), redis.timeout * PAYLOAD_PATIENCE),
+            target,
+            readers: Mutex::default(),
+            announcements,
+            listening,
+            _listener: tasks,
+        }))
+    }
+
+    /// Whether announcements arrive at present.
+    pub fn listens(&self) -> bool {
+        *self.listening.borrow()
+    }
+
+    /// The lease of a sample that this process has reserved and not submitted.
+    fn owner_lease(&self) -> String {
+        format!("milter:{}", self.process)
+    }
+
+    fn take_reader(&self) -> Option<Wire> {
+        self.readers().pop()
+    }
+
+    fn keep_reader(&self, wire: Wire) {
+        self.readers().push(wire);
+    }
+
+    fn forget_readers(&self) {
+        self.readers().clear();
+    }
+
+    fn readers(&self) -> MutexGuard<'_, Vec<Wire>> {
+        self.readers.lock().expect("nothing panics while it holds the readers")
+    }
+}
+
+/// A script's answer.
+fn words(answer: Value) -> Result<Vec<Vec<u8>>, HubError> {
+    from_redis_value(answer).map_err(error::unusable)
+}
+
+#[async_trait]
+impl Hub for RedisHub {
+    async fn look_up(&self, keys: &[SampleKey]) -> Result<Vec<Option<Arc<Verdict>>>, HubError> {
+        milter::look_up(self, keys).await
+    }
+
+    async fn reserve(&self, keys: &[SampleKey]) -> Result<Vec<Reservation>, HubError> {
+        milter::reserve(self, keys).await
+    }
+
+    async fn submit(&self, jobs: &[(Sample, Job)]) -> Result<Vec<Admission>, HubError> {
+        milter::submit(self, jobs).await
+    }
+
+    fn announcements(&self) -> &Announcements {
+        &self.announcements
+    }
+
+    async fn record(&self, receipts: &[(SampleKey, Receipt)]) -> Result<(), HubError> {
+        milter::record(self, receipts).await
+    }
+
+    async fn claim(&self, worker: &str, most: usize, patience: Duration) -> Result<Vec<Claim>, HubError> {
+        claims::claim(self, worker, most, patience).await
+    }
+
+    async fn reclaim(&self, worker: &str, most: usize) -> Result<Vec<Claim>, HubError> {
+        claims::reclaim(self, worker, most).await
+    }
+
+    async fn begin(&self, claim: &Claim) -> Result<Begin, HubError> {
+        worker::begin(self, claim).await
+    }
+
+    async fn renew(&self, worker: &str, claims: &[Claim]) -> Result<(), HubError> {
+        worker::renew(self, worker, claims).await
+    }
+
+    async fn complete(&self, claim: &Claim, completion: &Completion) -> Result<(), HubError> {
+        worker::complete(self, claim, completion).await
+    }
+
+    async fn hand_back(&self, claim: &Claim) -> Result<(), HubError> {
+        worker::hand_back(self, claim).await
+    }
+
+    async fn queue(&self) -> Result<QueueState, HubError> {
+        operator::queue(self).await
+    }
+
+    async fn dead_letters(&self, most: usize) -> Result<Vec<DeadLetter>, HubError> {
+        operator::dead_letters(self, most).await
+    }
+
+    async fn receipts(&self, key: &SampleKey, most: usize) -> Result<Vec<Receipt>, HubError> {
+        operator::receipts(self, key, most).await
+    }
+
+    async fn forget(&self, key: &SampleKey) -> Result<bool, HubError> {
+        operator::forget(self, key).await
+    }
+
+    async fn ping(&self) -> Result<(), HubError> {
+        operator::ping(self).await
+    }
+}

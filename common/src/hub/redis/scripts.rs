@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The Lua scripts: what must be atomic. Each file says what its keys and arguments are. All keys of one call share a
+//! hash tag. Scripts are called by their SHA-1; every new connection loads them, and a call that Redis does not know
+//! (`SCRIPT FLUSH`, a fail-over) is repeated with its text.
+
+use redis::{Cmd, Script, ToRedisArgs, cmd};
+use std::sync::LazyLock;
+
+/// All scripts, in their texts and digests.
+pub static SCRIPTS: LazyLock<Scripts> = LazyLock::new(Scripts::new);
+
+/// One field for each file.
+pub struct Scripts {
+    pub reserve: Text,
+    pub enqueue: Text,
+    pub queued: Text,
+    pub give_back: Text,
+    pub record: Text,
+    pub begin: Text,
+    pub renew_lease: Text,
+    pub renew_claim: Text,
+    pub reclaim: Text,
+    pub complete: Text,
+    pub acknowledge: Text,
+    pub bury: Text,
+    pub hand_back: Text,
+}
+
+/// A script's text and SHA-1.
+pub struct Text {
+    text: &'static str,
+    sha1: String,
+}
+
+/// A command, or a call of a script.
+pub enum Step {
+    Plain(Cmd),
+    Script(Call),
+}
+
+/// A call of a script.
+pub struct Call {
+    script: &'static Text,
+    keys: Vec<String>,
+    arguments: Vec<Vec<u8>>,
+}
+
+impl Scripts {
+    fn new() -> Self {
+        macro_rules! with_remove {
+            ($file:literal) => {
+                Text::new(concat!(include_str!("scripts/remove.lua"), include_str!($file)))
+            };
+        }
+        Self {
+            reserve: Text::new(include_str!("scripts/reserve.lua")),
+            enqueue: Text::new(include_str!("scripts/enqueue.lua")),
+            queued: Text::new(include_str!("scripts/queued.lua")),
+            give_back: Text::new(include_str!("scripts/give_back.lua")),
+            record: Text::new(include_str!("scripts/record.lua")),
+            begin: Text::new(include_str!("scripts/begin.lua")),
+            renew_lease: Text::new(include_str!("scripts/renew_lease.lua")),
+            renew_claim: Text::new(include_str!("scripts/renew_claim.lua")),
+            reclaim: Text::new(include_str!("scripts/reclaim.lua")),
+            complete: Text::new(include_str!("scripts/complete.lua")),
+            acknowledge: with_remove!("scripts/acknowledge.lua"),
+            bury: with_remove!("scripts/bury.lua"),
+            hand_back: with_remove!("scripts/hand_back.lua"),
+        }
+    }
+
+    /// One `SCRIPT LOAD` for each script.
+    pub fn loading(&self) -> Vec<Step> {
+        let all = [
+            &self.reserve,
+            &self.enqueue,
+            &self.queued,
+            &self.give_back,
+            &self.record,
+            &self.begin,
+            &self.renew_lease,
+            &self.renew_claim,
+            &self.reclaim,
+            &self.complete,
+            &self.acknowledge,
+            &self.bury,
+            &self.hand_back,
+        ];
+        all.map(|script| Step::Plain(cmd("SCRIPT").arg("LOAD").arg(script.text).take())).into()
+    }
+}
+
+impl Text {
+    fn new(text: &'static str) -> Self {
+        Self { text, sha1: Script::new(text).get_hash().to_owned() }
+    }
+
+    /// A call with these keys; arguments follow with [`Call::arg`].
+    pub fn on<const N: usize>(&'static self, keys: [String; N]) -> Call {
+        Call { script: self, keys: keys.into(), arguments: Vec::new() }
+    }
+}
+
+impl Call {
+    /// One argument more.
+    pub fn arg(mut self, argument: impl ToRedisArgs) -> Self {
+        self.arguments.extend(argument.to_redis_args());
+        self
+    }
+
+    fn command(&self, name: &str, script: &str) -> Cmd {
+        cmd(name).arg(script).arg(self.keys.len()).arg(&self.keys).arg(&self.arguments).take()
+    }
+}
+
+impl Step {
+    /// What is sent: the script by its SHA-1.
+    pub fn short(&self) -> Cmd {
+        match self {
+            Self::Plain(command) => command.clone(),
+            Self::Script(call) => call.command("EVALSHA", &call.script.sha1),
+        }
+    }
+
+    /// What is sent where the SHA-1 is unknown: the script's text.
+    pub fn long(&self) -> Cmd {
+        match self {
+            Self::Plain(command) => command.clone(),
+            Self::Script(call) => call.command("EVAL", call.script.text),
+        }
+    }
+}
+
+impl From<Call> for Step {
+    fn from(call: Call) -> Self {
+        Self::Script(call)
+    }
+}
+
+impl From<Cmd> for Step {
+    fn from(command: Cmd) -> Self {
+        Self::Plain(command)
+    }
+}

@@ -1,0 +1,1 @@
+return remove() and 1 or 0
