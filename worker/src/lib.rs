@@ -1,6 +1,27 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! worker
+//! The worker: samples go from the queue to the scanners, verdicts come back.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`cli`], [`config`] | the command line and its configuration |
+//! | [`runner`] | the life of a worker: claim, scan, drain |
+//! | [`consumer`], [`reclaimer`], [`renewer`] | jobs from the queue, jobs of dead workers, leases |
+//! | [`scan`] | one delivery of one job, from its claim to its completion |
+//! | [`farm`] | the scanners as a whole: which one gets a sample, and which gets none |
+//! | [`thunderstorm`] | talking to one of them |
+//! | [`metrics`] | what is counted |
+//!
+//! The milter's one-process mode uses the same entry as the program: [`Worker::new`] and [`Worker::run`].
 
+pub mod cli;
+pub mod config;
+pub mod consumer;
 pub mod farm;
 pub mod metrics;
+pub mod reclaimer;
+pub mod renewer;
+pub mod runner;
+pub mod scan;
 pub mod thunderstorm;
+
+pub use runner::Worker;

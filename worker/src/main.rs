@@ -1,2 +1,11 @@
-//! The program.
-fn main() {}
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The program. What it does is in the library.
+
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    // reqwest and redis use whatever is installed, and panic where nothing is. It fails only where something is already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    thundergate_worker::cli::run(std::env::args_os()).await
+}

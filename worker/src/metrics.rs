@@ -52,6 +52,8 @@ pub struct WorkerMetrics {
     /// Jobs in this worker's hands.
     pub in_flight: Gauge,
     dead_letters: Counter,
+    /// 1 where the hub answered last time, else 0.
+    pub hub_up: Gauge,
     /// Calls to the hub that failed.
     pub hub_errors: Counter,
 }
@@ -75,6 +77,7 @@ impl WorkerMetrics {
             }),
             in_flight: Gauge::default(),
             dead_letters: Counter::default(),
+            hub_up: Gauge::default(),
             hub_errors: Counter::default(),
         };
         let seconds = Unit::Seconds;
@@ -101,6 +104,11 @@ impl WorkerMetrics {
             metrics.in_flight.clone(),
         );
         registry.register("thundergate_worker_dead_letters", "Jobs given up", metrics.dead_letters.clone());
+        registry.register(
+            "thundergate_worker_hub_up",
+            "1 where the hub answered last time",
+            metrics.hub_up.clone(),
+        );
         registry.register(
             "thundergate_worker_hub_errors",
             "Calls to the hub that failed",

@@ -56,6 +56,8 @@ struct Condition {
     info: Info,
     /// When the request for `info` was sent.
     asked: Option<Instant>,
+    /// How long it took to answer `info`.
+    info_took: Option<Duration>,
     last_error: Option<String>,
 }
 
@@ -77,6 +79,8 @@ pub struct InstanceState {
     pub capacity: usize,
     /// Recent latency in milliseconds; none before the first scan.
     pub latency_ms: Option<u64>,
+    /// How long it took to answer `/api/info`, in milliseconds.
+    pub info_ms: Option<u64>,
     /// Why the last call failed; none where it did not.
     pub last_error: Option<String>,
 }
@@ -95,6 +99,7 @@ impl Instance {
                 latency: Latency::default(),
                 info: Info::default(),
                 asked: None,
+                info_took: None,
                 last_error: None,
             }),
             reading: tokio::sync::Mutex::default(),
@@ -167,6 +172,7 @@ impl Instance {
             in_flight: self.in_flight(),
             capacity: self.allowance(&condition, now),
             latency_ms: condition.latency.average().map(|average| average.as_millis() as u64),
+            info_ms: condition.info_took.map(|took| took.as_millis() as u64),
             last_error: condition.last_error.clone(),
         }
     }
@@ -195,9 +201,10 @@ impl Instance {
             Ok(info) => {
                 condition.info = info.clone();
                 condition.asked = Some(asked);
+                condition.info_took = Some(asked.elapsed());
                 if condition.breaker.answered(Instant::now()) {
                     condition.last_error = None;
-                    tracing::info!(farm.instance = self.name, "an instance is available");
+                    tracing::info!(farm.instance = self.name, "An instance is available");
                 }
             }
             // Too busy to say how it is: alive, and no worse than busy.
@@ -236,7 +243,7 @@ impl Instance {
             tracing::warn!(
                 farm.instance = self.name,
                 error = reason,
-                "an instance failed too often and gets no samples until it answers again"
+                "An instance failed too often and gets no samples until it answers again"
             );
         }
         condition.last_error = Some(reason);

@@ -163,7 +163,7 @@ impl Farm {
             farm.instance = instance.name(),
             scan.attempts = attempts,
             error = instance::with_causes(&last),
-            "an attempt to scan failed"
+            "An attempt to scan failed"
         );
         ScanError::Failed { attempts, instance: instance.name().to_owned(), last }
     }

@@ -237,7 +237,7 @@ async fn exchange(request: RequestBuilder) -> Result<Bytes, CallError> {
             tracing::debug!(
                 http.status = status.as_u16(),
                 http.duration_ms = started.elapsed().as_millis() as u64,
-                "a scanner answered with a status other than 200"
+                "A scanner answered with a status other than 200"
             );
             Err(CallError::Refused(status.as_u16()))
         }

@@ -70,7 +70,7 @@ pub fn findings(answer: &Value, sample: &SampleKey) -> Result<Vec<Finding>, Shap
         match finding.level.to_ascii_lowercase().as_str() {
             "error" => tracing::warn!(
                 sample.key = %sample, scanner.message = finding.message,
-                "the scanner reported an error of its own while it scanned a sample"
+                "The scanner reported an error of its own while it scanned a sample"
             ),
             "debug" => {}
             _ => findings.push(finding),

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The command line. Exit statuses are those of sysexits.h: 64 wrong usage, 69 Redis or the farm is unavailable,
+//! 70 anything unforeseen, 78 wrong configuration; and 1 where nothing is known of a sample.
+
+mod farm;
+mod queue;
+mod sample;
+mod serve;
+
+use crate::{config::Config, farm::with_causes};
+use clap::{Args, Parser, Subcommand};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode, sync::Arc};
+use thundergate_common::{
+    config::ConfigError,
+    hub::{Hub, HubError, redis::RedisHub},
+    sample::SampleKey,
+    telemetry,
+};
+
+/// EX_USAGE
+const USAGE: u8 = 64;
+/// EX_UNAVAILABLE
+const UNAVAILABLE: u8 = 69;
+/// EX_SOFTWARE
+const SOFTWARE: u8 = 70;
+/// EX_CONFIG
+const CONFIG: u8 = 78;
+
+/// Scans what the milters put into the queue, and shows what goes on between them and the scanners.
+#[derive(Debug, Parser)]
+#[command(name = "thundergate-worker", version)]
+struct Cli {
+    /// The configuration; default: /etc/thundergate/worker.toml if there is one, else the built-in defaults.
+    #[arg(long, global = true, value_name = "FILE", env = "THUNDERGATE_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Take jobs from the queue and have them scanned, until SIGTERM.
+    Serve,
+    /// Say whether the configuration is right, and print what holds in the end, without passwords.
+    Check,
+    /// Ask every Thunderstorm server how it is.
+    Farm(Output),
+    /// Show what waits, what is being scanned and what was given up.
+    Queue(Output),
+    /// Show or forget what is known of a sample.
+    Verdict(VerdictArgs),
+    /// Show who received a sample.
+    Seen {
+        /// <digest> or <digest>.<extension>
+        #[arg(value_parser = sample::parse)]
+        sample: SampleKey,
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+struct Output {
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+struct VerdictArgs {
+    /// <digest> or <digest>.<extension>
+    #[arg(value_parser = sample::parse, required = true)]
+    sample: Option<SampleKey>,
+    #[command(flatten)]
+    output: Output,
+    #[command(subcommand)]
+    action: Option<VerdictAction>,
+}
+
+#[derive(Debug, Subcommand)]
+enum VerdictAction {
+    /// Show it.
+    Show {
+        /// <digest> or <digest>.<extension>
+        #[arg(value_parser = sample::parse)]
+        sample: SampleKey,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Forget it: the next mail with this sample has it scanned again.
+    Forget {
+        /// <digest> or <digest>.<extension>
+        #[arg(value_parser = sample::parse)]
+        sample: SampleKey,
+    },
+}
+
+/// Why a command did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+enum CliError {
+    #[error("configuration")]
+    Config(#[from] ConfigError),
+    #[error("redis")]
+    Hub(#[from] HubError),
+    #[error("{0}")]
+    Unavailable(&'static str),
+    #[error("nothing is known of this sample")]
+    Unknown,
+    #[error(transparent)]
+    Other(#[from] anyhow::Error),
+}
+
+impl CliError {
+    fn status(&self) -> u8 {
+        match self {
+            Self::Config(_) => CONFIG,
+            // What Redis says of its own address is a matter of the configuration.
+            Self::Hub(HubError::Unusable(_)) => CONFIG,
+            Self::Hub(HubError::Unavailable(_)) | Self::Unavailable(_) => UNAVAILABLE,
+            Self::Unknown => 1,
+            Self::Other(_) => SOFTWARE,
+        }
+    }
+}
+
+/// Does what `args` ask for; the first is the program's name.
+pub async fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(answer) => {
+            // Help and the version come this way, too.
+            let status = if answer.use_stderr() { USAGE } else { 0 };
+            let _ = answer.print();
+            return status.into();
+        }
+    };
+    match dispatch(cli).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("thundergate-worker: {}", with_causes(&error));
+            error.status().into()
+        }
+    }
+}
+
+async fn dispatch(cli: Cli) -> Result<(), CliError> {
+    let config = Config::load(cli.config.as_deref())?;
+    match cli.command {
+        Command::Serve => serve::serve(&config).await,
+        Command::Check => check(&config),
+        Command::Farm(output) => farm::show(&config, output.json).await,
+        Command::Queue(output) => queue::show(&*connect(&config).await?, output.json).await,
+        Command::Seen { sample, output } => {
+            sample::seen(&*connect(&config).await?, &sample, output.json).await
+        }
+        Command::Verdict(args) => verdict(&config, args).await,
+    }
+}
+
+async fn verdict(config: &Config, args: VerdictArgs) -> Result<(), CliError> {
+    let hub = connect(config).await?;
+    match (args.action, args.sample) {
+        (Some(VerdictAction::Forget { sample }), _) => sample::forget(&*hub, &sample).await,
+        (Some(VerdictAction::Show { sample, output }), _) => sample::show(&*hub, &sample, output.json).await,
+        (None, Some(sample)) => sample::show(&*hub, &sample, args.output.json).await,
+        (None, None) => Err(anyhow::anyhow!("no sample named").into()),
+    }
+}
+
+fn check(config: &Config) -> Result<(), CliError> {
+    print!("{}", toml::to_string(config).map_err(anyhow::Error::from)?);
+    Ok(())
+}
+
+async fn connect(config: &Config) -> Result<Arc<dyn Hub>, HubError> {
+    let process = telemetry::process_name();
+    Ok(RedisHub::connect(&config.redis, &config.queue, &config.cache, process).await?)
+}
+
+/// Prints any value as indented JSON.
+fn print_json(value: &impl serde::Serialize) -> Result<(), CliError> {
+    println!("{}", serde_json::to_string_pretty(value).map_err(anyhow::Error::from)?);
+    Ok(())
+}
+
+/// Prints rows in columns that are as wide as what stands in them.
+fn print_table<const N: usize>(head: [&str; N], rows: &[[String; N]]) {
+    let width = |column: usize| {
+        let longest = rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        longest.max(head[column].len())
+    };
+    let print = |row: &[&str; N]| {
+        let cells = row.iter().enumerate().map(|(column, cell)| format!("{cell:<0$}", width(column)));
+        println!("{}", cells.collect::<Vec<_>>().join("  ").trim_end());
+    };
+    print(&head);
+    rows.iter().for_each(|row| print(&row.each_ref().map(String::as_str)));
+}

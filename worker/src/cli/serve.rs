@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! `serve`: bind, say "ready", work, drain.
+
+use super::{CliError, connect};
+use crate::{Worker, config::Config};
+use prometheus_client::registry::Registry;
+use sd_notify::NotifyState;
+use std::sync::Arc;
+use thundergate_common::{admin::Admin, admin::Ready, shutdown::Shutdown, telemetry};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// Works until the drain is over.
+pub async fn serve(config: &Config) -> Result<(), CliError> {
+    let _logs = telemetry::init(&config.log).map_err(anyhow::Error::from)?;
+    let shutdown = Shutdown::install().map_err(anyhow::Error::from)?.grace(config.grace);
+    let admin = Admin::bind(&config.admin).await.map_err(anyhow::Error::from)?;
+    let hub = connect(config).await?;
+    let mut registry = Registry::default();
+    let worker = Worker::new(hub, &config.farm, &config.queue, &mut registry).map_err(anyhow::Error::from)?;
+
+    say_ready(config, admin.as_ref());
+    let mut tasks = JoinSet::new();
+    let ended = CancellationToken::new();
+    if let Some(admin) = admin {
+        tasks.spawn(admin.serve(Arc::new(registry), ready(&worker, &shutdown), ended.clone()));
+    }
+    tasks.spawn(say_stopping(shutdown.drain.clone()));
+    worker.run(shutdown.drain.clone(), shutdown.leave.clone()).await;
+    ended.cancel();
+    // Ended by something else than the drain, it would wait for ever.
+    shutdown.drain.cancel();
+    while tasks.join_next().await.is_some() {}
+    tracing::info!("The worker has ended");
+    Ok(())
+}
+
+fn say_ready(config: &Config, admin: Option<&Admin>) {
+    let instances: Vec<String> = config.farm.instances.iter().map(|instance| instance.name()).collect();
+    tracing::info!(
+        event = "ready",
+        admin = admin.map(|admin| admin.address().to_string()).unwrap_or_default(),
+        redis.url = config.redis.url.redacted().join(","),
+        farm.instances = instances.join(","),
+        version = env!("CARGO_PKG_VERSION"),
+        "The worker is ready"
+    );
+    // Without systemd there is nobody to tell.
+    let _ = sd_notify::notify(&[NotifyState::Ready]);
+}
+
+async fn say_stopping(drain: CancellationToken) {
+    drain.cancelled().await;
+    let _ = sd_notify::notify(&[NotifyState::Stopping]);
+}
+
+fn ready(worker: &Worker, shutdown: &Shutdown) -> Ready {
+    let (healthy, drain) = (worker.health(), shutdown.drain.clone());
+    Arc::new(move || if drain.is_cancelled() { Err("draining".to_owned()) } else { healthy() })
+}

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Takes over the jobs of workers that died, and the failed deliveries of those that live.
+
+use std::time::{Duration, Instant};
+use thundergate_common::hub::{Claim, Hub, HubError};
+
+/// How often the hub is asked. Together with `queue.reclaim_after` (12 s) it keeps the promise of 15 s.
+const EVERY: Duration = Duration::from_secs(2);
+
+/// Knows when it is time to ask again.
+#[derive(Debug, Default)]
+pub struct Reclaimer {
+    asked: Option<Instant>,
+}
+
+impl Reclaimer {
+    /// At most `most` jobs that nobody has renewed for long enough; none where it is too early to ask.
+    ///
+    /// # Errors
+    ///
+    /// As [`Hub::reclaim`].
+    pub async fn reclaim(
+        &mut self,
+        hub: &dyn Hub,
+        worker: &str,
+        most: usize,
+    ) -> Result<Vec<Claim>, HubError> {
+        if most == 0 || self.asked.is_some_and(|asked| asked.elapsed() < EVERY) {
+            return Ok(Vec::new());
+        }
+        let claims = hub.reclaim(worker, most).await?;
+        // A full hand means that there is more: ask again at once.
+        self.asked = (claims.len() < most).then(Instant::now);
+        Ok(claims)
+    }
+}

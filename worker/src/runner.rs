@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The life of a worker.
+//!
+//! 1. Claim as many jobs as the available instances have room for, and deliver each in a task of its own ([`scan`]).
+//!    Where no instance is available nothing is claimed: jobs wait in the queue, and none of their deliveries is spent.
+//! 2. Beside that, probe the farm and renew what is being scanned.
+//! 3. Drain: claim nothing more, finish what runs; what a claim still under way brings is handed back.
+//! 4. Leave: stop what still runs and hand it back, so that another worker begins it at once.
+
+use crate::{
+    consumer::Consumer,
+    farm::Farm,
+    metrics::{FarmMetrics, FarmState, WorkerMetrics},
+    renewer::{self, Running},
+    scan::Scanning,
+    thunderstorm::client::SetupError,
+};
+use futures_util::future::join_all;
+use prometheus_client::registry::Registry;
+use std::{sync::Arc, time::Duration};
+use thundergate_common::{
+    config,
+    hub::{Claim, Hub},
+    telemetry,
+};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// How long handing back may take at the end; after that the reclaim finds the jobs.
+const HANDING_BACK: Duration = Duration::from_secs(2);
+
+/// A worker that has not begun yet.
+pub struct Worker {
+    name: String,
+    hub: Arc<dyn Hub>,
+    farm: Arc<Farm>,
+    queue: config::Queue,
+    metrics: WorkerMetrics,
+}
+
+impl Worker {
+    /// A worker between `hub` and `farm`, its metrics in `registry`. Nothing is sent yet.
+    ///
+    /// # Errors
+    ///
+    /// HTTP cannot be set up.
+    pub fn new(
+        hub: Arc<dyn Hub>,
+        farm: &config::Farm,
+        queue: &config::Queue,
+        registry: &mut Registry,
+    ) -> Result<Self, SetupError> {
+        let farm = Arc::new(Farm::new(farm, FarmMetrics::new(registry))?);
+        registry.register_collector(Box::new(FarmState(Arc::clone(&farm))));
+        let metrics = WorkerMetrics::new(registry);
+        Ok(Self { name: telemetry::process_name(), hub, farm, queue: queue.clone(), metrics })
+    }
+
+    /// Its scanners: [`Farm::available`] says whether samples would be scanned now.
+    pub fn farm(&self) -> Arc<Farm> {
+        Arc::clone(&self.farm)
+    }
+
+    /// Says whether it can do its work, or why not; for `/ready`.
+    pub fn health(&self) -> impl Fn() -> Result<(), String> + Send + Sync + 'static {
+        let (farm, hub_up) = (self.farm(), self.metrics.hub_up.clone());
+        move || match (hub_up.get(), farm.available()) {
+            (0, _) => Err("the hub does not answer".to_owned()),
+            (_, false) => Err("no instance is available".to_owned()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Works until `drain`, then finishes what runs, until `leave` at the latest.
+    pub async fn run(self, drain: CancellationToken, leave: CancellationToken) {
+        let running = Arc::new(Running::default());
+        let ended = CancellationToken::new();
+        let every = self.queue.lease_ttl / 3;
+        let work = async {
+            let up = drain.run_until_cancelled(self.hub.ping()).await.is_some_and(|answer| answer.is_ok());
+            self.metrics.hub_up.set(i64::from(up));
+            self.work(&running, &drain, &leave).await;
+            ended.cancel();
+        };
+        tokio::join!(
+            self.farm.watch(ended.clone()),
+            renewer::renew(&*self.hub, &self.name, &running, every, &self.metrics, &ended),
+            work,
+        );
+    }
+
+    async fn work(&self, running: &Arc<Running>, drain: &CancellationToken, leave: &CancellationToken) {
+        let mut scans = JoinSet::new();
+        let mut consumer = Consumer::new(Arc::clone(&self.hub), &self.name, self.metrics.clone());
+        let scanning = Arc::new(Scanning {
+            hub: Arc::clone(&self.hub),
+            farm: Arc::clone(&self.farm),
+            max_deliveries: self.queue.max_deliveries,
+            metrics: self.metrics.clone(),
+        });
+        loop {
+            self.metrics.in_flight.set(scans.len() as i64);
+            let free = self.farm.capacity().saturating_sub(scans.len());
+            tokio::select! {
+                biased;
+                () = drain.cancelled() => break,
+                Some(_) = scans.join_next() => {}
+                claims = consumer.claims(free), if free > 0 || consumer.is_claiming() => {
+                    for claim in claims {
+                        scans.spawn(deliver(Arc::clone(&scanning), Arc::clone(running), claim));
+                    }
+                }
+                () = self.farm.changed(), if free == 0 => {}
+            }
+        }
+        self.drain(&mut scans, &mut consumer, leave).await;
+        scans.shutdown().await;
+        self.hand_back(running.take_all()).await;
+        self.metrics.in_flight.set(0);
+    }
+
+    async fn drain(&self, scans: &mut JoinSet<()>, consumer: &mut Consumer, leave: &CancellationToken) {
+        while !scans.is_empty() {
+            self.metrics.in_flight.set(scans.len() as i64);
+            tokio::select! {
+                biased;
+                () = leave.cancelled() => return,
+                _ = scans.join_next() => {}
+                // Dropping the claim would leave its jobs with a worker that does not look at them.
+                claims = consumer.claims(0), if consumer.is_claiming() => self.hand_back(claims).await,
+            }
+        }
+    }
+
+    async fn hand_back(&self, claims: Vec<Claim>) {
+        if claims.is_empty() {
+            return;
+        }
+        tracing::info!(claims = claims.len(), "Handing back jobs for other workers");
+        let all = join_all(claims.iter().map(|claim| async {
+            self.metrics.not_scanned("handed_back");
+            if let Err(error) = self.hub.hand_back(claim).await {
+                tracing::warn!(
+                    sample.key = %claim.job.sample,
+                    error = crate::farm::with_causes(&error),
+                    "A job could not be handed back and waits until it is reclaimed"
+                );
+            }
+        }));
+        let _ = tokio::time::timeout(HANDING_BACK, all).await;
+    }
+}
+
+/// A claim that is stopped half-way stays among the running ones, and is handed back from there.
+async fn deliver(scanning: Arc<Scanning>, running: Arc<Running>, claim: Claim) {
+    let number = running.insert(claim.clone());
+    scanning.deliver(&claim).await;
+    running.remove(number);
+}
