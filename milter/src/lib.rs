@@ -1,7 +1,26 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! The milter.
+//! thundergate's milter: takes messages apart, asks for verdicts, decides.
+//!
+//! `mta` speaks to the MTA, `session` keeps what belongs together, [`inspect`] is the whole flow of
+//! one message in one function, [`decision`] decides, `reply` says so. Data flows in this direction only.
 
+pub mod assembly;
+pub mod cli;
 pub mod config;
+pub mod decision;
+pub mod envelope;
 pub mod extract;
+pub mod inspect;
+pub mod ledger;
+pub mod message;
+pub mod metrics;
 pub mod migrate;
 pub mod policy;
+pub mod resolve;
+pub mod scan;
+pub mod serve;
+
+mod mta;
+mod report;
+mod session;
+mod standalone;

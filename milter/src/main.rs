@@ -1,2 +1,99 @@
-//! The program.
-fn main() {}
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The process `thundergate-milter`: arguments, logs, signals, exit status (sysexits.h).
+
+use anyhow::Context;
+use clap::Parser;
+use std::{io::Write, process::ExitCode};
+use thundergate_common::{config::ConfigError, shutdown::Shutdown, telemetry};
+use thundergate_milter::{
+    cli::{Cli, Command, Configured},
+    config::Config,
+    migrate, scan, serve,
+};
+
+/// The command line is wrong (EX_USAGE).
+const USAGE: u8 = 64;
+/// A file that was named cannot be read (EX_NOINPUT).
+const NO_INPUT: u8 = 66;
+/// What is needed is not available (EX_UNAVAILABLE).
+const UNAVAILABLE: u8 = 69;
+/// The configuration is wrong (EX_CONFIG).
+const CONFIG: u8 = 78;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    rustls::crypto::ring::default_provider().install_default().expect("nobody installed one before");
+    match run(cli.command) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("thundergate-milter: {error:#}");
+            ExitCode::from(exit_status(&error))
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<u8> {
+    match command {
+        Command::Serve(configured) => serve_mail(&load(&configured)?),
+        Command::Check(configured) => {
+            print!("{}", load(&configured)?.to_toml());
+            Ok(0)
+        }
+        Command::Scan { configured, json, files } => scan_files(load(&configured)?, &files, json),
+        Command::Migrate { file } => {
+            let migrated = migrate::read(&file)?;
+            for warning in &migrated.warnings {
+                eprintln!("note: {warning}");
+            }
+            print!("{}", migrated.toml);
+            Ok(0)
+        }
+    }
+}
+
+fn load(configured: &Configured) -> Result<Config, ConfigError> {
+    Config::load(configured.config.as_deref())
+}
+
+fn serve_mail(config: &Config) -> anyhow::Result<u8> {
+    let _logs = telemetry::init(&config.log)?;
+    runtime()?.block_on(async {
+        let shutdown = Shutdown::install()?.grace(config.grace);
+        serve::Server::bind(config).await?.run(shutdown).await
+    })?;
+    Ok(0)
+}
+
+fn scan_files(mut config: Config, files: &[std::path::PathBuf], json: bool) -> anyhow::Result<u8> {
+    // The answers go to stdout; the log would stand between them.
+    config.log.level = "off".to_owned();
+    let _logs = telemetry::init(&config.log)?;
+    let mut out = std::io::stdout().lock();
+    let ended = runtime()?.block_on(scan::run(&config, files, json, &mut out))?;
+    out.flush()?;
+    Ok(match ended {
+        scan::Ended::Accepted => 0,
+        scan::Ended::Otherwise => 1,
+        scan::Ended::Impossible => UNAVAILABLE,
+    })
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")
+}
+
+fn exit_status(error: &anyhow::Error) -> u8 {
+    if error.is::<ConfigError>() {
+        CONFIG
+    } else if error.is::<scan::Unreadable>() {
+        NO_INPUT
+    } else {
+        UNAVAILABLE
+    }
+}

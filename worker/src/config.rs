@@ -7,7 +7,9 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
-use thundergate_common::config::{Admin, Cache, ConfigError, Farm, Fault, Log, Queue, Redis, load_checked};
+use thundergate_common::config::{
+    Admin, Cache, ConfigError, Farm, Fault, Log, Queue, Redis, Source, load_checked,
+};
 
 /// The defaults, and the documentation of every key.
 pub const DEFAULTS: &str = include_str!("../../deploy/worker.toml");
@@ -47,7 +49,7 @@ impl Config {
         let file = file.or_else(|| usual.exists().then_some(&*usual));
         let environment = std::env::vars_os()
             .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
-        load_checked(DEFAULTS, file, environment, Self::check)
+        load_checked(DEFAULTS, file.map(Source::File), environment, Self::check)
     }
 
     /// What serde cannot see: values that do not go together.

@@ -62,7 +62,7 @@ impl Worker {
     }
 
     /// Says whether it can do its work, or why not; for `/ready`.
-    pub fn health(&self) -> impl Fn() -> Result<(), String> + Send + Sync + 'static {
+    pub fn health(&self) -> impl Fn() -> Result<(), String> + Send + Sync + use<> {
         let (farm, hub_up) = (self.farm(), self.metrics.hub_up.clone());
         move || match (hub_up.get(), farm.available()) {
             (0, _) => Err("the hub does not answer".to_owned()),

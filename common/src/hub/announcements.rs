@@ -67,10 +67,11 @@ impl Ticket {
 
     /// Waits for the answer. Can be dropped and called again.
     pub async fn answer(&mut self) -> Answer {
-        match self.answer.wait_for(Option::is_some).await {
-            Ok(answer) => answer.clone().expect("waited for it to be there"),
+        let seen = self.answer.wait_for(Option::is_some).await.ok().and_then(|answer| answer.clone());
+        match seen {
+            Some(answer) => answer,
             // The sender leaves the board only with an answer or with the last ticket.
-            Err(_) => std::future::pending().await,
+            None => std::future::pending().await,
         }
     }
 }

@@ -22,6 +22,31 @@ pub enum Listen {
     Unix(PathBuf),
 }
 
+/// The permissions of a unix socket, as `chmod` takes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct SocketMode(pub u32);
+
+/// A text that is no octal mode.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is no mode: expected octal digits, such as \"660\"")]
+pub struct NoMode(String);
+
+impl TryFrom<String> for SocketMode {
+    type Error = NoMode;
+
+    fn try_from(text: String) -> Result<Self, NoMode> {
+        let mode = u32::from_str_radix(&text, 8).ok().filter(|mode| *mode <= 0o777);
+        mode.map(Self).ok_or(NoMode(text))
+    }
+}
+
+impl From<SocketMode> for String {
+    fn from(mode: SocketMode) -> Self {
+        format!("{:o}", mode.0)
+    }
+}
+
 /// A text that names no place to listen.
 #[derive(Debug, thiserror::Error)]
 #[error(

@@ -5,7 +5,7 @@ mod check;
 mod listen;
 mod network;
 
-pub use listen::Listen;
+pub use listen::{Listen, SocketMode};
 pub use network::Network;
 
 use crate::{
@@ -16,6 +16,7 @@ use crate::{
 use bytesize::ByteSize;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use std::{
+    net::IpAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -37,6 +38,8 @@ pub struct Config {
     /// Where the MTA connects; at least one.
     #[serde(deserialize_with = "one_or_many")]
     pub listen: Vec<Listen>,
+    /// Who may connect to a unix socket.
+    pub socket_mode: SocketMode,
     /// Whether decisions are carried out.
     pub mode: Mode,
     /// How long messages under way may take after SIGTERM.
@@ -144,6 +147,14 @@ pub struct Trust {
     pub networks: Vec<Network>,
     /// From senders who logged in.
     pub authenticated: bool,
+}
+
+impl Trust {
+    /// Whether mail from this client or this SMTP AUTH identity is not scanned.
+    pub fn covers(&self, client: Option<IpAddr>, authenticated: Option<&str>) -> bool {
+        let near = client.is_some_and(|client| self.networks.iter().any(|network| network.contains(client)));
+        near || (self.authenticated && authenticated.is_some())
+    }
 }
 
 /// `[wait]`.

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The command line.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Milter that has mail attachments scanned by THOR Thunderstorm, once each.
+#[derive(Debug, Parser)]
+#[command(name = "thundergate-milter", version, about)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve MTAs until SIGTERM; a second SIGTERM leaves at once.
+    Serve(Configured),
+    /// Validate the configuration and print the effective one, without secrets. Exit status 0 or 78.
+    Check(Configured),
+    /// Take messages in files through the same path, without an MTA. Exit status 0: all accepted, 1: any other
+    /// decision, 69: scan impossible.
+    Scan {
+        /// Where the configuration is.
+        #[command(flatten)]
+        configured: Configured,
+        /// Print a JSON object a file instead of text.
+        #[arg(long)]
+        json: bool,
+        /// Messages as an MTA would hand them over (RFC 5322).
+        #[arg(required = true, value_name = "FILE.eml")]
+        files: Vec<PathBuf>,
+    },
+    /// Print milter.toml for a postfix2thunderstorm configuration, with what changes in meaning on stderr.
+    Migrate {
+        /// postfix2thunderstorm's configuration.
+        #[arg(value_name = "p2t.config.yaml")]
+        file: PathBuf,
+    },
+}
+
+/// Where the configuration is.
+#[derive(Clone, Debug, Args)]
+pub struct Configured {
+    /// Configuration file (TOML, or postfix2thunderstorm's YAML). Default: /etc/thundergate/milter.toml if present,
+    /// else the built-in defaults. Every key can be overridden as THUNDERGATE_SECTION__KEY in the environment.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}

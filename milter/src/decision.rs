@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The one place that decides what happens to a message: a pure function over how its parts ended, what is wrong with
+//! the message as a whole, and the policy.
+//!
+//! Every part and every trouble asks for an action; the severest wins (`Action`'s order). So a reject for one part
+//! stands although another is pending, but a pending part is never delivered because another is merely tagged.
+
+use crate::{
+    config::On,
+    policy::{Action, Policy},
+};
+use std::sync::Arc;
+use thundergate_common::verdict::{SkipReason, Verdict};
+
+/// How one part ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Disposition {
+    /// Scanned, nothing found.
+    Clean,
+    /// Scanned, something found.
+    Found(Arc<Verdict>),
+    /// Not known at the deadline; the scan goes on and the verdict will be stored.
+    Pending,
+    /// Not scanned, on purpose.
+    Skipped(SkipReason),
+    /// Not scanned, because something went wrong.
+    Failed(Failure),
+}
+
+/// What went wrong.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Failure {
+    /// The scan failed for good.
+    Scan(String),
+    /// The hub cannot be reached, and nothing can scan without it.
+    Unavailable,
+    /// The queue or the memory is full.
+    Overload,
+}
+
+/// What is wrong with a message as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// Larger than `limits.message_bytes`.
+    Oversize,
+    /// No memory for it.
+    Overload,
+    /// It cannot be taken apart within its budget.
+    Malformed,
+    /// Readers could differ on it.
+    Ambiguous,
+    /// A bug of ours.
+    Bug,
+}
+
+/// Why a decision was made; the label `cause` in logs and metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Cause {
+    /// Every sample is clean, or there is none.
+    Clean,
+    /// An expression of the policy holds, or none does although something was found.
+    Found,
+    /// A verdict is still pending.
+    Pending,
+    /// A scan failed for good.
+    ScanFailed,
+    /// The hub is unreachable.
+    Unavailable,
+    /// Queue or memory is full.
+    Overload,
+    /// The message or a part is too large.
+    Oversize,
+    /// The message cannot be taken apart.
+    Malformed,
+    /// Readers could differ on it.
+    Ambiguous,
+    /// The policy trusts client or sender.
+    Trusted,
+    /// A bug of ours.
+    Bug,
+}
+
+/// What happens to a message, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// What happens.
+    pub action: Action,
+    /// Why.
+    pub cause: Cause,
+}
+
+/// Decides: `policy` on what was found, `on` (the failure table) on what was not scanned.
+pub fn decide(parts: &[Disposition], troubles: &[Trouble], policy: &Policy, on: &On) -> Decision {
+    let asked = parts.iter().map(|part| of_part(part, policy, on));
+    let asked = asked.chain(troubles.iter().map(|trouble| of_trouble(*trouble, on)));
+    let calm = Decision { action: Action::Accept, cause: Cause::Clean };
+    asked.fold(calm, |so_far, next| if next.rank() > so_far.rank() { next } else { so_far })
+}
+
+impl Decision {
+    /// A bug is answered with a temporary failure, whatever the configuration says.
+    pub const BUG: Self = Self { action: Action::Tempfail, cause: Cause::Bug };
+
+    /// The severer action; between equals the one whose cause says more than "clean".
+    fn rank(self) -> (Action, bool) {
+        (self.action, self.cause != Cause::Clean)
+    }
+}
+
+fn of_part(part: &Disposition, policy: &Policy, on: &On) -> Decision {
+    let (action, cause) = match part {
+        Disposition::Clean => (Action::Accept, Cause::Clean),
+        Disposition::Found(verdict) => return of_verdict(verdict, policy),
+        Disposition::Pending => (on.pending, Cause::Pending),
+        Disposition::Skipped(SkipReason::TooLarge) => (on.oversize, Cause::Oversize),
+        Disposition::Skipped(SkipReason::Trusted) => (Action::Accept, Cause::Trusted),
+        Disposition::Skipped(SkipReason::PlainText | SkipReason::Empty) => (Action::Accept, Cause::Clean),
+        Disposition::Failed(Failure::Scan(_)) => (on.scan_failed, Cause::ScanFailed),
+        Disposition::Failed(Failure::Unavailable) => (on.unavailable, Cause::Unavailable),
+        Disposition::Failed(Failure::Overload) => (on.overload, Cause::Overload),
+    };
+    Decision { action, cause }
+}
+
+/// The severest judgement on any finding. An expression that cannot be evaluated is a bug, not an accept.
+fn of_verdict(verdict: &Verdict, policy: &Policy) -> Decision {
+    let mut action = Action::Accept;
+    for finding in &verdict.findings {
+        match policy.judge(finding) {
+            Ok(judgement) => action = action.max(judgement),
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "policy expression cannot be evaluated"
+                );
+                return Decision::BUG;
+            }
+        }
+    }
+    Decision { action, cause: Cause::Found }
+}
+
+fn of_trouble(trouble: Trouble, on: &On) -> Decision {
+    let (action, cause) = match trouble {
+        Trouble::Oversize => (on.oversize, Cause::Oversize),
+        Trouble::Overload => (on.overload, Cause::Overload),
+        Trouble::Malformed => (on.malformed, Cause::Malformed),
+        Trouble::Ambiguous => (on.ambiguous, Cause::Ambiguous),
+        Trouble::Bug => return Decision::BUG,
+    };
+    Decision { action, cause }
+}
+
+impl Disposition {
+    /// Its name in logs and metrics; the reason is [`Disposition::reason`].
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Clean => "clean",
+            Self::Found(_) => "found",
+            Self::Pending => "pending",
+            Self::Skipped(_) => "skipped",
+            Self::Failed(_) => "failed",
+        }
+    }
+
+    /// Why a part was skipped or failed.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Skipped(reason) => Some(reason.as_str()),
+            Self::Failed(Failure::Scan(reason)) => Some(reason),
+            Self::Failed(Failure::Unavailable) => Some("unavailable"),
+            Self::Failed(Failure::Overload) => Some("overload"),
+            Self::Clean | Self::Found(_) | Self::Pending => None,
+        }
+    }
+}
+
+impl Cause {
+    /// Its name in logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Clean => "clean",
+            Self::Found => "found",
+            Self::Pending => "pending",
+            Self::ScanFailed => "scan_failed",
+            Self::Unavailable => "unavailable",
+            Self::Overload => "overload",
+            Self::Oversize => "oversize",
+            Self::Malformed => "malformed",
+            Self::Ambiguous => "ambiguous",
+            Self::Trusted => "trusted",
+            Self::Bug => "bug",
+        }
+    }
+}

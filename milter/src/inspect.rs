@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What happens to one message, in one function: [`Gate::inspect`].
+//!
+//! 1. Mail that the policy trusts is not scanned.
+//! 2. The message is taken apart and every part digested (off the reactor threads where it is large).
+//! 3. The verdicts of all samples are looked up, or scanned for and awaited ([`crate::resolve`]).
+//! 4. [`crate::decision::decide`] decides; in passive mode the decision is only logged.
+//! 5. One line in the log, one more for each finding; receipts for the ledger.
+//!
+//! A panic anywhere in here is a bug, and a bug is a temporary failure: the sender keeps the message.
+
+use crate::{
+    config::{Config, Mode, On, Trust},
+    decision::{Cause, Decision, Disposition, Trouble, decide},
+    envelope::{Client, Envelope},
+    extract::{self, Bodies, Budget, Extraction, Part, Skipped},
+    ledger::Ledger,
+    message::{Lost, Memory, Message},
+    metrics::Metrics,
+    policy::{Action, Policy},
+    report,
+    resolve::{Asker, Resolver, Source, Wanted},
+};
+use bytes::Bytes;
+use futures_util::FutureExt;
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use thundergate_common::{
+    sample::{HintStyle, NameHint, SampleKey},
+    verdict::SkipReason,
+};
+use tokio::time::Instant;
+
+/// Messages above this are taken apart on a thread of their own: digesting 256 KiB takes about 0.2 ms.
+const OFF_REACTOR_BYTES: usize = 256 << 10;
+
+/// Everything that inspecting a message needs; one for the whole process.
+pub struct Gate {
+    /// From verdicts and troubles to an action.
+    pub policy: Policy,
+    /// The failure table.
+    pub on: On,
+    /// Whose mail is not scanned.
+    pub trust: Trust,
+    /// Look-ups, scans, waiting.
+    pub resolver: Resolver,
+    /// What all messages in flight may use.
+    pub memory: Memory,
+    /// Who received what.
+    pub ledger: Ledger,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Active or passive.
+    pub mode: Mode,
+    /// `scan.bodies`.
+    pub bodies: Bodies,
+    /// `scan.name_hint`.
+    pub name_hint: HintStyle,
+    /// `limits.parts` and the like.
+    pub budget: Budget,
+    /// `limits.sample_bytes`.
+    pub sample_bytes: u64,
+    /// `limits.message_bytes`.
+    pub message_bytes: usize,
+    /// How often the MTA hears that we are still at it.
+    pub progress: Duration,
+    /// The header field that tags a message.
+    pub tag_header: String,
+}
+
+/// One part of a message and how it ended.
+#[derive(Clone, Debug)]
+pub struct Inspected {
+    /// The name a mail client would show.
+    pub name: Option<String>,
+    /// `type/subtype`.
+    pub media_type: String,
+    /// Decoded size in bytes; encoded where it was not decoded.
+    pub size: u64,
+    /// What the sample is known by; none where it is no sample.
+    pub key: Option<SampleKey>,
+    /// How it ended.
+    pub disposition: Disposition,
+    /// Where that comes from.
+    pub source: Source,
+}
+
+/// What became of one message.
+#[derive(Clone, Debug)]
+pub struct Inspection {
+    /// What the policy decided.
+    pub decision: Decision,
+    /// What the MTA is told: the same, or accept in passive mode.
+    pub action: Action,
+    /// All its parts.
+    pub parts: Vec<Inspected>,
+    /// Which budget it exceeds, if any.
+    pub malformed: Option<&'static str>,
+    /// Where readers could differ.
+    pub ambiguities: Vec<&'static str>,
+    /// Message-ID, for logs.
+    pub message_id: Option<String>,
+    /// How many header fields it brought that look like our tag.
+    pub forged_tags: usize,
+    /// How large the message is.
+    pub size: u64,
+    /// From the end of the message to the decision.
+    pub duration: Duration,
+}
+
+impl Gate {
+    /// The gate that `config` describes, with `resolver` behind it.
+    pub fn new(
+        config: &Config,
+        policy: Policy,
+        resolver: Resolver,
+        ledger: Ledger,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let limits = &config.limits;
+        Self {
+            policy,
+            on: config.policy.on.clone(),
+            trust: config.policy.trust.clone(),
+            resolver,
+            ledger,
+            metrics,
+            memory: Memory::new(limits.memory_bytes.as_u64()),
+            mode: config.mode,
+            bodies: config.scan.bodies,
+            name_hint: config.scan.name_hint,
+            budget: limits.budget(),
+            sample_bytes: limits.sample_bytes.as_u64(),
+            message_bytes: usize::try_from(limits.message_bytes.as_u64()).unwrap_or(usize::MAX),
+            progress: config.wait.progress,
+            tag_header: config.tag.header.clone(),
+        }
+    }
+
+    /// Decides what happens to `message`, logs it and counts it.
+    pub async fn inspect(&self, client: &Client, envelope: &Envelope, message: Message) -> Inspection {
+        let began = Instant::now();
+        let size = message.size;
+        let inspected = AssertUnwindSafe(self.look_at(client, envelope, message)).catch_unwind().await;
+        let mut inspection = inspected.unwrap_or_else(|_| {
+            tracing::error!(queue.id = envelope.queue_id, "inspection panicked, the message is deferred");
+            Inspection::of_a_bug()
+        });
+        inspection.size = size;
+        inspection.duration = began.elapsed();
+        inspection.action = match self.mode {
+            Mode::Active => inspection.decision.action,
+            Mode::Passive => Action::Accept,
+        };
+        self.metrics.decided(&inspection);
+        report::log(client, envelope, &inspection, self.mode);
+        self.ledger.record(envelope, &inspection);
+        inspection
+    }
+
+    async fn look_at(&self, client: &Client, envelope: &Envelope, message: Message) -> Inspection {
+        let (bytes, mut share) = match message.bytes {
+            Ok(bytes) => (bytes, message.share),
+            Err(lost) => return self.of_a_lost_message(client, envelope, lost),
+        };
+        let message_id = report::message_id(&bytes);
+        let extraction = self.take_apart(bytes.clone()).await;
+        if self.trust.covers(client.address, envelope.authenticated.as_deref()) {
+            return self.trusted(message_id, extraction);
+        }
+        let mut parts: Vec<_> = extraction.skipped.iter().map(Inspected::skipped).collect();
+        parts.extend(extraction.parts.iter().map(|part| self.undecided(part)));
+
+        // Samples are decoded again only when they are submitted; they need memory beside the message.
+        let room = Mutex::new((&mut share, bytes.len()));
+        let decode = |part: &Part| -> Option<Bytes> {
+            let mut room = room.lock().expect("nothing panics while it holds the share");
+            let needed = room.1 + usize::try_from(part.size).ok()?;
+            room.0.grow_to(needed).then(|| room.1 = needed)?;
+            Some(part.content.bytes())
+        };
+        let decoders: Vec<_> = extraction.parts.iter().map(|part| move || decode(part)).collect();
+        let samples =
+            extraction.parts.iter().zip(&decoders).filter(|(part, _)| part.size <= self.sample_bytes);
+        let wanted: Vec<_> = samples
+            .map(|(part, bytes)| Wanted {
+                key: self.key(part),
+                size: part.size,
+                bytes: bytes as &(dyn Fn() -> Option<Bytes> + Sync),
+            })
+            .collect();
+        let asker = Asker { queue_id: &envelope.queue_id, source: &client.name };
+        let answers = self.resolver.resolve(&wanted, asker).await;
+        for part in &mut parts {
+            if let Some(answer) = part.key.as_ref().and_then(|key| answers.get(key)) {
+                (part.disposition, part.source) = (answer.disposition.clone(), answer.source);
+            }
+        }
+        self.conclude(message_id, parts, &extraction)
+    }
+
+    async fn take_apart(&self, message: Bytes) -> Extraction {
+        let (bodies, budget) = (self.bodies, self.budget);
+        if message.len() <= OFF_REACTOR_BYTES {
+            return extract::extract(&message, bodies, &budget);
+        }
+        let extraction =
+            tokio::task::spawn_blocking(move || extract::extract(&message, bodies, &budget)).await;
+        // A panic over there is a panic here: it ends in the same place.
+        extraction.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+    }
+
+    /// A sample without an answer; one that is too large will get none.
+    fn undecided(&self, part: &Part) -> Inspected {
+        let disposition = if part.size > self.sample_bytes {
+            Disposition::Skipped(SkipReason::TooLarge)
+        } else {
+            Disposition::Pending
+        };
+        let key = Some(self.key(part));
+        let (name, media_type) = (part.name.clone(), part.media_type.clone());
+        Inspected { name, media_type, size: part.size, key, disposition, source: Source::None }
+    }
+
+    fn key(&self, part: &Part) -> SampleKey {
+        SampleKey { digest: part.digest, hint: NameHint::of(self.name_hint, part.name.as_deref()) }
+    }
+
+    fn conclude(
+        &self,
+        message_id: Option<String>,
+        parts: Vec<Inspected>,
+        extraction: &Extraction,
+    ) -> Inspection {
+        let malformed = extraction.malformed.map(|_| Trouble::Malformed);
+        let ambiguous = (!extraction.ambiguities.is_empty()).then_some(Trouble::Ambiguous);
+        let troubles: Vec<_> = malformed.into_iter().chain(ambiguous).collect();
+        let dispositions: Vec<_> = parts.iter().map(|part| part.disposition.clone()).collect();
+        let decision = decide(&dispositions, &troubles, &self.policy, &self.on);
+        let (malformed, ambiguities) = (extraction.malformed, extraction.ambiguities.clone());
+        Inspection { message_id, malformed, ambiguities, parts, ..Inspection::of(decision) }
+    }
+
+    fn trusted(&self, message_id: Option<String>, extraction: Extraction) -> Inspection {
+        let all = extraction.skipped.iter().map(Inspected::skipped);
+        let all = all.chain(extraction.parts.iter().map(|part| self.undecided(part)));
+        let disposition = Disposition::Skipped(SkipReason::Trusted);
+        let parts = all.map(|part| Inspected { disposition: disposition.clone(), ..part }).collect();
+        let decision = Decision { action: Action::Accept, cause: Cause::Trusted };
+        Inspection { message_id, parts, ..Inspection::of(decision) }
+    }
+
+    fn of_a_lost_message(&self, client: &Client, envelope: &Envelope, lost: Lost) -> Inspection {
+        if self.trust.covers(client.address, envelope.authenticated.as_deref()) {
+            return Inspection::of(Decision { action: Action::Accept, cause: Cause::Trusted });
+        }
+        let trouble = match lost {
+            Lost::Oversize => Trouble::Oversize,
+            Lost::Overload => Trouble::Overload,
+        };
+        Inspection::of(decide(&[], &[trouble], &self.policy, &self.on))
+    }
+}
+
+impl Inspected {
+    fn skipped(part: &Skipped) -> Self {
+        Self {
+            name: part.name.clone(),
+            media_type: part.media_type.clone(),
+            size: part.size,
+            key: None,
+            disposition: Disposition::Skipped(part.reason),
+            source: Source::None,
+        }
+    }
+}
+
+impl Inspection {
+    fn of(decision: Decision) -> Self {
+        Self {
+            decision,
+            action: decision.action,
+            parts: Vec::new(),
+            malformed: None,
+            ambiguities: Vec::new(),
+            message_id: None,
+            forged_tags: 0,
+            size: 0,
+            duration: Duration::ZERO,
+        }
+    }
+
+    fn of_a_bug() -> Self {
+        Self::of(Decision::BUG)
+    }
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The ledger: who received which sample, for the SOC's question "who got this?".
+//!
+//! Written beside the mail, never in its way: receipts go through a bounded channel to one task, which stores them in
+//! batches. When the hub cannot keep up receipts are dropped and counted; the log line of the message has them anyway.
+
+use crate::{envelope::Envelope, inspect::Inspection, metrics::Metrics};
+use std::sync::Arc;
+use thundergate_common::{
+    hub::{Hub, Receipt},
+    sample::SampleKey,
+    verdict,
+};
+use tokio::sync::mpsc;
+
+/// Receipts that may wait for the hub.
+const BACKLOG: usize = 4096;
+/// Receipts in one round trip.
+const BATCH: usize = 256;
+
+type Entry = (SampleKey, Receipt);
+
+/// Where receipts are handed in.
+#[derive(Clone)]
+pub struct Ledger {
+    entries: mpsc::Sender<Entry>,
+    metrics: Arc<Metrics>,
+}
+
+/// The other end: stores them until every [`Ledger`] is gone.
+pub struct Clerk {
+    entries: mpsc::Receiver<Entry>,
+    hub: Arc<dyn Hub>,
+}
+
+impl Ledger {
+    /// A ledger that writes to `hub`; somebody must run the clerk.
+    pub fn new(hub: Arc<dyn Hub>, metrics: Arc<Metrics>) -> (Self, Clerk) {
+        let (sender, entries) = mpsc::channel(BACKLOG);
+        (Self { entries: sender, metrics }, Clerk { entries, hub })
+    }
+
+    /// Notes that the recipients of `envelope` were sent the samples in `inspection`.
+    pub fn record(&self, envelope: &Envelope, inspection: &Inspection) {
+        for part in &inspection.parts {
+            let Some(key) = part.key.clone() else { continue };
+            let receipt = Receipt {
+                at: verdict::now(),
+                queue_id: envelope.queue_id.clone(),
+                sender: envelope.sender.clone(),
+                recipients: envelope.recipients.clone(),
+                name: part.name.clone(),
+                decision: inspection.action.as_str().to_owned(),
+            };
+            if self.entries.try_send((key, receipt)).is_err() {
+                self.metrics.receipt_dropped();
+            }
+        }
+    }
+}
+
+impl Clerk {
+    /// Stores receipts until the last [`Ledger`] is dropped and all is written.
+    pub async fn run(mut self) {
+        let mut batch = Vec::with_capacity(BATCH);
+        while self.entries.recv_many(&mut batch, BATCH).await > 0 {
+            if let Err(error) = self.hub.record(&batch).await {
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    receipts = batch.len(),
+                    "receipts not stored"
+                );
+            }
+            batch.clear();
+        }
+    }
+}

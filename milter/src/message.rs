@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Collects a message while the MTA sends it: header fields and body become one buffer again, the message as the MTA
+//! received it.
+//!
+//! Two limits: `limits.message_bytes` for one message, and `limits.memory_bytes` for all messages in flight. Past
+//! either the bytes collected so far are given up at once and the reason is kept; the policy decides on it.
+
+use bytes::Bytes;
+use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// The memory that messages in flight may use together.
+#[derive(Clone, Debug)]
+pub struct Memory {
+    kibibytes: Arc<Semaphore>,
+}
+
+/// A share of [`Memory`]; given back when dropped.
+#[derive(Debug)]
+pub struct Share {
+    permit: OwnedSemaphorePermit,
+}
+
+/// A message being received.
+#[derive(Debug)]
+pub struct Collector {
+    buffer: Vec<u8>,
+    share: Share,
+    limit: usize,
+    expected: usize,
+    received: u64,
+    lost: Option<Lost>,
+}
+
+/// Why a message was not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// It is larger than `limits.message_bytes`.
+    Oversize,
+    /// There is no memory for it now.
+    Overload,
+}
+
+/// A message that has arrived.
+#[derive(Debug)]
+pub struct Message {
+    /// Header, empty line, body; or why they were not kept.
+    pub bytes: Result<Bytes, Lost>,
+    /// How large it is, kept or not.
+    pub size: u64,
+    /// The memory it occupies.
+    pub share: Share,
+}
+
+impl Memory {
+    /// As much as `limit` bytes.
+    pub fn new(limit: u64) -> Self {
+        let kibibytes = usize::try_from(limit / 1024).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+        Self { kibibytes: Arc::new(Semaphore::new(kibibytes)) }
+    }
+
+    /// An empty share.
+    pub fn share(&self) -> Share {
+        let permit = Arc::clone(&self.kibibytes).try_acquire_many_owned(0);
+        Share { permit: permit.expect("nobody closes the semaphore, and nothing is always there") }
+    }
+}
+
+impl Share {
+    /// Grows to `bytes` in all. False where there is not so much; the share stays as it was.
+    #[must_use]
+    pub fn grow_to(&mut self, bytes: usize) -> bool {
+        let missing = bytes.div_ceil(1024).saturating_sub(self.permit.num_permits());
+        let Ok(missing) = u32::try_from(missing) else { return false };
+        match Arc::clone(self.permit.semaphore()).try_acquire_many_owned(missing) {
+            Ok(more) => {
+                self.permit.merge(more);
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Bytes that it holds.
+    pub fn bytes(&self) -> usize {
+        self.permit.num_permits() * 1024
+    }
+
+    fn give_back(&mut self) {
+        drop(self.permit.split(self.permit.num_permits()));
+    }
+}
+
+impl Collector {
+    /// For a message of at most `limit` bytes, of which the client declared `declared`.
+    pub fn new(memory: &Memory, limit: usize, declared: Option<usize>) -> Self {
+        // Header fields that the MTA adds are not in the declared size.
+        let expected = declared.map_or(0, |size| size.saturating_add(4096)).min(limit);
+        Self { buffer: Vec::new(), share: memory.share(), limit, expected, received: 0, lost: None }
+    }
+
+    /// Adds a header field. `value` is as the MTA gave it: with its leading blank, folded by LF.
+    pub fn header(&mut self, name: &[u8], value: &[u8]) {
+        for piece in [name, b":", value, b"\r\n"] {
+            self.push(piece);
+        }
+    }
+
+    /// Ends the header.
+    pub fn end_of_header(&mut self) {
+        self.push(b"\r\n");
+    }
+
+    /// Adds a piece of the body. False once the message is lost: no more is needed.
+    pub fn body(&mut self, chunk: &[u8]) -> bool {
+        self.push(chunk);
+        self.lost.is_none()
+    }
+
+    /// All of it has arrived.
+    pub fn finish(self) -> Message {
+        let bytes = match self.lost {
+            Some(lost) => Err(lost),
+            None => Ok(Bytes::from(self.buffer)),
+        };
+        Message { bytes, size: self.received, share: self.share }
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        self.received += bytes.len() as u64;
+        if self.lost.is_some() {
+            return;
+        }
+        let needed = self.buffer.len() + bytes.len();
+        if needed > self.limit {
+            self.lose(Lost::Oversize);
+        } else if needed > self.buffer.capacity() && !self.make_room(needed) {
+            self.lose(Lost::Overload);
+        } else {
+            self.buffer.extend_from_slice(bytes);
+        }
+    }
+
+    fn make_room(&mut self, needed: usize) -> bool {
+        // A declared size costs nothing to declare, so at first it reserves no more than 1 MiB.
+        let declared = self.expected.min((self.buffer.capacity() * 8).max(1 << 20));
+        let grown = if declared >= needed { declared } else { self.buffer.capacity() * 2 };
+        let roomy = grown.clamp(needed, self.limit).max(4096);
+        if !self.share.grow_to(roomy) {
+            return false;
+        }
+        self.buffer.reserve_exact(roomy - self.buffer.len());
+        true
+    }
+
+    fn lose(&mut self, why: Lost) {
+        self.lost = Some(why);
+        self.buffer = Vec::new();
+        self.share.give_back();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn collector(memory: &Memory, limit: usize) -> Collector {
+        Collector::new(memory, limit, None)
+    }
+
+    #[test]
+    fn the_message_is_rebuilt_as_it_was() {
+        let mut message = collector(&Memory::new(1 << 20), 1000);
+        message.header(b"Subject", b" a\n\tb");
+        message.end_of_header();
+        assert!(message.body(b"text\r\n"));
+        assert_eq!(message.finish().bytes.unwrap(), "Subject: a\n\tb\r\n\r\ntext\r\n");
+    }
+
+    #[test]
+    fn an_oversize_message_gives_its_memory_back_at_once() {
+        let memory = Memory::new(1 << 20);
+        let mut message = collector(&memory, 10_000);
+        assert!(message.body(&[0; 9_000]));
+        assert!(!message.body(&[0; 9_000]));
+        assert_eq!(memory.kibibytes.available_permits(), 1024);
+        let message = message.finish();
+        assert_eq!((message.bytes, message.size), (Err(Lost::Oversize), 18_000));
+    }
+
+    #[test]
+    fn messages_in_flight_share_their_memory() {
+        let memory = Memory::new(64 << 10);
+        let mut first = collector(&memory, 1 << 20);
+        assert!(first.body(&[0; 40 << 10]));
+        let mut second = collector(&memory, 1 << 20);
+        assert!(!second.body(&[0; 40 << 10]));
+        assert_eq!(second.finish().bytes, Err(Lost::Overload));
+        drop(first);
+        assert!(collector(&memory, 1 << 20).body(&[0; 40 << 10]));
+    }
+}

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The sockets that MTAs connect to.
+//!
+//! One acceptor for all of them. It sets TCP_NODELAY (without it every message stalls 40 ms), survives accept errors
+//! such as "too many open files" with a pause, and stops accepting once the drain begins while sessions go on.
+
+use crate::config::Listen;
+use indymilter::{EitherStream, Listener};
+use std::{
+    fs, io,
+    os::unix::fs::{FileTypeExt, PermissionsExt},
+    path::{Path, PathBuf},
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::{
+    net::{TcpListener, TcpStream, UnixListener, UnixStream, lookup_host},
+    time::{Sleep, sleep},
+};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+/// How long to pause after a failed accept.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// All sockets of the milter.
+pub struct Acceptor {
+    sockets: Vec<Socket>,
+    next: usize,
+    pause: Option<Pin<Box<Sleep>>>,
+    drain: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+}
+
+enum Socket {
+    Tcp(TcpListener),
+    Unix(UnixListener, PathBuf),
+}
+
+impl Acceptor {
+    /// Binds every one of `addresses`; a unix socket gets `mode`.
+    pub async fn bind(addresses: &[Listen], mode: u32) -> io::Result<Self> {
+        let mut sockets = Vec::new();
+        for address in addresses {
+            let socket = match address {
+                Listen::Inet { host, port, v6 } => bind_tcp(host, *port, *v6).await.map(Socket::Tcp),
+                Listen::Unix(path) => bind_unix(path, mode).map(|socket| Socket::Unix(socket, path.clone())),
+            };
+            sockets.push(socket.map_err(|error| {
+                io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+            })?);
+        }
+        Ok(Self { sockets, next: 0, pause: None, drain: None })
+    }
+
+    /// Accepts until `drain`.
+    #[must_use]
+    pub fn until(mut self, drain: CancellationToken) -> Self {
+        self.drain = Some(Box::pin(drain.cancelled_owned()));
+        self
+    }
+
+    /// Where it listens, in Postfix's spelling.
+    pub fn addresses(&self) -> io::Result<Vec<String>> {
+        let address = |socket: &Socket| match socket {
+            Socket::Tcp(listener) => Ok(format!("inet:{}", listener.local_addr()?)),
+            Socket::Unix(_, path) => Ok(format!("unix:{}", path.display())),
+        };
+        self.sockets.iter().map(address).collect()
+    }
+
+    fn poll_pause(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(pause) = &mut self.pause {
+            std::task::ready!(pause.as_mut().poll(cx));
+            self.pause = None;
+        }
+        Poll::Ready(())
+    }
+}
+
+impl Listener for Acceptor {
+    type Io = EitherStream<TcpStream, UnixStream>;
+
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Self::Io>> {
+        if self.drain.as_mut().is_some_and(|drain| drain.as_mut().poll(cx).is_ready()) {
+            (self.drain, self.pause) = (None, None);
+            self.sockets.clear();
+            return Poll::Pending;
+        }
+        loop {
+            std::task::ready!(self.poll_pause(cx));
+            let count = self.sockets.len(); // none once the drain has begun
+            let polled =
+                (0..count).map(|n| (self.next + n) % count).find_map(|n| match self.sockets[n].poll(cx) {
+                    Poll::Ready(accepted) => Some((n, accepted)),
+                    Poll::Pending => None,
+                });
+            match polled {
+                None => return Poll::Pending,
+                Some((n, Ok(stream))) => {
+                    self.next = n + 1; // so that a busy socket does not starve the others
+                    return Poll::Ready(Ok(stream));
+                }
+                Some((_, Err(error))) => {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "accepting a connection failed, pausing"
+                    );
+                    self.pause = Some(Box::pin(sleep(PAUSE)));
+                }
+            }
+        }
+    }
+}
+
+impl Socket {
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<io::Result<EitherStream<TcpStream, UnixStream>>> {
+        match self {
+            Self::Tcp(listener) => listener.poll_accept(cx).map_ok(|(stream, _)| {
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(error = &error as &dyn std::error::Error, "TCP_NODELAY not set");
+                }
+                EitherStream::Tcp(stream)
+            }),
+            Self::Unix(listener, _) => {
+                listener.poll_accept(cx).map_ok(|(stream, _)| EitherStream::Unix(stream))
+            }
+        }
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if let Self::Unix(_, path) = self {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// Binds the first address of `host` that can be bound: an IPv4 one, unless IPv6 was asked for or is all there is. So
+/// "localhost" is where MTAs look for it.
+async fn bind_tcp(host: &str, port: u16, v6: bool) -> io::Result<TcpListener> {
+    let mut addresses: Vec<_> = lookup_host((host, port)).await?.collect();
+    addresses.sort_by_key(|address| address.is_ipv6() != v6);
+    TcpListener::bind(addresses.as_slice()).await
+}
+
+/// Binds a unix socket, in the place of one that a dead process left behind.
+fn bind_unix(path: &Path, mode: u32) -> io::Result<UnixListener> {
+    let stale = fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
+    if stale && std::os::unix::net::UnixStream::connect(path).is_err() {
+        fs::remove_file(path)?;
+    }
+    let listener = UnixListener::bind(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+    Ok(listener)
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What the log says of a message: one line with its decision and the dispositions behind it, and one warning for each
+//! finding. `Finding` and `Quarantined email` are the names that postfix2thunderstorm gave its warnings; sites alert on
+//! them.
+
+use crate::{
+    config::Mode,
+    decision::Disposition,
+    envelope::{Client, Envelope},
+    inspect::{Inspected, Inspection},
+    policy::Action,
+};
+use mail_parser::MessageParser;
+use serde::Serialize;
+use thundergate_common::verdict::{Finding, Rule};
+
+/// A part in the log.
+#[derive(Serialize)]
+struct PartLine<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(rename = "type")]
+    media_type: &'a str,
+    size_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<String>,
+    disposition: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    source: &'static str,
+}
+
+/// A rule in the log.
+#[derive(Serialize)]
+struct RuleLine<'a> {
+    name: &'a str,
+    subscore: i64,
+}
+
+/// Writes the lines of one message.
+pub fn log(client: &Client, envelope: &Envelope, inspection: &Inspection, mode: Mode) {
+    for part in &inspection.parts {
+        if let Disposition::Found(verdict) = &part.disposition {
+            for finding in &verdict.findings {
+                log_finding(client, envelope, inspection, part, finding);
+            }
+        }
+    }
+    let parts: Vec<_> = inspection.parts.iter().map(PartLine::of).collect();
+    macro_rules! line {
+        ($level:ident, $message:literal) => {
+            tracing::$level!(
+                event = "message",
+                queue.id = envelope.queue_id,
+                message.id = inspection.message_id,
+                message.size_bytes = inspection.size,
+                sender = envelope.sender,
+                recipients.json = json(&envelope.recipients),
+                client.name = client.name,
+                client.address = client.address.map(tracing::field::display),
+                client.helo = client.helo,
+                client.authenticated = envelope.authenticated,
+                decision = inspection.decision.action.as_str(),
+                cause = inspection.decision.cause.as_str(),
+                passive = (mode == Mode::Passive).then_some(true),
+                malformed = inspection.malformed,
+                ambiguities.json =
+                    (!inspection.ambiguities.is_empty()).then(|| json(&inspection.ambiguities)),
+                parts.json = json(&parts),
+                duration_ms = inspection.duration.as_secs_f64() * 1000.0,
+                $message
+            )
+        };
+    }
+    match (inspection.decision.action, mode) {
+        (_, Mode::Passive) => line!(info, "Scanned email, passive mode"),
+        (Action::Accept, _) => line!(info, "Scanned email"),
+        (Action::Tag, _) => line!(info, "Tagged email"),
+        (Action::Tempfail, _) => line!(info, "Deferred email"),
+        (Action::Quarantine, _) => line!(warn, "Quarantined email"),
+        (Action::Reject, _) => line!(warn, "Rejected email"),
+        (Action::Discard, _) => line!(warn, "Discarded email"),
+    }
+}
+
+fn log_finding(
+    client: &Client,
+    envelope: &Envelope,
+    inspection: &Inspection,
+    part: &Inspected,
+    finding: &Finding,
+) {
+    let rules: Vec<_> = finding.rules.iter().map(RuleLine::of).collect();
+    tracing::warn!(
+        event = "finding",
+        queue.id = envelope.queue_id,
+        message.id = inspection.message_id,
+        sender = envelope.sender,
+        recipients.json = json(&envelope.recipients),
+        client.name = client.name,
+        client.address = client.address.map(tracing::field::display),
+        part.name = part.name,
+        part.media_type = part.media_type,
+        part.size_bytes = part.size,
+        digest = part.key.as_ref().map(|key| tracing::field::display(key.digest)),
+        finding.level = finding.level,
+        finding.module = finding.module,
+        finding.message = finding.message,
+        finding.score = finding.score,
+        rules.json = json(&rules),
+        source = part.source.as_str(),
+        "Finding"
+    );
+}
+
+/// JSON text for a field whose name ends in `.json`: the log line carries it as structure.
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("texts and numbers always serialise")
+}
+
+/// The Message-ID of a message, for people who search by it.
+pub fn message_id(message: &[u8]) -> Option<String> {
+    // Only the header is handed to the parser, and not more of it than a Message-ID can stand behind.
+    let header = &message[..message.len().min(64 << 10)];
+    let end = memchr::memmem::find(header, b"\r\n\r\n").map_or(header.len(), |end| end + 4);
+    let parsed = MessageParser::new().with_message_ids().parse_headers(&header[..end])?;
+    parsed.message_id().map(str::to_owned)
+}
+
+impl<'a> PartLine<'a> {
+    fn of(part: &'a Inspected) -> Self {
+        Self {
+            name: part.name.as_deref(),
+            media_type: &part.media_type,
+            size_bytes: part.size,
+            digest: part.key.as_ref().map(|key| key.digest.to_string()),
+            disposition: part.disposition.as_str(),
+            reason: part.disposition.reason(),
+            source: part.source.as_str(),
+        }
+    }
+}
+
+impl<'a> RuleLine<'a> {
+    fn of(rule: &'a Rule) -> Self {
+        Self { name: &rule.name, subscore: rule.subscore }
+    }
+}

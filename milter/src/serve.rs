@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! `serve`: bind everything, then run, then drain.
+//!
+//! The drain goes from the front to the back: no new messages; open ones are decided, with the scanner inside still
+//! scanning for them; then the scanner finishes, receipts are written, the admin server goes last.
+
+use crate::{assembly::Assembly, config::Config, mta};
+use anyhow::Context;
+use prometheus_client::registry::Registry;
+use std::{net::SocketAddr, sync::Arc};
+use thundergate_common::{admin::Admin, shutdown::Shutdown};
+use tokio_util::sync::CancellationToken;
+
+/// A milter whose sockets are bound.
+pub struct Server {
+    assembly: Assembly,
+    registry: Registry,
+    acceptor: mta::Acceptor,
+    addresses: Vec<String>,
+    admin: Option<Admin>,
+    connections: usize,
+    hub: &'static str,
+}
+
+impl Server {
+    /// Binds what `config` says; nothing is accepted yet.
+    pub async fn bind(config: &Config) -> anyhow::Result<Self> {
+        let mut registry = Registry::default();
+        let assembly = Assembly::new(config, &mut registry).await?;
+        let acceptor = mta::Acceptor::bind(&config.listen, config.socket_mode.0).await?;
+        Ok(Self {
+            assembly,
+            registry,
+            addresses: acceptor.addresses().context("cannot tell where the milter listens")?,
+            acceptor,
+            admin: Admin::bind(&config.admin).await?,
+            connections: config.limits.connections,
+            hub: if config.redis.is_some() { "redis" } else { "in-process" },
+        })
+    }
+
+    /// Where MTAs connect, in Postfix's spelling.
+    pub fn addresses(&self) -> &[String] {
+        &self.addresses
+    }
+
+    /// Where the admin server listens.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(Admin::address)
+    }
+
+    /// Serves MTAs until `shutdown`.
+    pub async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
+        tracing::info!(
+            event = "ready",
+            listen.json = serde_json::json!(self.addresses).to_string(),
+            admin = self.admin_address().map(tracing::field::display),
+            version = env!("CARGO_PKG_VERSION"),
+            hub = self.hub,
+            "Ready"
+        );
+        let (gate, running) = self.assembly.start(shutdown.leave.clone());
+        let admin_stop = CancellationToken::new();
+        let readiness = Arc::new(running.readiness());
+        let serve_admin = async {
+            if let Some(admin) = self.admin {
+                admin.serve(Arc::new(self.registry), readiness, admin_stop.clone()).await;
+            }
+        };
+        let serve_mail = async {
+            let (drain, leave) = (shutdown.drain.clone(), shutdown.leave.clone());
+            let served = mta::serve(self.acceptor, gate, self.connections, drain, leave).await;
+            running.stop().await;
+            admin_stop.cancel();
+            served
+        };
+        let (served, ()) = tokio::join!(serve_mail, serve_admin);
+        tracing::info!(event = "stopped", "Stopped");
+        served.context("the milter's sockets failed")
+    }
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The scanner inside this process: a worker over an in-process hub, with the same semantics as over Redis. It is the
+//! whole gateway where there is no `[redis]`, and the fallback where Redis is unreachable and `[farm]` is configured.
+//! The only file of the milter that knows the worker.
+
+use prometheus_client::registry::Registry;
+use std::sync::Arc;
+use thundergate_common::{
+    config::{Cache, Farm, Queue},
+    hub::{Hub, memory::MemoryHub},
+};
+use thundergate_worker::{Worker, thunderstorm::client::SetupError};
+use tokio_util::sync::CancellationToken;
+
+/// A worker and the hub it serves.
+pub struct Standalone {
+    hub: Arc<MemoryHub>,
+    worker: Worker,
+}
+
+impl Standalone {
+    /// A worker for `farm`; it scans once [`Standalone::run`] is called.
+    pub fn new(
+        farm: &Farm,
+        queue: &Queue,
+        cache: &Cache,
+        registry: &mut Registry,
+    ) -> Result<Self, SetupError> {
+        let hub = MemoryHub::new(queue, cache);
+        let worker = Worker::new(Arc::clone(&hub) as Arc<dyn Hub>, farm, queue, registry)?;
+        Ok(Self { hub, worker })
+    }
+
+    /// Where its samples and verdicts meet.
+    pub fn hub(&self) -> Arc<dyn Hub> {
+        Arc::clone(&self.hub) as Arc<dyn Hub>
+    }
+
+    /// Says whether the scanner can work now, and if not, why.
+    pub fn health(&self) -> impl Fn() -> Result<(), String> + Send + Sync + use<> {
+        self.worker.health()
+    }
+
+    /// Scans until `drain`, then finishes what runs, until `leave` at the latest.
+    pub async fn run(self, drain: CancellationToken, leave: CancellationToken) {
+        self.worker.run(drain, leave).await;
+    }
+}
