@@ -5,7 +5,9 @@ pub mod mails;
 pub mod mta;
 pub mod postfix;
 pub mod process;
+pub mod redis;
 pub mod sendmail;
+pub mod site;
 pub mod smtp;
 pub mod waiting;
 
