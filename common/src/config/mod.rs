@@ -266,7 +266,7 @@ pub fn exact_size<S: Serializer>(size: &ByteSize, serializer: S) -> Result<S::Ok
     let units =
         [("GiB", bytesize::GIB), ("MiB", bytesize::MIB), ("KiB", bytesize::KIB), ("MB", bytesize::MB)];
     let bytes = size.as_u64();
-    match units.into_iter().find(|(_, unit)| bytes > 0 && bytes % unit == 0) {
+    match units.into_iter().find(|(_, unit)| bytes > 0 && bytes.is_multiple_of(*unit)) {
         Some((name, unit)) => serializer.collect_str(&format_args!("{}{name}", bytes / unit)),
         None => serializer.collect_str(&format_args!("{bytes}B")),
     }
