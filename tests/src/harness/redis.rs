@@ -71,7 +71,9 @@ impl RedisServer {
         self.stop();
         // A Sentinel writes down what it sees, a node of a cluster too; both in their own directory.
         let file = self.directory.path().join("redis.conf");
-        std::fs::write(&file, "bind 127.0.0.1\nunixsocket redis.sock\n")?;
+        let is_sentinel = self.arguments.iter().any(|argument| argument == "--sentinel");
+        let persistence = if is_sentinel { "" } else { "save \"\"\nappendonly no\n" };
+        std::fs::write(&file, format!("bind 127.0.0.1\nunixsocket redis.sock\n{persistence}"))?;
         let process = Command::new("redis-server")
             .arg(&file)
             .args(["--port", &self.port.to_string()])
