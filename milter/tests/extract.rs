@@ -94,6 +94,41 @@ fn nested_messages_are_taken_apart_encoded_or_not() {
 }
 
 #[test]
+fn a_nested_message_may_start_as_in_a_mailbox() {
+    for start in ["From x@y Mon Nov 23\r\n", ">From x\r\n", "\r\n"] {
+        let nested = format!("{start}{}", part("Content-Type: a/b\r\n"));
+        plain_sight(nested.clone());
+        plain_sight(format!("Content-Type: message/rfc822\r\n\r\n{nested}"));
+    }
+}
+
+#[test]
+fn a_multipart_may_have_the_boundary_of_the_one_around_it() {
+    let inner = format!("--b\r\n{}--b\r\n\r\nhi\r\n--b--\r\n", part("Content-Type: a/b\r\n"));
+    let last = "--b\r\nContent-Type: c/d\r\n\r\nlast\r\n--b--\r\n";
+    let found = plain_sight(mixed(&format!("--b\r\n{}{last}", mixed(&inner))));
+    assert!(holds(&found, b"last"));
+    let prefix = mixed(&inner).replace("=b\r", "=bb\r").replace("--b", "--bb");
+    assert!(holds(&plain_sight(mixed(&format!("--b\r\n{prefix}{last}"))), b"last"));
+}
+
+#[test]
+fn a_choice_that_only_a_further_reading_meets_is_read_too() {
+    let doubled = "Content-Type: multipart/mixed; boundary=a; boundary=b\r\n\r\n";
+    let message =
+        format!("Content-Type: text/plain\r\n{doubled}--b\r\n{}--b--", part("Content-Type: a/b\r\n"));
+    doubtful(message, ambiguity::REPEATED_BOUNDARY);
+}
+
+#[test]
+fn a_message_in_an_unclear_encoding_is_taken_apart() {
+    let nested = part("Content-Type: a/b\r\n");
+    let fields = "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: xxx\r\n\r\n";
+    doubtful(format!("{fields}{nested}"), ambiguity::UNKNOWN_ENCODING);
+    doubtful(format!("{fields}{}", MIME.encode(nested)), ambiguity::UNKNOWN_ENCODING);
+}
+
+#[test]
 fn an_undelimited_multipart_is_a_leaf() {
     doubtful(part("Content-Type: multipart/mixed; boundary=b\r\n"), ambiguity::NO_DELIMITER);
     doubtful(part("Content-Type: multipart/mixed\r\n"), ambiguity::NO_DELIMITER);
@@ -257,6 +292,11 @@ fn hostile_messages_cost_what_they_are_long() {
         ("comment", format!("Content-Type: {}\n\n", "(".repeat(5_000_000)), Some("field_bytes")),
         ("begins", format!("A: b\n\n{}", "\nbegin 644 x\n#0V%T".repeat(200_000)), Some("parts")),
         ("begin", format!("A: b\n\n{}", "begin ".repeat(800_000)), None),
+        (
+            "unclear messages",
+            "Content-Type: message/rfc822\nContent-Transfer-Encoding: quoted 7bit\n\n".repeat(100_000),
+            Some("decoded_bytes"),
+        ),
         ("junk", "junk\n".repeat(1_000_000), None),
     ];
     let large = Budget { parts: 1 << 20, depth: 1 << 20, ..BUDGET };

@@ -21,6 +21,8 @@ use std::{collections::HashMap, ops::Range};
 
 const PLAIN: &str = "text/plain";
 const MESSAGE: &str = "message/rfc822";
+/// Names of one part; those of a hostile header come to more.
+const MAX_NAMES: usize = 8;
 const UNREAD: &str = "field_bytes";
 
 /// Walks over `message` as `reading` says. Hands what it finds to `samples`; returns which choices it met.
@@ -108,10 +110,11 @@ impl Walk<'_> {
             if multipart {
                 return Some((self.multipart(leaf, &value, body, depth), body));
             }
-            if leaf.decodings != [Decoding::Identity] || self.block(&message, body).fields == 0 {
+            let start = body + skip_envelope(&message[body..]);
+            if leaf.decodings != [Decoding::Identity] || self.block(&message, start).fields == 0 {
                 return Some((Pending::Leaf(leaf, body, depth), body));
             }
-            (at, depth, default) = (body, depth + 1, PLAIN);
+            (at, depth, default) = (start, depth + 1, PLAIN);
         }
     }
 
@@ -307,5 +310,6 @@ fn names(block: &Block<'_>, value: &Value) -> (Vec<String>, bool) {
     names.extend(value.names("name"));
     let mut known = Vec::new();
     names.retain(|name| !known.contains(name) && (known.push(name.clone()), true).1);
+    names.truncate(MAX_NAMES);
     (names, attachment)
 }
