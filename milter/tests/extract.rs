@@ -134,6 +134,10 @@ fn an_undelimited_multipart_is_a_leaf() {
     doubtful(part("Content-Type: multipart/mixed\r\n"), ambiguity::NO_DELIMITER);
     let inner = part("Content-Type: multipart/mixed; boundary=c\r\n");
     doubtful(mixed(&format!("--b\r\n{inner}--b--")), ambiguity::NO_DELIMITER);
+    for wrong in ["multipart/mixed; boundary=c", "multipart/mixed"] {
+        let message = mixed(&format!("--b\r\n{}--b--", part("Content-Type: a/b\r\n")));
+        doubtful(message.replace("multipart/mixed; boundary=b", wrong), ambiguity::NO_DELIMITER);
+    }
 }
 
 #[test]
@@ -286,7 +290,7 @@ fn hostile_messages_cost_what_they_are_long() {
         ("unopened", unopened, None),
         ("same", same, Some("depth")),
         ("boundaries", mixed(&"--b\n".repeat(1_000_000)), Some("parts")),
-        ("near boundaries", mixed(&"--bb\n".repeat(1_000_000)), None),
+        ("near boundaries", mixed(&format!("--b\n\n{}", "--bb\n".repeat(1_000_000))), None),
         ("field", format!("Content-Type: a/b; {}\n\n", "x=y;".repeat(2_000_000)), Some("field_bytes")),
         ("fields", "Content-Type: a/b\n".repeat(500_000), None),
         ("comment", format!("Content-Type: {}\n\n", "(".repeat(5_000_000)), Some("field_bytes")),
@@ -297,6 +301,7 @@ fn hostile_messages_cost_what_they_are_long() {
             "Content-Type: message/rfc822\nContent-Transfer-Encoding: quoted 7bit\n\n".repeat(100_000),
             Some("decoded_bytes"),
         ),
+        ("guesses", "Content-Type: multipart/mixed; boundary=x\n\n--b\n".repeat(200_000), Some("parts")),
         ("junk", "junk\n".repeat(1_000_000), None),
     ];
     let large = Budget { parts: 1 << 20, depth: 1 << 20, ..BUDGET };

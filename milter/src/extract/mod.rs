@@ -4,10 +4,10 @@
 //! Clients disagree about malformed messages, so there is no one right reading: the extraction takes the union of the
 //! plausible ones and records what was ambiguous ([`ambiguity`]). A well-formed message costs one reading. Steps:
 //!
-//! 1. [`walk`] goes over the structure once and finds leaves, preambles and epilogues; [`header`] and [`value`] read
+//! 1. `walk` goes over the structure once and finds leaves, preambles and epilogues; `header` and `value` read
 //!    the fields that say what an entity is. Encoded messages inside are walked over as well.
-//! 2. [`samples`] decodes each leaf ([`decode`]) into one reused buffer, digests it, and asks [`reading`] what else it
-//!    could be. [`body`] says whether a leaf is a sample at all.
+//! 2. `samples` decodes each leaf (`decode`) into one reused buffer, digests it, and asks `reading` what else it
+//!    could be. `body` says whether a leaf is a sample at all.
 //! 3. Where the walk had a choice, it is repeated with the other one.
 //!
 //! Containers (multiparts, nested messages) are no samples, their leaves are. Nothing here fails: a message over a
