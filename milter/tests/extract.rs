@@ -94,11 +94,50 @@ fn nested_messages_are_taken_apart_encoded_or_not() {
 }
 
 #[test]
+fn a_nested_message_may_start_as_in_a_mailbox() {
+    for start in ["From x@y Mon Nov 23\r\n", ">From x\r\n", "\r\n"] {
+        let nested = format!("{start}{}", part("Content-Type: a/b\r\n"));
+        plain_sight(nested.clone());
+        plain_sight(format!("Content-Type: message/rfc822\r\n\r\n{nested}"));
+    }
+}
+
+#[test]
+fn a_multipart_may_have_the_boundary_of_the_one_around_it() {
+    let inner = format!("--b\r\n{}--b\r\n\r\nhi\r\n--b--\r\n", part("Content-Type: a/b\r\n"));
+    let last = "--b\r\nContent-Type: c/d\r\n\r\nlast\r\n--b--\r\n";
+    let found = plain_sight(mixed(&format!("--b\r\n{}{last}", mixed(&inner))));
+    assert!(holds(&found, b"last"));
+    let prefix = mixed(&inner).replace("=b\r", "=bb\r").replace("--b", "--bb");
+    assert!(holds(&plain_sight(mixed(&format!("--b\r\n{prefix}{last}"))), b"last"));
+}
+
+#[test]
+fn a_choice_that_only_a_further_reading_meets_is_read_too() {
+    let doubled = "Content-Type: multipart/mixed; boundary=a; boundary=b\r\n\r\n";
+    let message =
+        format!("Content-Type: text/plain\r\n{doubled}--b\r\n{}--b--", part("Content-Type: a/b\r\n"));
+    doubtful(message, ambiguity::REPEATED_BOUNDARY);
+}
+
+#[test]
+fn a_message_in_an_unclear_encoding_is_taken_apart() {
+    let nested = part("Content-Type: a/b\r\n");
+    let fields = "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: xxx\r\n\r\n";
+    doubtful(format!("{fields}{nested}"), ambiguity::UNKNOWN_ENCODING);
+    doubtful(format!("{fields}{}", MIME.encode(nested)), ambiguity::UNKNOWN_ENCODING);
+}
+
+#[test]
 fn an_undelimited_multipart_is_a_leaf() {
     doubtful(part("Content-Type: multipart/mixed; boundary=b\r\n"), ambiguity::NO_DELIMITER);
     doubtful(part("Content-Type: multipart/mixed\r\n"), ambiguity::NO_DELIMITER);
     let inner = part("Content-Type: multipart/mixed; boundary=c\r\n");
     doubtful(mixed(&format!("--b\r\n{inner}--b--")), ambiguity::NO_DELIMITER);
+    for wrong in ["multipart/mixed; boundary=c", "multipart/mixed"] {
+        let message = mixed(&format!("--b\r\n{}--b--", part("Content-Type: a/b\r\n")));
+        doubtful(message.replace("multipart/mixed; boundary=b", wrong), ambiguity::NO_DELIMITER);
+    }
 }
 
 #[test]
@@ -251,12 +290,18 @@ fn hostile_messages_cost_what_they_are_long() {
         ("unopened", unopened, None),
         ("same", same, Some("depth")),
         ("boundaries", mixed(&"--b\n".repeat(1_000_000)), Some("parts")),
-        ("near boundaries", mixed(&"--bb\n".repeat(1_000_000)), None),
+        ("near boundaries", mixed(&format!("--b\n\n{}", "--bb\n".repeat(1_000_000))), None),
         ("field", format!("Content-Type: a/b; {}\n\n", "x=y;".repeat(2_000_000)), Some("field_bytes")),
         ("fields", "Content-Type: a/b\n".repeat(500_000), None),
         ("comment", format!("Content-Type: {}\n\n", "(".repeat(5_000_000)), Some("field_bytes")),
         ("begins", format!("A: b\n\n{}", "\nbegin 644 x\n#0V%T".repeat(200_000)), Some("parts")),
         ("begin", format!("A: b\n\n{}", "begin ".repeat(800_000)), None),
+        (
+            "unclear messages",
+            "Content-Type: message/rfc822\nContent-Transfer-Encoding: quoted 7bit\n\n".repeat(100_000),
+            Some("decoded_bytes"),
+        ),
+        ("guesses", "Content-Type: multipart/mixed; boundary=x\n\n--b\n".repeat(200_000), Some("parts")),
         ("junk", "junk\n".repeat(1_000_000), None),
     ];
     let large = Budget { parts: 1 << 20, depth: 1 << 20, ..BUDGET };

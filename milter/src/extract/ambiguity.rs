@@ -28,7 +28,7 @@ pub const UNDECLARED_BASE64: &str = "undeclared_base64";
 pub const BINARY_LINE_BREAKS: &str = "quoted_printable_line_breaks";
 /// Quoted-printable binary whose blanks at line ends some drop. Read: with them, without.
 pub const TRAILING_BLANKS: &str = "quoted_printable_blanks";
-/// A multipart that its delimiter never opens. Read: as one leaf.
+/// A multipart that its delimiter never opens. Read: as one leaf, and with the boundary its lines suggest.
 pub const NO_DELIMITER: &str = "multipart_without_delimiter";
 /// A line inside a header that is no field. Read: as the body's start, skipped.
 pub const HEADER_JUNK: &str = "header_junk";

@@ -4,10 +4,10 @@
 //! Clients disagree about malformed messages, so there is no one right reading: the extraction takes the union of the
 //! plausible ones and records what was ambiguous ([`ambiguity`]). A well-formed message costs one reading. Steps:
 //!
-//! 1. [`walk`] goes over the structure once and finds leaves, preambles and epilogues; [`header`] and [`value`] read
+//! 1. `walk` goes over the structure once and finds leaves, preambles and epilogues; `header` and `value` read
 //!    the fields that say what an entity is. Encoded messages inside are walked over as well.
-//! 2. [`samples`] decodes each leaf ([`decode`]) into one reused buffer, digests it, and asks [`reading`] what else it
-//!    could be. [`body`] says whether a leaf is a sample at all.
+//! 2. `samples` decodes each leaf (`decode`) into one reused buffer, digests it, and asks `reading` what else it
+//!    could be. `body` says whether a leaf is a sample at all.
 //! 3. Where the walk had a choice, it is repeated with the other one.
 //!
 //! Containers (multiparts, nested messages) are no samples, their leaves are. Nothing here fails: a message over a
@@ -29,6 +29,7 @@ use decode::Decoding;
 use reading::Reading;
 use samples::Samples;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use thundergate_common::{digest::Digest, verdict::SkipReason};
 
 /// Which bodies without a file name are samples (`scan.bodies`).
@@ -70,7 +71,7 @@ pub struct Part {
 }
 
 /// Encoded bytes and how to decode them. Cheap to clone: a slice of the message.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Content {
     source: Bytes,
     decoding: Decoding,
@@ -98,7 +99,8 @@ pub struct Extraction {
     pub skipped: Vec<Skipped>,
     /// Where readers could differ, by kind; empty for a well-formed message.
     pub ambiguities: Vec<&'static str>,
-    /// Which budget the message exceeds, or why it cannot be taken apart.
+    /// Why part of the message was not looked at: it exceeds the budget (`parts`, `depth`, `decoded_bytes`), or has
+    /// a field too long to read (`field_bytes`).
     pub malformed: Option<&'static str>,
 }
 
@@ -125,13 +127,21 @@ impl Content {
     }
 }
 
+/// Without the bytes, which no log may show.
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Content({:?}, {} bytes)", self.decoding, self.source.len())
+    }
+}
+
 /// Takes `message` (header, empty line, body) apart.
 pub fn extract(message: &Bytes, bodies: Bodies, budget: &Budget) -> Extraction {
     let mut samples = Samples::new(bodies, budget);
-    let met = walk::walk(message, Reading::default(), budget, &mut samples);
-    for reading in Reading::others(met) {
+    let (mut met, mut done) = (Reading::default(), Vec::new());
+    while let Some(reading) = Reading::next(met, &done) {
         samples.next_reading();
-        walk::walk(message, reading, budget, &mut samples);
+        met = met.and(walk::walk(message, reading, budget, &mut samples));
+        done.push(reading);
     }
     samples.finish()
 }

@@ -26,19 +26,29 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    /// The readings beyond the default one of a message in which `met` says what choices there are.
-    pub fn others(met: Self) -> impl Iterator<Item = Self> {
-        (1..8_u8)
+    /// A reading that is not among `done`, with other choices only where `met` says that there are any.
+    pub fn next(met: Self, done: &[Self]) -> Option<Self> {
+        let possible = |reading: &Self| {
+            (met.last_type || !reading.last_type)
+                && (met.last_boundary || !reading.last_boundary)
+                && (met.skip_junk || !reading.skip_junk)
+        };
+        (0..8_u8)
             .map(|bits| Self {
                 last_type: bits & 1 > 0,
                 last_boundary: bits & 2 > 0,
                 skip_junk: bits & 4 > 0,
             })
-            .filter(move |reading| {
-                (met.last_type || !reading.last_type)
-                    && (met.last_boundary || !reading.last_boundary)
-                    && (met.skip_junk || !reading.skip_junk)
-            })
+            .find(|reading| possible(reading) && !done.contains(reading))
+    }
+
+    /// The choices of both.
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            last_type: self.last_type || other.last_type,
+            last_boundary: self.last_boundary || other.last_boundary,
+            skip_junk: self.skip_junk || other.skip_junk,
+        }
     }
 }
 
@@ -81,9 +91,12 @@ pub(super) fn decodings(fields: &[&[u8]], class: Class) -> (Vec<Decoding>, Vec<&
     (decodings, kinds)
 }
 
+/// The bytes of a transfer encoding that are looked at: a name and whatever an attacker puts around it.
+const MAX_ENCODING: usize = 16 * 1024;
+
 /// The one decoding that `field` names, or those that it may mean.
 fn declared(field: &[u8]) -> Result<Decoding, Vec<Decoding>> {
-    let clean = without_comments(&field[..field.len().min(1024)]);
+    let clean = without_comments(&field[..field.len().min(MAX_ENCODING)]);
     let name = rfc2047::decode_text(&clean, rfc2047::utf8_charset).trim().to_ascii_lowercase();
     if clean.trim_ascii().eq_ignore_ascii_case(name.as_bytes())
         && let Some(decoding) = known(&name)
@@ -204,7 +217,11 @@ mod tests {
 
     #[test]
     fn only_choices_that_were_met_cause_further_readings() {
-        assert_eq!(Reading::others(Reading::default()).count(), 0);
-        assert_eq!(Reading::others(Reading { last_type: true, ..Reading::default() }).count(), 1);
+        let first = Reading::default();
+        assert_eq!(Reading::next(first, &[]), Some(first));
+        assert_eq!(Reading::next(first, &[first]), None);
+        let last = Reading { last_type: true, ..first };
+        assert_eq!(Reading::next(last, &[first]), Some(last));
+        assert_eq!(Reading::next(last, &[first, last]), None);
     }
 }

@@ -24,7 +24,8 @@ pub(super) struct Leaf {
     pub decodings: Vec<Decoding>,
 }
 
-/// Bytes of one message and how to decode them. Sound because every message outlives the collection.
+/// Where bytes stand in memory and how to decode them. No place is taken twice: the message and those inside it live
+/// as long as the collection.
 type Place = (usize, usize, Decoding);
 
 /// What was found so far.
@@ -66,8 +67,11 @@ impl Samples {
         self.found
     }
 
-    /// Counts one part; false where the budget has none left.
+    /// Counts one part; false where the budget has none left, or no bytes.
     pub fn spend_part(&mut self) -> bool {
+        if self.decoded > self.budget.decoded_bytes {
+            return false;
+        }
         self.parts += 1;
         let left = self.parts <= self.budget.parts;
         if !left {
@@ -109,12 +113,17 @@ impl Samples {
 
     /// The message inside a leaf: `source` decoded. None where the budget has nothing left for it.
     pub fn nested(&mut self, source: &Bytes, decoding: Decoding) -> Option<Bytes> {
+        if decoding == Decoding::Identity {
+            return Some(source.clone());
+        }
         let place = place(source, decoding);
         if let Some(message) = self.nested.get(&place) {
             return Some(message.clone());
         }
         let mut message = Vec::new();
-        decoding.decode_into(source, &mut message);
+        if self.decoded <= self.budget.decoded_bytes {
+            decoding.decode_into(source, &mut message);
+        }
         if !self.spend_bytes(message.len()) {
             return None;
         }
@@ -141,7 +150,8 @@ impl Samples {
         content: Content,
         class: Class,
     ) -> Vec<Candidate> {
-        if !self.places.insert((place(&content.source, content.decoding), name.cloned())) {
+        let exhausted = self.decoded > self.budget.decoded_bytes;
+        if exhausted || !self.places.insert((place(&content.source, content.decoding), name.cloned())) {
             return Vec::new();
         }
         let mut buffer = std::mem::take(&mut self.buffer);

@@ -11,6 +11,8 @@ use mail_parser::decoders::charsets::map::charset_decoder;
 pub(super) const MAX_FIELD: usize = 128 * 1024;
 /// Characters of a file name, from its end, where the extension is.
 const MAX_NAME: usize = 255;
+/// Bytes of an encoded file name, from its end.
+const MAX_ENCODED_NAME: usize = 8 * 1024;
 /// The parameters that are kept, and how many of them.
 const KEPT: [&[u8]; 3] = [b"boundary", b"filename", b"name"];
 const MAX_KEPT: usize = 1000;
@@ -205,6 +207,7 @@ fn percent_decoded(value: &[u8]) -> Vec<u8> {
 }
 
 fn decoded_words(value: &[u8]) -> String {
+    let value = &value[value.len().saturating_sub(MAX_ENCODED_NAME)..];
     rfc2047::decode_text(value, |charset, bytes, text| text.push_str(&converted(bytes, charset))).into_owned()
 }
 
@@ -283,6 +286,8 @@ mod tests {
             let value = Value::parse(unit.repeat(4_000_000 / unit.len()).as_bytes());
             value.all("boundary");
             value.names("filename");
+            let name = Value::parse(format!("x; filename=\"{}\"", unit.repeat(100_000)).as_bytes());
+            name.names("filename");
         }
     }
 }

@@ -21,21 +21,29 @@ use std::{collections::HashMap, ops::Range};
 
 const PLAIN: &str = "text/plain";
 const MESSAGE: &str = "message/rfc822";
+/// Names of one part; those of a hostile header come to more.
+const MAX_NAMES: usize = 8;
 const UNREAD: &str = "field_bytes";
 
 /// Walks over `message` as `reading` says. Hands what it finds to `samples`; returns which choices it met.
 pub(super) fn walk(message: &Bytes, reading: Reading, budget: &Budget, samples: &mut Samples) -> Reading {
     let mut met = Reading::default();
-    let mut messages = vec![(message.clone(), 0)];
-    while let Some((message, depth)) = messages.pop() {
-        let start = skip_envelope(&message);
-        let mut walk =
-            Walk { message, reading, budget, samples, met, open: Open::default(), messages: Vec::new() };
-        walk.run(start, depth);
+    let mut tasks = vec![Task { message: message.clone(), depth: 0, boundary: None }];
+    while let Some(Task { message, depth, boundary }) = tasks.pop() {
+        let open = Open::default();
+        let mut walk = Walk { message, reading, budget, samples, met, open, tasks: Vec::new() };
+        walk.run(depth, boundary);
         met = walk.met;
-        messages.append(&mut walk.messages);
+        tasks.append(&mut walk.tasks);
     }
     met
+}
+
+/// Bytes to walk over: a message, or the parts of a multipart whose boundary was guessed.
+struct Task {
+    message: Bytes,
+    depth: usize,
+    boundary: Option<Vec<u8>>,
 }
 
 struct Walk<'a> {
@@ -45,8 +53,8 @@ struct Walk<'a> {
     samples: &'a mut Samples,
     met: Reading,
     open: Open,
-    /// Messages found inside encoded parts, to be walked over next.
-    messages: Vec<(Bytes, usize)>,
+    /// To be walked over next: messages inside encoded parts, multiparts with a guessed boundary.
+    tasks: Vec<Task>,
 }
 
 /// What the bytes up to the next delimiter are.
@@ -58,8 +66,15 @@ enum Pending {
 }
 
 impl Walk<'_> {
-    fn run(&mut self, start: usize, depth: usize) {
-        let Some((mut pending, mut at)) = self.entity(start, depth, PLAIN) else { return };
+    fn run(&mut self, depth: usize, boundary: Option<Vec<u8>>) {
+        let first = match boundary {
+            Some(boundary) => {
+                self.open.push(Multipart { boundary, depth, default: PLAIN, closed: false });
+                Some((Pending::Epilogue(0), 0))
+            }
+            None => self.entity(skip_envelope(&self.message), depth, PLAIN),
+        };
+        let Some((mut pending, mut at)) = first else { return };
         loop {
             let delimiter = self.open.next(&self.message, at);
             let end = delimiter.as_ref().map_or(self.message.len(), |found| found.line.start);
@@ -108,10 +123,11 @@ impl Walk<'_> {
             if multipart {
                 return Some((self.multipart(leaf, &value, body, depth), body));
             }
-            if leaf.decodings != [Decoding::Identity] || self.block(&message, body).fields == 0 {
+            let start = body + skip_envelope(&message[body..]);
+            if leaf.decodings != [Decoding::Identity] || self.block(&message, start).fields == 0 {
                 return Some((Pending::Leaf(leaf, body, depth), body));
             }
-            (at, depth, default) = (body, depth + 1, PLAIN);
+            (at, depth, default) = (start, depth + 1, PLAIN);
         }
     }
 
@@ -182,7 +198,8 @@ impl Walk<'_> {
         let source = self.content(start, end);
         self.samples.leaf(leaf, source.clone());
         if leaf.media_type.starts_with("multipart") {
-            self.samples.gap(source, ambiguity::NO_DELIMITER);
+            self.samples.gap(source.clone(), ambiguity::NO_DELIMITER);
+            self.guess(&source, depth);
         } else if is_message(&leaf.media_type) && leaf.decodings != [Decoding::Identity] {
             self.nested(leaf, &source, depth);
         }
@@ -194,7 +211,15 @@ impl Walk<'_> {
             return self.samples.malformed("depth");
         }
         let messages = leaf.decodings.iter().filter_map(|&decoding| self.samples.nested(source, decoding));
-        self.messages.extend(messages.map(|message| (message, depth + 1)));
+        self.tasks.extend(messages.map(|message| Task { message, depth: depth + 1, boundary: None }));
+    }
+
+    /// A multipart without its delimiter may have that of the first line that looks like one.
+    fn guess(&mut self, source: &Bytes, depth: usize) {
+        if let Some((start, boundary)) = likely_boundary(source).filter(|_| depth < self.budget.depth) {
+            let boundary = Some(boundary.to_vec());
+            self.tasks.push(Task { message: source.slice(start..), depth: depth + 1, boundary });
+        }
     }
 
     /// The bytes from `start` up to the delimiter line at `end`, to which the line end before it belongs.
@@ -293,6 +318,18 @@ fn skip_envelope(message: &[u8]) -> usize {
     at
 }
 
+/// The first line of `body` that looks like a delimiter: where it starts, and its boundary.
+fn likely_boundary(body: &[u8]) -> Option<(usize, &[u8])> {
+    let starts = body.starts_with(b"--").then_some(0);
+    starts.into_iter().chain(memmem::find_iter(body, b"\n--").map(|at| at + 1)).find_map(|start| {
+        let boundary = &body[start + 2..];
+        let boundary = &boundary[..memchr(b'\n', boundary).unwrap_or(boundary.len())];
+        let boundary = boundary.trim_ascii_end();
+        let likely = !boundary.is_empty() && boundary.iter().all(|byte| matches!(byte, b' '..=b'~'));
+        likely.then_some((start, boundary))
+    })
+}
+
 fn is_message(media_type: &str) -> bool {
     matches!(media_type, MESSAGE | "message/global" | "message/news")
 }
@@ -307,5 +344,6 @@ fn names(block: &Block<'_>, value: &Value) -> (Vec<String>, bool) {
     names.extend(value.names("name"));
     let mut known = Vec::new();
     names.retain(|name| !known.contains(name) && (known.push(name.clone()), true).1);
+    names.truncate(MAX_NAMES);
     (names, attachment)
 }
