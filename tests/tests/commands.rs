@@ -239,6 +239,7 @@ async fn farm_and_queue_show_what_there_is() {
 
 #[tokio::test]
 async fn both_programs_have_live_ready_and_metrics() {
+    let _ = rustls::crypto::ring::default_provider().install_default(); // for reqwest
     let site = Site::cluster(1, Settings::default()).await;
     let milter = site.milter("").await;
     let worker = site.worker("").await;

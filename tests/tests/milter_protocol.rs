@@ -76,7 +76,7 @@ async fn an_mta_that_offers_less_is_asked_for_no_more() {
         Offer { actions: 0x1ff, options: 0, version: 6 },
         Offer { actions: 0x1ff, options: 0x1f_ffff, version: 6 },
     ] {
-        let mut mta = Mta::connect_with(&milter.address, offer.clone()).await.unwrap();
+        let mut mta = Mta::connect_with(&milter.address, offer).await.unwrap();
         assert!(mta.send(&infected()).await.unwrap().quarantine.is_some(), "{offer:?}");
         assert!(mta.send(&clean(1)).await.unwrap().delivers(), "{offer:?}");
     }
