@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The worker against a stand-in for Thunderstorm that does exactly what a test tells it.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 mod client;
 mod farm;
+mod faulty;
+mod program;
 mod run;
 mod stub;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 use crate::{
     eventually,
+    faulty::{Faults, Faulty},
     stub::{Reply, Stub, alert, farm, farm_with, info, instance, sample},
 };
 use prometheus_client::{encoding::text::encode, registry::Registry};
@@ -33,11 +34,16 @@ fn queue(keys: &str) -> config::Queue {
 }
 
 fn start(farm: &config::Farm, keys: &str) -> Running {
+    start_with(farm, keys, Faults::default())
+}
+
+fn start_with(farm: &config::Farm, keys: &str, faults: Faults) -> Running {
     let cache = "clean_ttl = \"1h\"\nfound_ttl = \"1h\"\nlocal_ttl = \"1h\"\nlocal_bytes = \"1MiB\"";
     let queue = queue(keys);
     let hub = MemoryHub::new(&queue, &toml::from_str(cache).unwrap());
     let mut registry = Registry::default();
-    let worker = Worker::new(hub.clone(), farm, &queue, &mut registry).unwrap();
+    let faulty = Arc::new(Faulty { hub: hub.clone(), faults });
+    let worker = Worker::new(faulty, farm, &queue, &mut registry).unwrap();
     let (drain, leave) = (CancellationToken::new(), CancellationToken::new());
     let mut tasks = JoinSet::new();
     tasks.spawn(worker.run(drain.clone(), leave.clone()));
@@ -240,4 +246,38 @@ async fn an_idle_worker_leaves_at_once() {
     worker.drain.cancel();
     worker.ended().await;
     assert!(started.elapsed() < Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn a_panic_is_a_failed_delivery_and_no_dead_worker() {
+    let stub = Stub::start().await;
+    let faults = Faults { begins_that_panic: 1.into(), ..Faults::default() };
+    let worker = start_with(&farm(&[instance("one", &stub.url)]), SOON, faults);
+    let ticket = worker.submit(&sample(b"x")).await;
+    assert!(matches!(answer(ticket).await, Answer::Verdict(_)));
+    assert!(worker.metrics().contains("thundergate_worker_scans_total{result=\"failed\",instance=\"\"} 1"));
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_sample_that_arrives_cut_short_is_not_sent() {
+    let stub = Stub::start().await;
+    let faults = Faults { begins_cut_short: 1.into(), ..Faults::default() };
+    let worker = start_with(&farm(&[instance("one", &stub.url)]), SOON, faults);
+    let ticket = worker.submit(&sample(b"malware")).await;
+    assert!(matches!(answer(ticket).await, Answer::Verdict(_)));
+    assert!(stub.uploads().iter().all(|upload| upload.bytes == "malware"));
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn an_outage_of_the_hub_costs_time_and_no_work() {
+    let stub = Stub::start().await;
+    let faults = Faults { claims: 3.into(), completes: 3.into(), ..Faults::default() };
+    let worker = start_with(&farm(&[instance("one", &stub.url)]), SOON, faults);
+    let ticket = worker.submit(&sample(b"x")).await;
+    assert!(matches!(answer(ticket).await, Answer::Verdict(_)));
+    assert_eq!(stub.uploads().len(), 1, "the verdict is kept until the hub takes it");
+    assert!(worker.metrics().contains("thundergate_worker_hub_errors_total 3"));
+    worker.stop().await;
 }
