@@ -71,7 +71,16 @@ impl Fault {
 pub fn load<T: DeserializeOwned>(defaults: &str, file: Option<&Path>) -> Result<T, ConfigError> {
     let environment = std::env::vars_os()
         .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
-    load_checked(defaults, file, environment, |_| Ok(()))
+    load_checked(defaults, file.map(Source::File), environment, |_| Ok(()))
+}
+
+/// What overlays the defaults.
+#[derive(Clone, Copy, Debug)]
+pub enum Source<'a> {
+    /// A TOML file.
+    File(&'a Path),
+    /// TOML made from something else, under the name that errors call it by.
+    Text(&'a str, &'a str),
 }
 
 /// As [`load`], from any environment, and with the program's own `check` of the whole.
@@ -81,15 +90,15 @@ pub fn load<T: DeserializeOwned>(defaults: &str, file: Option<&Path>) -> Result<
 /// [`ConfigError`]; a [`Fault`] becomes one that says where the key was set.
 pub fn load_checked<T: DeserializeOwned>(
     defaults: &str,
-    file: Option<&Path>,
+    source: Option<Source<'_>>,
     environment: impl IntoIterator<Item = (String, String)>,
     check: impl FnOnce(&T) -> Result<(), Fault>,
 ) -> Result<T, ConfigError> {
     let mut layers = vec![Layer::new(Place::Defaults, defaults, 0)];
-    if let Some(path) = file {
-        let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
-        let text = std::fs::read_to_string(path).map_err(unreadable)?;
-        push(&mut layers, Place::File(path.to_owned()), &text);
+    match source {
+        Some(Source::File(path)) => push(&mut layers, Place::File(path.to_owned()), &read(path)?),
+        Some(Source::Text(name, text)) => push(&mut layers, Place::File(name.into()), text),
+        None => {}
     }
     let mut variables: Vec<_> = environment.into_iter().filter(|(name, _)| is_key(name)).collect();
     variables.sort();
@@ -99,6 +108,10 @@ pub fn load_checked<T: DeserializeOwned>(
     let (document, config) = settle::<T>(&layers)?;
     check(&config).map_err(|fault| document.blame(&fault))?;
     Ok(config)
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })
 }
 
 fn is_key(name: &str) -> bool {
@@ -334,7 +347,7 @@ mod tests {
             let fault = Fault::new(&["wait.sessions", "wait.deadline"], "too many sessions for the deadline");
             if program.wait.sessions > 100 && program.wait.deadline.is_zero() { Err(fault) } else { Ok(()) }
         };
-        load_checked(DEFAULTS, Some(&path), environment, check)
+        load_checked(DEFAULTS, Some(Source::File(&path)), environment, check)
             .map_err(|error| error.to_string().replace(directory.path().to_str().unwrap(), "DIR"))
     }
 

@@ -4,9 +4,11 @@
 //! One source: the commented TOML under `deploy/` is the documentation and, compiled in, the default. A file says only
 //! what differs; `THUNDERGATE_SECTION__KEY` in the environment overrides both. Unknown keys are errors.
 
+mod check;
 mod load;
 
-pub use load::{ConfigError, Fault, load, load_checked};
+pub use check::check_shared;
+pub use load::{ConfigError, Fault, Source, load, load_checked};
 
 use bytesize::ByteSize;
 use secrecy::{ExposeSecret, SecretString};
@@ -102,6 +104,7 @@ pub struct Farm {
     /// The largest file the instances scan (THOR's own limit); larger samples are `skipped(too_large)`, never sent,
     /// because THOR would answer "nothing found".
     #[serde(default = "Farm::default_max_file_bytes")]
+    #[serde(serialize_with = "exact_size")]
     pub max_file_bytes: ByteSize,
 }
 
@@ -171,6 +174,7 @@ pub struct Queue {
     /// Jobs that may wait; one more is refused (`policy.on.overload`).
     pub max_jobs: usize,
     /// Bytes of samples that may wait.
+    #[serde(serialize_with = "exact_size")]
     pub max_bytes: ByteSize,
     /// How long the bytes of a sample wait for a worker.
     #[serde(with = "humantime_serde")]
@@ -202,6 +206,7 @@ pub struct Cache {
     #[serde(with = "humantime_serde")]
     pub local_ttl: Duration,
     /// Memory for those copies.
+    #[serde(serialize_with = "exact_size")]
     pub local_bytes: ByteSize,
 }
 
@@ -250,6 +255,21 @@ pub struct Admin {
     /// Where it listens; empty: nowhere.
     #[serde(with = "optional_address")]
     pub listen: Option<SocketAddr>,
+}
+
+/// Writes a size so that it reads back as the same number of bytes: bytesize's own form is rounded.
+///
+/// # Errors
+///
+/// The serialiser's.
+pub fn exact_size<S: Serializer>(size: &ByteSize, serializer: S) -> Result<S::Ok, S::Error> {
+    let units =
+        [("GiB", bytesize::GIB), ("MiB", bytesize::MIB), ("KiB", bytesize::KIB), ("MB", bytesize::MB)];
+    let bytes = size.as_u64();
+    match units.into_iter().find(|(_, unit)| bytes > 0 && bytes % unit == 0) {
+        Some((name, unit)) => serializer.collect_str(&format_args!("{}{name}", bytes / unit)),
+        None => serializer.collect_str(&format_args!("{bytes}B")),
+    }
 }
 
 fn public_url<S: Serializer>(url: &url::Url, serializer: S) -> Result<S::Ok, S::Error> {

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What can be wrong with a configuration although every value is of its kind.
+
+use super::{Config, Limits, Wait};
+use crate::policy::{Action, Policy};
+use std::time::Duration;
+use thundergate_common::config::{Fault, check_shared};
+
+/// Postfix's milter_command_timeout and libmilter's shortest default: an MTA that hears nothing for this long gives up.
+const MTA_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long an SMTP client waits for the answer to the end of DATA (RFC 5321, 4.5.3.2.6).
+const CLIENT_PATIENCE: Duration = Duration::from_secs(600);
+
+/// Finds what contradicts itself or can never work.
+pub(super) fn check(config: &Config) -> Result<(), Fault> {
+    if config.listen.is_empty() {
+        return fault(&["listen"], "must name at least one address, \"inet:127.0.0.1:11337\"");
+    }
+    check_shared(config.redis.as_ref(), config.farm.as_ref(), &config.queue, &config.cache, &config.log)?;
+    check_policy(config)?;
+    check_wait(&config.wait)?;
+    check_limits(&config.limits)?;
+    check_header(&config.tag.header)
+}
+
+fn check_policy(config: &Config) -> Result<(), Fault> {
+    for (row, action) in config.policy.on.rows() {
+        if action == Action::Discard {
+            return fault(&[&format!("policy.on.{row}")], "a failure must not discard mail");
+        }
+    }
+    Policy::compile(&config.policy)
+        .map(drop)
+        .map_err(|error| Fault::new(&[&format!("policy.{}", error.action)], error.problem))
+}
+
+fn check_wait(wait: &Wait) -> Result<(), Fault> {
+    if wait.progress.is_zero() || wait.progress >= MTA_PATIENCE {
+        return fault(&["wait.progress"], "must be more than 0s and less than 30s, when MTAs give up");
+    }
+    if wait.poll.is_zero() {
+        return fault(&["wait.poll"], "must be more than 0s");
+    }
+    if wait.deadline >= CLIENT_PATIENCE {
+        return fault(&["wait.deadline"], "must be less than 10min, when SMTP clients give up");
+    }
+    Ok(())
+}
+
+fn check_limits(limits: &Limits) -> Result<(), Fault> {
+    for (key, zero) in [
+        ("limits.message_bytes", limits.message_bytes.as_u64() == 0),
+        ("limits.sample_bytes", limits.sample_bytes.as_u64() == 0),
+        ("limits.decoded_bytes", limits.decoded_bytes.as_u64() == 0),
+        ("limits.connections", limits.connections == 0),
+        ("limits.parts", limits.parts == 0),
+        ("limits.depth", limits.depth == 0),
+    ] {
+        if zero {
+            return fault(&[key], "must be more than 0");
+        }
+    }
+    if limits.memory_bytes < limits.message_bytes {
+        return fault(
+            &["limits.memory_bytes", "limits.message_bytes"],
+            "limits.memory_bytes must hold at least one message of limits.message_bytes",
+        );
+    }
+    Ok(())
+}
+
+/// RFC 5322, 2.2: printable ASCII without the colon.
+fn check_header(name: &str) -> Result<(), Fault> {
+    let fits =
+        (1..=64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':');
+    if fits { Ok(()) } else { fault(&["tag.header"], "must be a header's name, such as X-Thundergate") }
+}
+
+fn fault(keys: &[&str], message: &str) -> Result<(), Fault> {
+    Err(Fault::new(keys, message))
+}

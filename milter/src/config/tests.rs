@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+use super::*;
+
+fn refusal(toml: &str) -> String {
+    Config::from_toml(toml).unwrap_err().to_string()
+}
+
+#[test]
+fn the_built_in_defaults_run() {
+    let config = Config::from_toml("").unwrap();
+    assert_eq!(config.listen[0].to_string(), "inet:127.0.0.1:11337");
+    assert_eq!(config.mode, Mode::Active);
+    assert!(config.redis.is_none());
+    assert_eq!(config.farm.unwrap().instances[0].url.as_str(), "http://127.0.0.1:8080/");
+    assert_eq!(config.limits.message_bytes, ByteSize::mib(50));
+    assert_eq!(config.wait.deadline, Duration::from_secs(20));
+}
+
+#[test]
+fn the_interface_in_the_operators_guide_parses() {
+    let config = Config::from_toml(
+        r#"
+# milter.toml
+listen = ["inet:127.0.0.1:11337"]      # Postfix's and libmilter's spelling; also "unix:/run/thundergate/milter.sock"
+mode = "active"                        # or "passive"
+[redis]                                # absent: one process, no Redis
+url = "redis://127.0.0.1:6379/0"       # rediss://, unix://, redis+sentinel:// and a list of cluster nodes too
+prefix = "tg"
+[farm]                                 # the milter needs it for one-process and direct scanning only
+instances = [{ name = "storm1", url = "http://127.0.0.1:8080", concurrency = 4 }]   # name and concurrency optional
+[scan]
+name_hint = "extension"                # "full", "none"
+bodies = "html"                        # "all", "none"
+[policy]
+quarantine = "any(Matches, {.Subscore > 90}) or FullMatch.Score > 90"    # also: reject, tempfail, tag, discard
+[policy.on]                            # the failure table
+pending = "tempfail"
+scan_failed = "tempfail"
+unavailable = "tempfail"
+overload = "tempfail"
+oversize = "quarantine"
+malformed = "quarantine"
+ambiguous = "tag"
+[wait]
+deadline = "20s"
+sessions = 50
+[limits]
+message_bytes = "50MiB"
+sample_bytes = "30MiB"
+[cache]
+clean_ttl = "24h"
+found_ttl = "7d"
+[log]
+format = "json"                        # or "text"
+level = "info"
+[admin]
+listen = "127.0.0.1:9101"              # /live /ready /metrics; worker: 9102
+"#,
+    )
+    .unwrap();
+    let mut config = config;
+    assert_eq!(config.redis.take().unwrap().prefix, "tg");
+    config.farm = None;
+    config.complete();
+    assert_eq!(config.to_toml(), Config::from_toml("").unwrap().to_toml(), "all of it are the defaults");
+}
+
+#[test]
+fn the_optional_sections_of_the_documentation_parse_and_show_the_defaults() {
+    let is_key = |line: &str| {
+        let key = line.split(" = ").next().unwrap_or_default();
+        line.starts_with('[')
+            || (line.contains(" = ") && key.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
+    };
+    let uncomment = |line: &'static str| match line.strip_prefix("# ") {
+        Some(rest) if is_key(rest) => rest,
+        _ => line,
+    };
+    let toml: Vec<&str> = DEFAULTS.lines().map(uncomment).collect();
+    let config = Config::from_toml(&toml.join("\n")).unwrap();
+    let redis = config.redis.clone().unwrap();
+    assert_eq!((redis.prefix.as_str(), redis.timeout), ("tg", Duration::from_secs(1)));
+    let farm = config.farm.unwrap();
+    assert_eq!(farm.instances[0].name(), "storm1");
+    let mut bare =
+        Config::from_toml("[farm]\ninstances = [{ url = 'http://127.0.0.1:8080' }]").unwrap().farm.unwrap();
+    bare.instances = farm.instances.clone();
+    assert_eq!(
+        toml::to_string(&farm).unwrap(),
+        toml::to_string(&bare).unwrap(),
+        "what is documented is the default"
+    );
+    for key in ["name", "url", "concurrency", "async", "timeout", "attempts", "max_file_bytes", "prefix"] {
+        assert!(DEFAULTS.contains(key), "{key}");
+    }
+}
+
+#[test]
+fn what_is_printed_can_be_loaded_again() {
+    let config = Config::from_toml(
+        "listen = 'unix:/run/m.sock'\n[redis]\nurl = ['redis://a:1', 'redis://b:2']\n[limits]\nmessage_bytes = 50000001\n\
+         [policy.trust]\nnetworks = ['192.0.2.0/24']\n[admin]\nlisten = ''",
+    )
+    .unwrap();
+    let printed = config.to_toml();
+    assert_eq!(Config::from_toml(&printed).unwrap().to_toml(), printed);
+    assert!(printed.contains("message_bytes = \"50000001B\""), "{printed}");
+}
+
+#[test]
+fn what_is_printed_holds_no_secrets() {
+    let config = Config::from_toml(
+        "[redis]\nurl = 'redis://user:s3cret@host'\n[farm]\ninstances = [{ url = 'http://u:s3cret@host' }]",
+    )
+    .unwrap();
+    assert!(!config.to_toml().contains("s3cret"));
+}
+
+#[test]
+fn what_contradicts_itself_is_refused_with_its_line() {
+    for (toml, complaint) in [
+        ("[wait]\nprogress = '30s'", "configuration:2: wait.progress: "),
+        ("[wait]\npoll = '0s'", "configuration:2: wait.poll: "),
+        ("[wait]\ndeadline = '10m'", "configuration:2: wait.deadline: "),
+        ("[limits]\nconnections = 0", "configuration:2: limits.connections: "),
+        ("\n[limits]\nmessage_bytes = '2GiB'", "configuration:3: limits.message_bytes: "),
+        ("[farm]\ninstances = []", "configuration:2: farm.instances: "),
+        ("[farm]\ninstances = [{ url = 'ftp://host' }]", "configuration:2: farm.instances: "),
+        ("[farm]\ntimeout = '1s'\ninstances = [{ url = 'http://h' }]", "configuration:2: farm.timeout: "),
+        ("[policy.on]\npending = 'discard'", "configuration:2: policy.on.pending: "),
+        (
+            "[policy]\nreject = 'FullMatch.Scoer > 1'",
+            "configuration:2: policy.reject: unknown member `Scoer`",
+        ),
+        ("[tag]\nheader = 'X: y'", "configuration:2: tag.header: "),
+        ("[log]\nlevel = 'loud'", "configuration:2: log.level: "),
+        ("[redis]\nurl = 'redis://h'\nprefix = 'a{b'", "configuration:3: redis.prefix: "),
+        ("listen = []", "configuration:1: listen: "),
+        ("listen = ['tcp:1']", "configuration:1: listen: `tcp:1` is no address"),
+        ("mode = 'pasive'", "configuration:1: mode: unknown variant `pasive`"),
+        ("lisen = []", "configuration:1: lisen: unknown field `lisen`"),
+    ] {
+        let refusal = refusal(toml);
+        assert!(refusal.starts_with(complaint), "{toml}: {refusal}");
+    }
+}
+
+#[test]
+fn zero_means_do_not_wait_and_small_messages_may_have_large_parts() {
+    assert!(Config::from_toml("[wait]\ndeadline = '0s'\n[limits]\nmessage_bytes = '1MiB'").is_ok());
+}
+
+#[test]
+fn the_environment_reaches_every_depth() {
+    let environment = [
+        ("THUNDERGATE_LISTEN", "inet:0.0.0.0:1"),
+        ("THUNDERGATE_POLICY__ON__PENDING", "accept"),
+        ("THUNDERGATE_POLICY__QUARANTINE", "FullMatch.Score > 70"),
+        ("THUNDERGATE_WAIT__DEADLINE", "0s"),
+    ];
+    let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let config = Config::from_source(None, environment).unwrap();
+    assert_eq!(config.listen[0].to_string(), "inet:0.0.0.0:1");
+    assert_eq!(config.policy.on.pending, Action::Accept);
+    assert_eq!(config.policy.quarantine, "FullMatch.Score > 70");
+    assert!(config.wait.deadline.is_zero());
+}
+
+#[test]
+fn a_yaml_file_is_migrated() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("p2t.config.yaml");
+    std::fs::write(&path, "milter_port: 1234\n").unwrap();
+    assert_eq!(Config::load(Some(&path)).unwrap().listen[0].to_string(), "inet:127.0.0.1:1234");
+    std::fs::write(&path, "quarantine_expression: FullMatch.Scoer > 1\n").unwrap();
+    let error = Config::load(Some(&path)).unwrap_err().to_string();
+    assert!(error.contains("p2t.config.yaml, migrated") && error.contains("`Scoer`"), "{error}");
+}
