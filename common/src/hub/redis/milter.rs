@@ -127,7 +127,13 @@ fn submission(hub: &RedisHub, sample: &Sample, job: &Job) -> Vec<Step> {
             .take()
             .into(),
         enqueue.into(),
-        SCRIPTS.queued.on([lease]).arg(hub.owner_lease()).arg(millis(hub.queue.reserve_ttl)).into(),
+        SCRIPTS
+            .lease
+            .on([lease])
+            .arg(hub.owner_lease())
+            .arg(hub.owner_lease())
+            .arg(millis(hub.queue.reserve_ttl))
+            .into(),
     ]
 }
 

@@ -13,7 +13,7 @@ pub static SCRIPTS: LazyLock<Scripts> = LazyLock::new(Scripts::new);
 pub struct Scripts {
     pub reserve: Text,
     pub enqueue: Text,
-    pub queued: Text,
+    pub lease: Text,
     pub give_back: Text,
     pub record: Text,
     pub begin: Text,
@@ -55,7 +55,7 @@ impl Scripts {
         Self {
             reserve: Text::new(include_str!("scripts/reserve.lua")),
             enqueue: Text::new(include_str!("scripts/enqueue.lua")),
-            queued: Text::new(include_str!("scripts/queued.lua")),
+            lease: Text::new(include_str!("scripts/lease.lua")),
             give_back: Text::new(include_str!("scripts/give_back.lua")),
             record: Text::new(include_str!("scripts/record.lua")),
             begin: Text::new(include_str!("scripts/begin.lua")),
@@ -74,7 +74,7 @@ impl Scripts {
         let all = [
             &self.reserve,
             &self.enqueue,
-            &self.queued,
+            &self.lease,
             &self.give_back,
             &self.record,
             &self.begin,

@@ -112,8 +112,8 @@ pub async fn complete(hub: &RedisHub, claim: &Claim, completion: &Completion) ->
 
 /// See [`crate::hub::Hub::hand_back`].
 pub async fn hand_back(hub: &RedisHub, claim: &Claim) -> Result<(), HubError> {
-    let lease = SCRIPTS.queued.on([hub.keys.of(&claim.job.sample, Kept::Lease)]);
-    let lease = lease.arg(lease_of(claim)).arg(millis(hub.queue.reserve_ttl));
+    let lease = SCRIPTS.lease.on([hub.keys.of(&claim.job.sample, Kept::Lease)]);
+    let lease = lease.arg(lease_of(claim)).arg("queued").arg(millis(hub.queue.reserve_ttl));
     let entry = SCRIPTS.hand_back.on(entry_keys(hub, claim));
     let entry = entry.arg(Keys::GROUP).arg(&claim.id).arg(claim.deliveries.saturating_sub(1));
     in_order(hub, vec![lease.into(), entry.into()]).await
