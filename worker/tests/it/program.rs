@@ -173,7 +173,7 @@ async fn exit_statuses_tell_what_is_wrong() {
     assert_eq!(site.output(&["nonsense"]).await.0, Some(64));
     assert_eq!(site.output(&["verdict", "nonsense"]).await.0, Some(64));
     let wrong = [
-        ("THUNDERGATE_QUEUE__RECLAIM_AFTER", "100ms"),
+        ("THUNDERGATE_QUEUE__LEASE_TTL", "900ms"),
         ("THUNDERGATE_FARM__INSTANCES", "[]"),
         ("THUNDERGATE_FARM__INSTANCES", "[{ url = \"ftp://x\" }]"),
         ("THUNDERGATE_FARM__INSTANCES", "[{ url = \"http://x\" }, { url = \"http://x:80\" }]"),
