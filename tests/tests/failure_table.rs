@@ -193,8 +193,9 @@ async fn a_bug_gives_tempfail_whatever_the_policy_says() {
     let site = Site::single(1, Settings::default()).await;
     // Divides by zero for files of 27 bytes, an error that the check at load does not foresee.
     let on = "pending = \"accept\"\nscan_failed = \"accept\"\nunavailable = \"accept\"\n";
-    let toml =
-        format!("[policy]\nquarantine = \"FullMatch.Score % (FullMatch.Context.Size - 9 * 3) > 50\"\n[policy.on]\n{on}");
+    let toml = format!(
+        "[policy]\nquarantine = \"FullMatch.Score % (FullMatch.Context.Size - 9 * 3) > 50\"\n[policy.on]\n{on}"
+    );
     let milter = site.milter(&toml).await;
     let suspicious = mail().attach("note.txt", "text/plain", b"THUNDERGATE-TEST-SUSPICIOUS".to_vec());
     let reply = told(&milter, &Mail::of(suspicious.bytes()), "bug").await;

@@ -3,12 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::HashSet,
     path::{Path, PathBuf},
     time::Duration,
 };
 use thundergate_common::config::{
-    Admin, Cache, ConfigError, Farm, Fault, Log, Queue, Redis, Source, load_checked,
+    Admin, Cache, ConfigError, Farm, Fault, Log, Queue, Redis, Source, check_shared, load_checked,
 };
 
 /// The defaults, and the documentation of every key.
@@ -54,62 +53,13 @@ impl Config {
 
     /// What serde cannot see: values that do not go together.
     fn check(&self) -> Result<(), Fault> {
-        check_farm(&self.farm)?;
-        check_queue(&self.queue)?;
-        thundergate_common::telemetry::check_level(&self.log.level)
-            .map_err(|error| Fault::new(&["log.level"], error.to_string()))
-    }
-}
-
-/// Checks `[farm]`; for every program that has this section.
-///
-/// # Errors
-///
-/// [`Fault`], which names the keys.
-pub fn check_farm(farm: &Farm) -> Result<(), Fault> {
-    let fault = |key: &str, message: &str| Err(Fault::new(&[key], message));
-    if farm.instances.is_empty() {
-        return fault("farm.instances", "at least one instance is needed");
-    }
-    let mut names = HashSet::new();
-    for instance in &farm.instances {
-        if !matches!(instance.url.scheme(), "http" | "https") || instance.url.host_str().is_none() {
-            return fault("farm.instances", "an instance's url must be http://… or https://…");
+        check_shared(Some(&self.redis), Some(&self.farm), &self.queue, &self.cache, &self.log)?;
+        if self.queue.lease_ttl < self.queue.reclaim_after {
+            return Err(Fault::new(
+                &["queue.lease_ttl", "queue.reclaim_after"],
+                "a lease must outlive queue.reclaim_after: a milter that finds none has the sample scanned once more",
+            ));
         }
-        if !names.insert(instance.name()) {
-            return fault("farm.instances", "two instances have the same name");
-        }
+        Ok(())
     }
-    if farm.attempts == 0 {
-        return fault("farm.attempts", "must be at least 1");
-    }
-    if farm.breaker_failures == 0 {
-        return fault("farm.breaker_failures", "must be at least 1");
-    }
-    if farm.probe_interval.is_zero() {
-        return fault("farm.probe_interval", "must be longer than nothing");
-    }
-    if farm.connect_timeout > farm.timeout {
-        return Err(Fault::new(
-            &["farm.connect_timeout", "farm.timeout"],
-            "a connection may not take longer than the whole scan",
-        ));
-    }
-    Ok(())
-}
-
-fn check_queue(queue: &Queue) -> Result<(), Fault> {
-    if queue.lease_ttl < Duration::from_secs(1) {
-        return Err(Fault::new(&["queue.lease_ttl"], "must be at least 1s"));
-    }
-    if queue.reclaim_after < queue.lease_ttl {
-        return Err(Fault::new(
-            &["queue.reclaim_after", "queue.lease_ttl"],
-            "a job must not be taken over while the lease of its scan still lives",
-        ));
-    }
-    if queue.max_deliveries == 0 {
-        return Err(Fault::new(&["queue.max_deliveries"], "must be at least 1"));
-    }
-    Ok(())
 }

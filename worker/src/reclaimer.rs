@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 use thundergate_common::hub::{Claim, Hub, HubError};
 
-/// How often the hub is asked. Together with `queue.reclaim_after` (12 s) it keeps the promise of 15 s.
+/// How often the hub is asked. Together with `queue.reclaim_after` (10 s) it keeps the promise of 15 s.
 const EVERY: Duration = Duration::from_secs(2);
 
 /// Knows when it is time to ask again.

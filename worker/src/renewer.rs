@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! Keeps the leases and claims of what is being scanned alive, all of them in one call, three times a lease. What is
-//! not renewed any more, because its delivery failed or its worker died, is reclaimed by another worker.
+//! Keeps the leases and claims of what is being scanned alive, all of them in one call, three times before another
+//! worker would take them over. What is not renewed any more, because its delivery failed or its worker died, is
+//! reclaimed.
 
 use crate::{farm::with_causes, metrics::WorkerMetrics};
 use std::{

@@ -75,7 +75,7 @@ impl Worker {
     pub async fn run(self, drain: CancellationToken, leave: CancellationToken) {
         let running = Arc::new(Running::default());
         let ended = CancellationToken::new();
-        let every = self.queue.lease_ttl / 3;
+        let every = self.queue.lease_ttl.min(self.queue.reclaim_after) / 3;
         let work = async {
             let up = drain.run_until_cancelled(self.hub.ping()).await.is_some_and(|answer| answer.is_ok());
             self.metrics.hub_up.set(i64::from(up));

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 /// Half of what an average says is forgotten after this time without news, so that an instance that was slow once is
 /// tried again.
 const HALF_LIFE: Duration = Duration::from_secs(10);
-/// Assumed before the first scan.
-const ASSUMED: Duration = Duration::from_millis(50);
+/// Costs that differ by less are equal, so that chance decides.
+const CLEARLY: f64 = 1.05;
 
 /// A moving average of how long scans take.
 #[derive(Debug, Default)]
@@ -34,17 +34,13 @@ impl Latency {
         self.average.map(|(average, _)| average)
     }
 
-    /// What one more scan costs an instance that runs `in_flight` of them.
-    pub fn cost(&self, in_flight: usize, now: Instant) -> f64 {
-        let expected = match self.average {
-            // A long silence says nothing good or bad: back to the assumption.
-            Some((average, at)) => {
-                let known = decay(now.saturating_duration_since(at));
-                average.mul_f64(known) + ASSUMED.mul_f64(1.0 - known)
-            }
-            None => ASSUMED,
-        };
-        (in_flight + 1) as f64 * expected.as_secs_f64().max(1e-6)
+    /// What one more scan costs an instance that runs `in_flight` of them. An instance that has not scanned yet, or not
+    /// for long, counts as being as quick as the `quickest` of all: it gets its share, and the average finds out.
+    pub fn cost(&self, in_flight: usize, quickest: Duration, now: Instant) -> f64 {
+        let (average, at) = self.average.unwrap_or((quickest, now));
+        let known = decay(now.saturating_duration_since(at));
+        let expected = average.as_secs_f64() * known + quickest.as_secs_f64() * (1.0 - known);
+        (in_flight + 1) as f64 * expected.max(1e-6)
     }
 }
 
@@ -61,7 +57,7 @@ pub fn choose<T: Copy>(candidates: &[T], cost: impl Fn(T) -> f64) -> Option<T> {
     // Drawn from the others only, so that the two differ.
     let second = (first + fastrand::usize(1..candidates.len())) % candidates.len();
     let (first, second) = (candidates[first], candidates[second]);
-    Some(if cost(second) < cost(first) { second } else { first })
+    Some(if cost(second) * CLEARLY < cost(first) { second } else { first })
 }
 
 #[cfg(test)]
@@ -84,9 +80,20 @@ mod tests {
             slow.record(Duration::from_secs(2), now);
             fast.record(Duration::from_millis(20), now);
         }
-        assert!(slow.cost(0, now) > fast.cost(9, now));
+        let quickest = Duration::from_millis(20);
+        assert!(slow.cost(0, quickest, now) > fast.cost(9, quickest, now));
         let later = now + HALF_LIFE * 12;
-        assert!(slow.cost(0, later) < fast.cost(1, later));
+        assert!(slow.cost(0, quickest, later) < fast.cost(3, quickest, later));
+    }
+
+    #[test]
+    fn an_instance_that_has_not_scanned_yet_gets_its_share() {
+        let now = Instant::now();
+        let (new, mut known) = (Latency::default(), Latency::default());
+        known.record(Duration::from_millis(3), now);
+        let cost = |n: usize| [&new, &known][n].cost(0, Duration::from_millis(3), now);
+        let chosen = (0..200).filter(|_| choose(&[0, 1], cost) == Some(0)).count();
+        assert!((50..150).contains(&chosen), "{chosen} of 200");
     }
 
     #[test]

@@ -121,9 +121,14 @@ impl Instance {
         MOST_SCANS - self.slots.available_permits()
     }
 
-    /// What one more scan would cost.
-    pub fn cost(&self, now: Instant) -> f64 {
-        self.lock().latency.cost(self.in_flight(), now)
+    /// Recent latency; none before the first scan.
+    pub fn latency(&self) -> Option<Duration> {
+        self.lock().latency.average()
+    }
+
+    /// What one more scan would cost, where `quickest` is the lowest latency in the farm.
+    pub fn cost(&self, quickest: Duration, now: Instant) -> f64 {
+        self.lock().latency.cost(self.in_flight(), quickest, now)
     }
 
     /// A permit for one more scan; none where it runs as many as it may.

@@ -31,6 +31,8 @@ use tokio_util::sync::CancellationToken;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Pauses and slow starts end without a word: look again this often.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// Assumed of all instances before the first scan of any.
+const ASSUMED: Duration = Duration::from_millis(50);
 
 /// Why there is no verdict.
 #[derive(Debug, thiserror::Error)]
@@ -196,8 +198,9 @@ impl Farm {
             candidates = (0..self.instances.len()).filter(available).collect();
         }
         candidates.retain(|index| self.instances[*index].in_flight() < self.instances[*index].capacity(now));
+        let quickest = self.instances.iter().filter_map(Instance::latency).min().unwrap_or(ASSUMED);
         loop {
-            let index = balance::choose(&candidates, |index| self.instances[index].cost(now))?;
+            let index = balance::choose(&candidates, |index| self.instances[index].cost(quickest, now))?;
             if let Some(permit) = self.instances[index].take(now) {
                 return Some(Slot { permit: Some(permit), farm: self, index });
             }

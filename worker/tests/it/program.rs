@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The program itself, over a real Redis.
+
+use crate::{
+    PATIENCE, eventually,
+    stub::{Stub, alert, sample},
+};
+use std::{net::TcpListener, process::Stdio, sync::Arc, time::Instant};
+use tempfile::TempDir;
+use thundergate_common::{
+    hub::{Admission, Hub, redis::RedisHub},
+    job::{Job, Lane},
+    sample::Sample,
+    verdict::Answer,
+};
+use thundergate_worker::config::Config;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+};
+
+/// A Redis of its own, and the configuration that names it. Ends with the test.
+struct Site {
+    _redis: Child,
+    directory: TempDir,
+    hub: Arc<RedisHub>,
+}
+
+struct Program {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Site {
+    async fn start(stub: &Stub) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let redis = Command::new("redis-server")
+            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+            .arg("--dir")
+            .arg(directory.path())
+            .stdout(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let file = directory.path().join("worker.toml");
+        let text = format!(
+            "[redis]\nurl = \"redis://127.0.0.1:{port}/0\"\n[farm]\ninstances = [{{ name = \"one\", url = {:?} }}]\n\
+             [queue]\nlease_ttl = \"1s\"\nreclaim_after = \"1s\"\n[admin]\nlisten = \"127.0.0.1:0\"\n",
+            stub.url
+        );
+        std::fs::write(&file, text).unwrap();
+        let config = Config::load(Some(&file)).unwrap();
+        let hub =
+            RedisHub::connect(&config.redis, &config.queue, &config.cache, "test".into()).await.unwrap();
+        eventually("redis answers", async || hub.ping().await.is_ok()).await;
+        Self { _redis: redis, directory, hub }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_thundergate-worker"));
+        command.args(arguments).arg("--config").arg(self.directory.path().join("worker.toml"));
+        command.kill_on_drop(true);
+        command
+    }
+
+    async fn output(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let output = self.command(arguments).output().await.unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    }
+
+    async fn serve(&self) -> Program {
+        let mut child = self.command(&["serve"]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        loop {
+            let line = lines.next_line().await.unwrap().expect("a line that says ready");
+            let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+            if line["event"] == "ready" {
+                assert!(line["admin"].as_str().unwrap().starts_with("127.0.0.1:"), "{line}");
+                return Program { child, lines };
+            }
+        }
+    }
+
+    async fn scan(&self, sample: &Sample) -> Answer {
+        let mut ticket = self.hub.announcements().subscribe(&sample.key);
+        self.submit(sample).await;
+        tokio::time::timeout(PATIENCE, ticket.answer()).await.expect("an answer")
+    }
+
+    async fn submit(&self, sample: &Sample) {
+        self.hub.reserve(std::slice::from_ref(&sample.key)).await.unwrap();
+        let job = Job {
+            sample: sample.key.clone(),
+            size: sample.bytes.len() as u64,
+            lane: Lane::Mail,
+            source: "mx1".into(),
+            queue_id: "4XYZ".into(),
+            enqueued_ms: 0,
+        };
+        assert_eq!(self.hub.submit(&[(sample.clone(), job)]).await.unwrap(), [Admission::Queued]);
+    }
+}
+
+impl Program {
+    async fn signal(&self, signal: &str) {
+        let id = self.child.id().unwrap().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().await.unwrap().success());
+    }
+
+    async fn end(mut self) -> (Option<i32>, Vec<String>) {
+        let mut rest = Vec::new();
+        while let Some(line) = self.lines.next_line().await.unwrap() {
+            rest.push(line);
+        }
+        let status = tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("it ends").unwrap();
+        (status.code(), rest)
+    }
+}
+
+#[tokio::test]
+async fn it_scans_over_redis_and_drains_on_sigterm() {
+    let stub = Stub::start().await;
+    stub.answer(alert);
+    let site = Site::start(&stub).await;
+    let program = site.serve().await;
+    let sample = sample(b"malware");
+    let answer = site.scan(&sample).await;
+    assert!(matches!(&answer, Answer::Verdict(verdict) if verdict.score() == 90), "{answer:?}");
+    let name = sample.key.to_string();
+    let (status, shown) = site.output(&["verdict", &name]).await;
+    assert!(status == Some(0) && shown.starts_with("found\n"), "{status:?} {shown}");
+    assert_eq!(site.output(&["verdict", "show", &name, "--json"]).await.0, Some(0));
+    assert_eq!(site.output(&["seen", &name, "--json"]).await, (Some(0), "[]\n".into()));
+    assert_eq!(site.output(&["queue"]).await.0, Some(0));
+    assert_eq!(site.output(&["verdict", "forget", &name]).await.0, Some(0));
+    assert_eq!(site.output(&["verdict", &name]).await.0, Some(1));
+    program.signal("-TERM").await;
+    let (status, lines) = program.end().await;
+    assert_eq!(status, Some(0));
+    assert!(lines.iter().any(|line| line.contains("The scanner found something")), "{lines:#?}");
+}
+
+#[tokio::test]
+async fn the_job_of_a_worker_that_was_killed_is_done_by_another() {
+    let stub = Stub::start().await;
+    stub.hold();
+    let site = Site::start(&stub).await;
+    let killed = site.serve().await;
+    let sample = sample(b"x");
+    let mut ticket = site.hub.announcements().subscribe(&sample.key);
+    site.submit(&sample).await;
+    eventually("it is being scanned", async || stub.uploads().len() == 1).await;
+    killed.signal("-KILL").await;
+    assert_eq!(killed.end().await.0, None);
+    let started = Instant::now();
+    let other = site.serve().await;
+    eventually("it is being scanned again", async || stub.uploads().len() == 2).await;
+    stub.let_pass(2);
+    assert!(matches!(ticket.answer().await, Answer::Verdict(_)));
+    assert!(started.elapsed().as_secs() < 15);
+    other.signal("-TERM").await;
+    assert_eq!(other.end().await.0, Some(0));
+}
+
+#[tokio::test]
+async fn exit_statuses_tell_what_is_wrong() {
+    let stub = Stub::start().await;
+    let site = Site::start(&stub).await;
+    assert_eq!(site.output(&["check"]).await.0, Some(0));
+    let (status, shown) = site.output(&["farm"]).await;
+    assert!(status == Some(0) && shown.contains("2026/01/01-000000"), "{shown}");
+    assert_eq!(site.output(&["nonsense"]).await.0, Some(64));
+    assert_eq!(site.output(&["verdict", "nonsense"]).await.0, Some(64));
+    let wrong = [
+        ("THUNDERGATE_QUEUE__LEASE_TTL", "900ms"),
+        ("THUNDERGATE_FARM__INSTANCES", "[]"),
+        ("THUNDERGATE_FARM__INSTANCES", "[{ url = \"ftp://x\" }]"),
+        ("THUNDERGATE_FARM__INSTANCES", "[{ url = \"http://x\" }, { url = \"http://x:80\" }]"),
+        ("THUNDERGATE_LOG__LEVEL", "loud"),
+        ("THUNDERGATE_QUEUE__MAXIMUM", "1"),
+        ("THUNDERGATE_REDIS__URL", "http://x"),
+    ];
+    for (key, value) in wrong {
+        let command = if key.ends_with("URL") { "queue" } else { "check" };
+        let output = site.command(&[command]).env(key, value).output().await.unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(78), "{key}: {said}");
+    }
+    let nobody = "redis://127.0.0.1:1/0";
+    let output = site.command(&["queue"]).env("THUNDERGATE_REDIS__URL", nobody).output().await.unwrap();
+    assert_eq!(output.status.code(), Some(69));
+}
+
+#[test]
+fn the_compiled_in_defaults_are_the_documented_file() {
+    let config: Config = thundergate_common::config::load_checked(
+        thundergate_worker::config::DEFAULTS,
+        None,
+        std::iter::empty(),
+        |_| Ok(()),
+    )
+    .unwrap();
+    let shown: toml::Table = toml::from_str(&toml::to_string(&config).unwrap()).unwrap();
+    let written: toml::Table = toml::from_str(thundergate_worker::config::DEFAULTS).unwrap();
+    for (section, value) in &shown {
+        let Some(keys) = value.as_table() else { continue };
+        let documented = written[section].as_table().unwrap();
+        assert!(keys.keys().eq(documented.keys()), "[{section}]");
+    }
+}

@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+use crate::{
+    eventually,
+    faulty::{Faults, Faulty},
+    stub::{Reply, Stub, alert, farm, farm_with, info, instance, sample},
+};
+use prometheus_client::{encoding::text::encode, registry::Registry};
+use std::{sync::Arc, time::Duration};
+use thundergate_common::{
+    config,
+    hub::{Admission, Hub, Reservation, Ticket, memory::MemoryHub},
+    job::{Job, Lane},
+    sample::Sample,
+    verdict::{Answer, SkipReason},
+};
+use thundergate_worker::Worker;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// A worker that runs over a hub in memory.
+struct Running {
+    hub: Arc<MemoryHub>,
+    registry: Registry,
+    drain: CancellationToken,
+    leave: CancellationToken,
+    tasks: JoinSet<()>,
+}
+
+fn queue(keys: &str) -> config::Queue {
+    let text = format!(
+        "max_jobs = 100\nmax_bytes = \"64MiB\"\nsample_ttl = \"1h\"\nreserve_ttl = \"30s\"\nmax_deliveries = 2\n{keys}"
+    );
+    toml::from_str(&text).unwrap()
+}
+
+fn start(farm: &config::Farm, keys: &str) -> Running {
+    start_with(farm, keys, Faults::default())
+}
+
+fn start_with(farm: &config::Farm, keys: &str, faults: Faults) -> Running {
+    let cache = "clean_ttl = \"1h\"\nfound_ttl = \"1h\"\nlocal_ttl = \"1h\"\nlocal_bytes = \"1MiB\"";
+    let queue = queue(keys);
+    let hub = MemoryHub::new(&queue, &toml::from_str(cache).unwrap());
+    let mut registry = Registry::default();
+    let faulty = Arc::new(Faulty { hub: hub.clone(), faults });
+    let worker = Worker::new(faulty, farm, &queue, &mut registry).unwrap();
+    let (drain, leave) = (CancellationToken::new(), CancellationToken::new());
+    let mut tasks = JoinSet::new();
+    tasks.spawn(worker.run(drain.clone(), leave.clone()));
+    Running { hub, registry, drain, leave, tasks }
+}
+
+const SOON: &str = "lease_ttl = \"300ms\"\nreclaim_after = \"300ms\"";
+
+impl Running {
+    async fn submit(&self, sample: &Sample) -> Ticket {
+        let ticket = self.hub.announcements().subscribe(&sample.key);
+        let reserved = self.hub.reserve(std::slice::from_ref(&sample.key)).await.unwrap();
+        assert_eq!(reserved, [Reservation::Owner]);
+        let job = Job {
+            sample: sample.key.clone(),
+            size: sample.bytes.len() as u64,
+            lane: Lane::Mail,
+            source: "mx1".into(),
+            queue_id: "4XYZ".into(),
+            enqueued_ms: 0,
+        };
+        assert_eq!(self.hub.submit(&[(sample.clone(), job)]).await.unwrap(), [Admission::Queued]);
+        ticket
+    }
+
+    async fn mail_lane(&self) -> (u64, u64) {
+        let queue = self.hub.queue().await.unwrap();
+        let mail = queue.lanes.iter().find(|lane| lane.lane == Lane::Mail).unwrap();
+        (mail.waiting, mail.claimed)
+    }
+
+    fn metrics(&self) -> String {
+        let mut text = String::new();
+        encode(&mut text, &self.registry).unwrap();
+        text
+    }
+
+    async fn ended(&mut self) {
+        tokio::time::timeout(crate::PATIENCE, self.tasks.join_next())
+            .await
+            .expect("it ends")
+            .unwrap()
+            .unwrap();
+    }
+
+    async fn stop(mut self) {
+        self.drain.cancel();
+        self.ended().await;
+    }
+}
+
+async fn answer(mut ticket: Ticket) -> Answer {
+    tokio::time::timeout(crate::PATIENCE, ticket.answer()).await.expect("an answer")
+}
+
+#[tokio::test]
+async fn a_job_becomes_a_verdict_that_is_stored_and_announced() {
+    let stub = Stub::start().await;
+    stub.answer(alert);
+    let worker = start(&farm(&[instance("one", &stub.url)]), SOON);
+    let sample = sample(b"malware");
+    let ticket = worker.submit(&sample).await;
+    let Answer::Verdict(verdict) = answer(ticket).await else { panic!("no verdict") };
+    assert_eq!((verdict.score(), verdict.instance.as_str()), (90, "one"));
+    assert_eq!(worker.hub.look_up(&[sample.key]).await.unwrap(), [Some(verdict)]);
+    eventually("it is acknowledged", async || worker.mail_lane().await == (0, 0)).await;
+    assert_eq!(stub.uploads()[0].query, "source=mx1");
+    let metrics = worker.metrics();
+    for line in [
+        "thundergate_worker_scans_total{result=\"found\",instance=\"one\"} 1",
+        "thundergate_farm_attempts_total{instance=\"one\",result=\"ok\"} 1",
+        "thundergate_farm_instance_available{instance=\"one\"} 1",
+        "thundergate_worker_scan_duration_seconds_count 1",
+        "thundergate_worker_queue_wait_seconds_count{lane=\"mail\"} 1",
+    ] {
+        assert!(metrics.contains(line), "{line} is not in\n{metrics}");
+    }
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn without_an_instance_nothing_is_claimed() {
+    let stub = Stub::start().await;
+    stub.info(Reply::new(500, ""));
+    let worker = start(&farm(&[instance("one", &stub.url)]), SOON);
+    let ticket = worker.submit(&sample(b"x")).await;
+    let before = stub.infos();
+    eventually("it goes on probing", async || stub.infos() > before + 5).await;
+    assert_eq!(worker.mail_lane().await, (1, 0));
+    assert!(stub.uploads().is_empty());
+    stub.info(info("2026/01/01-000000", 4));
+    assert!(matches!(answer(ticket).await, Answer::Verdict(_)));
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn no_more_is_claimed_than_the_instances_have_room_for() {
+    let stub = Stub::start().await;
+    stub.hold();
+    let limited = format!("{{ name = \"one\", url = {:?}, concurrency = 3 }}", stub.url);
+    let worker = start(&farm(&[limited]), "lease_ttl = \"10s\"\nreclaim_after = \"10s\"");
+    let mut tickets = Vec::new();
+    for n in 0..8_u8 {
+        tickets.push(worker.submit(&sample(&[n])).await);
+    }
+    eventually("three are being scanned", async || stub.uploads().len() == 3).await;
+    assert_eq!(worker.mail_lane().await, (5, 3));
+    stub.let_pass(8);
+    for ticket in tickets {
+        assert!(matches!(answer(ticket).await, Answer::Verdict(_)));
+    }
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_sample_above_the_scanners_limit_is_skipped_and_never_sent() {
+    let stub = Stub::start().await;
+    let worker = start(&farm_with(&[instance("one", &stub.url)], "max_file_bytes = \"10B\""), SOON);
+    let ticket = worker.submit(&sample(&[0; 11])).await;
+    assert_eq!(answer(ticket).await, Answer::Skipped(SkipReason::TooLarge));
+    assert!(stub.uploads().is_empty());
+    let ticket = worker.submit(&sample(&[0; 10])).await;
+    assert!(matches!(answer(ticket).await, Answer::Verdict(_)));
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_sample_that_always_fails_is_tried_again_and_then_given_up() {
+    let stub = Stub::start().await;
+    stub.answer(|_| Reply::new(500, ""));
+    let worker =
+        start(&farm_with(&[instance("one", &stub.url)], "attempts = 1\nbreaker_failures = 100"), SOON);
+    let sample = sample(b"x");
+    let ticket = worker.submit(&sample).await;
+    let Answer::Failed(reason) = answer(ticket).await else { panic!("no failure") };
+    assert!(reason.contains("500"), "{reason}");
+    assert_eq!(stub.uploads().len(), 2, "two deliveries");
+    assert_eq!(worker.hub.look_up(&[sample.key]).await.unwrap(), [None], "a failure is no verdict");
+    let letters = worker.hub.dead_letters(9).await.unwrap();
+    assert_eq!((letters.len(), letters[0].deliveries), (1, 2));
+    assert!(worker.metrics().contains("thundergate_worker_dead_letters_total 1"));
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_being_scanned_is_not_reclaimed() {
+    let stub = Stub::start().await;
+    stub.hold();
+    let worker = start(&farm(&[instance("one", &stub.url)]), SOON);
+    let ticket = worker.submit(&sample(b"x")).await;
+    let started = std::time::Instant::now();
+    eventually("four leases have passed", async || {
+        assert!(worker.hub.reclaim("another", 10).await.unwrap().is_empty());
+        !stub.uploads().is_empty() && started.elapsed() > Duration::from_millis(1200)
+    })
+    .await;
+    stub.let_pass(1);
+    assert!(matches!(answer(ticket).await, Answer::Verdict(_)));
+    assert_eq!(stub.uploads().len(), 1);
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_drain_finishes_what_runs_and_begins_nothing() {
+    let stub = Stub::start().await;
+    stub.hold();
+    let limited = format!("{{ name = \"one\", url = {:?}, concurrency = 1 }}", stub.url);
+    let mut worker = start(&farm(&[limited]), SOON);
+    let first = worker.submit(&sample(b"1")).await;
+    eventually("the first is being scanned", async || stub.uploads().len() == 1).await;
+    let _second = worker.submit(&sample(b"2")).await;
+    worker.drain.cancel();
+    stub.let_pass(9);
+    assert!(matches!(answer(first).await, Answer::Verdict(_)));
+    worker.ended().await;
+    assert_eq!(stub.uploads().len(), 1);
+    assert_eq!(worker.mail_lane().await, (1, 0));
+}
+
+#[tokio::test]
+async fn at_the_end_of_the_grace_period_the_rest_is_handed_back() {
+    let stub = Stub::start().await;
+    stub.hold();
+    let mut worker = start(&farm(&[instance("one", &stub.url)]), SOON);
+    let _ticket = worker.submit(&sample(b"1")).await;
+    eventually("it is being scanned", async || stub.uploads().len() == 1).await;
+    worker.drain.cancel();
+    worker.leave.cancel();
+    worker.ended().await;
+    let claims = worker.hub.claim("another", 9, Duration::ZERO).await.unwrap();
+    assert_eq!((claims.len(), claims[0].deliveries), (1, 1), "the delivery does not count");
+}
+
+#[tokio::test]
+async fn an_idle_worker_leaves_at_once() {
+    let stub = Stub::start().await;
+    let mut worker = start(&farm(&[instance("one", &stub.url)]), SOON);
+    eventually("it is up", async || stub.infos() > 1).await;
+    let started = std::time::Instant::now();
+    worker.drain.cancel();
+    worker.ended().await;
+    assert!(started.elapsed() < Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn a_panic_is_a_failed_delivery_and_no_dead_worker() {
+    let stub = Stub::start().await;
+    let faults = Faults { begins_that_panic: 1.into(), ..Faults::default() };
+    let worker = start_with(&farm(&[instance("one", &stub.url)]), SOON, faults);
+    let ticket = worker.submit(&sample(b"x")).await;
+    assert!(matches!(answer(ticket).await, Answer::Verdict(_)));
+    assert!(worker.metrics().contains("thundergate_worker_scans_total{result=\"failed\",instance=\"\"} 1"));
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_sample_that_arrives_cut_short_is_not_sent() {
+    let stub = Stub::start().await;
+    let faults = Faults { begins_cut_short: 1.into(), ..Faults::default() };
+    let worker = start_with(&farm(&[instance("one", &stub.url)]), SOON, faults);
+    let ticket = worker.submit(&sample(b"malware")).await;
+    assert!(matches!(answer(ticket).await, Answer::Verdict(_)));
+    assert!(stub.uploads().iter().all(|upload| upload.bytes == "malware"));
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn an_outage_of_the_hub_costs_time_and_no_work() {
+    let stub = Stub::start().await;
+    let faults = Faults { claims: 3.into(), completes: 3.into(), ..Faults::default() };
+    let worker = start_with(&farm(&[instance("one", &stub.url)]), SOON, faults);
+    let ticket = worker.submit(&sample(b"x")).await;
+    assert!(matches!(answer(ticket).await, Answer::Verdict(_)));
+    assert_eq!(stub.uploads().len(), 1, "the verdict is kept until the hub takes it");
+    assert!(worker.metrics().contains("thundergate_worker_hub_errors_total 3"));
+    worker.stop().await;
+}
