@@ -211,7 +211,6 @@ fn source(macros: &Path, dir: &Path, address: SocketAddr, sink: SocketAddr, milt
         ("confBIND_OPTS", String::new()),
         ("SMART_HOST", format!("relay:[{}]", sink.ip())),
         ("RELAY_MAILER_ARGS", format!("TCP $h {}", sink.port())),
-        ("confINPUT_MAIL_FILTERS", "tested".to_owned()),
     ];
     let mut text =
         format!("include(`{}/m4/cf.m4')dnl\nVERSIONID(`test')dnl\nOSTYPE(`linux')dnl\n", macros.display());
