@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The life of a worker.
 //!
-//! 1. Claim as many jobs as the available instances have room for, and deliver each in a task of its own ([`scan`]).
+//! 1. Claim as many jobs as the available instances have room for, and deliver each in a task of its own ([`crate::scan`]).
 //!    Where no instance is available nothing is claimed: jobs wait in the queue, and none of their deliveries is spent.
 //! 2. Beside that, probe the farm and renew what is being scanned.
 //! 3. Drain: claim nothing more, finish what runs; what a claim still under way brings is handed back.

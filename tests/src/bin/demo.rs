@@ -119,7 +119,7 @@ async fn tell(farm: Vec<Standin>, milter: &str, lines: MessageLines) -> anyhow::
     let mut story = Story { farm, mta, lines, failed: 0 };
     let (report, price_list) = (noise(1, 200_000), noise(2, 300_000));
 
-    println!("\n  {:<46} {:>9}  {:<8} {}", "what came", "took", "from", "what the MTA was told");
+    println!("\n  {:<46} {:>9}  {:<8} what the MTA was told", "what came", "took", "from");
     story.step("a clean mail", "anna@example.org", "report.pdf", &report, Told::Accepted, "scan").await?;
     story
         .step(
