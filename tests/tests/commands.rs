@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The command lines as an operator uses them: exit statuses (sysexits.h), error texts, output.
+#![allow(clippy::unwrap_used, reason = "a scenario fails where it stands")]
 
 use std::{
     fs,

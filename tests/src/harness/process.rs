@@ -9,6 +9,7 @@ use super::waiting::PATIENCE;
 use anyhow::{Context as _, bail, ensure};
 use serde_json::Value;
 use std::{
+    collections::BTreeSet,
     ffi::OsStr,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
@@ -178,24 +179,25 @@ impl Lines {
     }
 }
 
-/// The binary of this name beside the running test (`target/<profile>/`), built first if it is missing.
+/// The binary of this name beside the running test (`target/<profile>/`), built first, so that it is never an old one.
 pub fn binary(name: &str) -> anyhow::Result<PathBuf> {
-    static BUILDING: Mutex<()> = Mutex::new(());
+    static BUILT: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let test = std::env::current_exe()?;
     let beside = test.parent().unwrap_or(&test);
     let profile = if beside.ends_with("deps") { beside.parent().unwrap_or(beside) } else { beside };
-    let binary = profile.join(name);
-    let _one_at_a_time = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
-    if !binary.exists() {
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    if !built.contains(name) {
         build(name, profile.ends_with("release"))?;
+        built.insert(name.to_owned());
     }
+    let binary = profile.join(name);
     ensure!(binary.exists(), "{} is missing after its build", binary.display());
     Ok(binary)
 }
 
 fn build(name: &str, release: bool) -> anyhow::Result<()> {
     let mut cargo = std::process::Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--quiet", "--package", name]);
+    cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--quiet", "--workspace", "--bin", name]);
     cargo.args(release.then_some("--release"));
     ensure!(cargo.status().context("cannot run cargo")?.success(), "{name} does not build");
     Ok(())
