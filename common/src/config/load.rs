@@ -253,8 +253,14 @@ impl<'a> Document<'a> {
     }
 
     fn blame(&self, fault: &Fault) -> ConfigError {
-        let set = fault.keys.iter().filter_map(|key| Some((key, span_of(self.table.get_ref(), key)?.start)));
+        let root = self.table.get_ref();
+        let set = fault.keys.iter().filter_map(|key| Some((key, span_of(root, key)?.start)));
         let named = set.clone().find(|(_, at)| self.layer_at(*at) > 0).or_else(|| set.clone().next());
+        let section = || {
+            let key = fault.keys.first()?;
+            Some((key, span_of(root, key.split('.').next()?)?.start))
+        };
+        let named = named.or_else(section);
         let place = named.map_or_else(|| "configuration".to_owned(), |(_, at)| self.position(at));
         let key = named.map(|(key, _)| key).or(fault.keys.first()).cloned().unwrap_or_default();
         ConfigError::Invalid { place, key, message: fault.message.clone() }
@@ -297,12 +303,14 @@ fn path_into(value: &Spanned<DeValue<'_>>, span: &Range<usize>, path: &mut Vec<S
     inside || value.span() == *span
 }
 
-/// Where `key`, or the innermost section of it that exists, was set.
+/// Where `key` was set.
 fn span_of(table: &DeTable<'_>, key: &str) -> Option<Range<usize>> {
     let (first, rest) = key.split_once('.').map_or((key, None), |(first, rest)| (first, Some(rest)));
     let (found, value) = table.get_key_value(first)?;
-    let deeper = rest.and_then(|rest| span_of(value.get_ref().as_table()?, rest));
-    deeper.or_else(|| Some(found.span()))
+    match rest {
+        Some(rest) => span_of(value.get_ref().as_table()?, rest),
+        None => Some(found.span()),
+    }
 }
 
 /// serde quotes the value it did not like, and that may be a password.

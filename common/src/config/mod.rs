@@ -108,8 +108,8 @@ pub struct Farm {
     pub max_file_bytes: ByteSize,
 }
 
-/// One Thunderstorm server.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+/// One Thunderstorm server. Its URL may hold a password: neither printed nor serialised.
+#[derive(Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Instance {
     /// In logs and metrics; default: the URL's host and port.
@@ -266,9 +266,15 @@ pub fn exact_size<S: Serializer>(size: &ByteSize, serializer: S) -> Result<S::Ok
     let units =
         [("GiB", bytesize::GIB), ("MiB", bytesize::MIB), ("KiB", bytesize::KIB), ("MB", bytesize::MB)];
     let bytes = size.as_u64();
-    match units.into_iter().find(|(_, unit)| bytes > 0 && bytes % unit == 0) {
+    match units.into_iter().find(|(_, unit)| bytes > 0 && bytes.is_multiple_of(*unit)) {
         Some((name, unit)) => serializer.collect_str(&format_args!("{}{name}", bytes / unit)),
         None => serializer.collect_str(&format_args!("{bytes}B")),
+    }
+}
+
+impl std::fmt::Debug for Instance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Instance").field("name", &self.name()).finish_non_exhaustive()
     }
 }
 
@@ -320,5 +326,6 @@ mod tests {
         let instance = r#"url = "https://user:secret@storm1:8080/api""#;
         let instance: Instance = toml::from_str(instance).unwrap();
         assert!(!toml::to_string(&instance).unwrap().contains("secret"));
+        assert!(!format!("{instance:?}").contains("secret"));
     }
 }

@@ -70,7 +70,7 @@ listen = "127.0.0.1:9101"              # /live /ready /metrics; worker: 9102
 fn the_optional_sections_of_the_documentation_parse_and_show_the_defaults() {
     let is_key = |line: &str| {
         let key = line.split(" = ").next().unwrap_or_default();
-        line.starts_with('[')
+        (line.starts_with('[') && line.ends_with(']'))
             || (line.contains(" = ") && key.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
     };
     let uncomment = |line: &'static str| match line.strip_prefix("# ") {

@@ -8,8 +8,8 @@ const LONGEST: usize = 4096;
 /// Brackets inside each other, and operators before one operand.
 const DEEPEST: usize = 64;
 
-/// Tokens of an expression. The interpreter recurses once an operator.
-pub(super) const MOST: usize = 600;
+/// Operators and members of an expression: the interpreter recurses once for each, on the stack of a session.
+pub(super) const MOST: usize = 150;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -37,6 +37,14 @@ impl Token<'_> {
             Kind::Name => !is_keyword(self.text),
             Kind::Text | Kind::Number => true,
             Kind::Mark => matches!(self.text, ")" | "]" | "}"),
+        }
+    }
+
+    fn is_operator(&self) -> bool {
+        match self.kind {
+            Kind::Name => is_keyword(self.text),
+            Kind::Text | Kind::Number => false,
+            Kind::Mark => !matches!(self.text, "," | ";" | ":" | "(" | ")" | "{" | "}" | "]"),
         }
     }
 
@@ -73,8 +81,9 @@ pub(super) fn cut(code: &str) -> Result<Vec<Token<'_>>, String> {
     while let Some(token) = next(code, &mut at) {
         tokens.push(token);
     }
-    if tokens.len() > MOST {
-        return Err(format!("the expression is too long: {} words and signs, at most {MOST}", tokens.len()));
+    let operators = tokens.iter().filter(|token| token.is_operator()).count();
+    if operators > MOST {
+        return Err(format!("the expression has too many operators: {operators}, at most {MOST}"));
     }
     if depth(&tokens) > DEEPEST {
         return Err(format!("the expression is nested too deep: at most {DEEPEST} levels"));
