@@ -19,7 +19,7 @@ use thundergate_common::{
     sample::{NameHint, Sample, SampleKey},
     verdict::{Answer, Finding, SkipReason, Verdict, now},
 };
-use thundergate_tests::harness::redis::RedisServer;
+use thundergate_tests::harness::redis::{RedisCluster, RedisServer, WatchedRedis};
 use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
@@ -27,6 +27,8 @@ use tokio::{
 
 /// Long enough for anything that should happen at once.
 const SOON: Duration = Duration::from_secs(5);
+/// What a Sentinel may take to promote a replica.
+const FAIL_OVER: Duration = Duration::from_secs(20);
 const RESERVE_TTL: Duration = Duration::from_millis(400);
 const LEASE_TTL: Duration = Duration::from_millis(900);
 const RECLAIM_AFTER: Duration = Duration::from_millis(300);
@@ -42,10 +44,19 @@ struct Stage {
 macro_rules! every_hub {
     ($($scenario:ident),* $(,)?) => {
         mod in_memory {
-            $(#[tokio::test] async fn $scenario() { super::$scenario(super::in_memory(super::limits())).await; })*
+            $(#[tokio::test] async fn $scenario() { super::$scenario(super::in_memory()).await; })*
         }
         mod over_redis {
-            $(#[tokio::test] async fn $scenario() { super::$scenario(super::over_redis(super::limits()).await).await; })*
+            $(#[tokio::test] async fn $scenario() { super::$scenario(super::over_redis().await).await; })*
+        }
+        #[tokio::test]
+        async fn everything_holds_over_a_cluster() {
+            let cluster = RedisCluster::start().unwrap();
+            let urls = || cluster.urls().into_iter().map(Into::into).collect();
+            $(
+                eprintln!("{}", stringify!($scenario));
+                $scenario(stage(stringify!($scenario), &config::RedisUrl::Cluster(urls())).await).await;
+            )*
         }
     };
 }
@@ -168,7 +179,9 @@ async fn a_claim_waits_for_a_job_and_mail_goes_first(stage: Stage) {
 }
 
 async fn a_dead_workers_job_is_delivered_again(stage: Stage) {
-    let claim = queued(&stage, "abandoned", Lane::Mail).await;
+    submit(&*stage.here, "abandoned", Lane::Mail).await;
+    assert_eq!(stage.there.reclaim("next", 10).await.unwrap(), [], "nobody has claimed anything yet");
+    let claim = claimed(&*stage.here).await;
     assert_eq!(claim.deliveries, 1);
     assert_eq!(stage.here.begin(&claim).await.unwrap(), Begin::Scan(Bytes::from("abandoned")));
     assert_eq!(stage.there.reclaim("next", 10).await.unwrap(), [], "its time is not over");
@@ -356,7 +369,7 @@ async fn receipts_come_newest_first(stage: Stage) {
 
 #[tokio::test]
 async fn another_versions_verdict_is_a_miss_and_overwritten() {
-    let stage = over_redis(limits()).await;
+    let stage = over_redis().await;
     let server = stage._server.as_ref().unwrap();
     let name = format!("tg:1:{{{}}}:-:verdict", key("foreign").digest);
     server.command(&format!("SET {name} {{\"v\":2}}")).unwrap();
@@ -374,7 +387,7 @@ async fn another_versions_verdict_is_a_miss_and_overwritten() {
 async fn full_memory_is_a_full_queue_which_still_drains() {
     let server =
         RedisServer::start_with(&["--maxmemory", "64mb", "--maxmemory-policy", "noeviction"]).unwrap();
-    let stage = redis_stage(server, limits()).await;
+    let stage = redis_stage(server).await;
     let server = stage._server.as_ref().unwrap();
     // A worker is there already: a consumer group cannot be made without memory.
     assert_eq!(stage.there.claim("worker", 1, Duration::ZERO).await.unwrap(), []);
@@ -392,7 +405,7 @@ async fn full_memory_is_a_full_queue_which_still_drains() {
 
 #[tokio::test]
 async fn a_stopped_redis_is_unavailable_at_once_and_back_within_five_seconds() {
-    let mut stage = over_redis(limits()).await;
+    let mut stage = over_redis().await;
     submit(&*stage.here, "lost", Lane::Mail).await;
     claimed(&*stage.there).await;
     stage._server.as_mut().unwrap().stop();
@@ -410,6 +423,7 @@ async fn a_stopped_redis_is_unavailable_at_once_and_back_within_five_seconds() {
     eventually("it reserves again", async || stage.here.reserve(&[key("after")]).await.is_ok()).await;
     eventually("it submits again", async || stage.here.submit(&[job("after", Lane::Mail)]).await.is_ok())
         .await;
+    eventually("so does the other process", async || stage.there.ping().await.is_ok()).await;
     let claim = claimed(&*stage.there).await;
     stage.there.begin(&claim).await.unwrap();
     // Announced until it is heard, as waiters reserve until they hear.
@@ -428,7 +442,7 @@ async fn a_stopped_redis_is_unavailable_at_once_and_back_within_five_seconds() {
 async fn a_hub_starts_while_redis_is_down() {
     let mut server = RedisServer::start().unwrap();
     server.stop();
-    let hub = connect(&server.url(), "early", limits()).await;
+    let hub = connect("tg", &config::RedisUrl::One(server.url().into()), "early").await;
     assert!(matches!(hub.ping().await, Err(HubError::Unavailable(_))));
     server.start_again().unwrap();
     eventually("it finds Redis", async || hub.ping().await.is_ok()).await;
@@ -437,7 +451,7 @@ async fn a_hub_starts_while_redis_is_down() {
 
 #[tokio::test]
 async fn a_hung_redis_is_unavailable_within_the_timeout() {
-    let stage = over_redis(limits()).await;
+    let stage = over_redis().await;
     stage.here.ping().await.unwrap();
     let server = stage._server.as_ref().unwrap();
     server.command("CLIENT PAUSE 3000 ALL").unwrap();
@@ -449,7 +463,7 @@ async fn a_hung_redis_is_unavailable_within_the_timeout() {
 
 #[tokio::test]
 async fn forgotten_scripts_and_groups_are_made_anew() {
-    let stage = over_redis(limits()).await;
+    let stage = over_redis().await;
     queued(&stage, "before", Lane::Mail).await;
     let server = stage._server.as_ref().unwrap();
     server.command("SCRIPT FLUSH").unwrap();
@@ -459,8 +473,24 @@ async fn forgotten_scripts_and_groups_are_made_anew() {
 }
 
 #[tokio::test]
+async fn a_claim_that_is_given_up_takes_no_job_with_it() {
+    let stage = over_redis().await;
+    let server = stage._server.as_ref().unwrap();
+    let blocked =
+        |count| format!("{:?}", server.command("INFO clients")).contains(&format!("blocked_clients:{count}"));
+    let mut claims = JoinSet::new();
+    let hub = stage.here.clone();
+    claims.spawn(async move { hub.claim("gone", 1, Duration::from_secs(60)).await });
+    eventually("it waits", async || blocked(1)).await;
+    claims.shutdown().await;
+    eventually("nobody waits", async || blocked(0)).await;
+    let claim = queued(&stage, "kept", Lane::Mail).await;
+    assert_eq!((claim.job.sample, claim.deliveries), (key("kept"), 1));
+}
+
+#[tokio::test]
 async fn an_unreadable_job_is_dropped() {
-    let stage = over_redis(limits()).await;
+    let stage = over_redis().await;
     let server = stage._server.as_ref().unwrap();
     server.command("XADD tg:1:{jobs-0}:mail * sample x size 0 tries 0 job {}").unwrap();
     assert_eq!(stage.here.claim("worker", 10, Duration::ZERO).await.unwrap(), []);
@@ -470,11 +500,30 @@ async fn an_unreadable_job_is_dropped() {
 #[tokio::test]
 async fn a_unix_socket_will_do() {
     let server = RedisServer::start().unwrap();
-    let hub = connect(&server.unix_url(), "unix", limits()).await;
+    let hub = connect("tg", &config::RedisUrl::One(server.unix_url().into()), "unix").await;
     assert_eq!(hub.reserve(&[key("x")]).await.unwrap(), [Reservation::Owner]);
 }
 
-// ── helpers ──
+#[tokio::test]
+async fn a_fail_over_is_survived() {
+    let mut watched = WatchedRedis::start().unwrap();
+    let stage = stage("tg", &config::RedisUrl::One(watched.url().into())).await;
+    store(&stage, "kept", &verdict()).await;
+    stage.here.ping().await.unwrap();
+    watched.lose_the_master();
+    assert!(matches!(stage.here.ping().await, Err(HubError::Unavailable(_))));
+    let promoted = Instant::now();
+    while stage.here.reserve(&[key("after")]).await.is_err() {
+        assert!(promoted.elapsed() < FAIL_OVER, "the replica is not found");
+        sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(stage.here.look_up(&[key("kept")]).await.unwrap(), [Some(verdict())]);
+    let claim = {
+        assert_eq!(submit_again(&*stage.here, "after", Lane::Mail).await, Admission::Queued);
+        claimed(&*stage.there).await
+    };
+    assert_eq!(stage.there.begin(&claim).await.unwrap(), Begin::Scan(Bytes::from("after")));
+}
 
 fn limits() -> config::Queue {
     config::Queue {
@@ -497,28 +546,29 @@ fn ttls() -> config::Cache {
     }
 }
 
-fn in_memory(limits: config::Queue) -> Stage {
-    let hub = MemoryHub::new(&limits, &ttls());
+fn in_memory() -> Stage {
+    let hub = MemoryHub::new(&limits(), &ttls());
     Stage { here: hub.clone(), there: hub, _server: None }
 }
 
-async fn over_redis(limits: config::Queue) -> Stage {
-    redis_stage(RedisServer::start().unwrap(), limits).await
+async fn over_redis() -> Stage {
+    redis_stage(RedisServer::start().unwrap()).await
 }
 
-async fn redis_stage(server: RedisServer, limits: config::Queue) -> Stage {
-    let here = connect(&server.url(), "here", limits.clone()).await;
-    let there = connect(&server.url(), "there", limits).await;
-    Stage { here, there, _server: Some(server) }
+async fn redis_stage(server: RedisServer) -> Stage {
+    let stage = stage("tg", &config::RedisUrl::One(server.url().into())).await;
+    Stage { _server: Some(server), ..stage }
 }
 
-async fn connect(url: &str, process: &str, limits: config::Queue) -> Arc<RedisHub> {
-    let redis = config::Redis {
-        url: config::RedisUrl::One(url.to_owned().into()),
-        prefix: "tg".into(),
-        timeout: Duration::from_secs(1),
-    };
-    RedisHub::connect(&redis, &limits, &ttls(), process.to_owned()).await.unwrap()
+async fn stage(prefix: &str, url: &config::RedisUrl) -> Stage {
+    let (here, there) = (connect(prefix, url, "here").await, connect(prefix, url, "there").await);
+    Stage { here, there, _server: None }
+}
+
+async fn connect(prefix: &str, url: &config::RedisUrl, process: &str) -> Arc<RedisHub> {
+    let (url, prefix) = (url.clone(), prefix.to_owned());
+    let redis = config::Redis { url, prefix, timeout: Duration::from_secs(1) };
+    RedisHub::connect(&redis, &limits(), &ttls(), process.to_owned()).await.unwrap()
 }
 
 fn key(name: &str) -> SampleKey {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! A private redis-server: a free port of 127.0.0.1 and a unix socket, a directory of its own, nothing on disk.
+//! A private redis-server: a free port of 127.0.0.1 and a unix socket, a directory of its own, nothing on disk. And
+//! several of them as a cluster, or as a master and its replica watched by a Sentinel.
 
 use anyhow::{Context, Result, bail};
 use redis::{Client, Value, cmd};
@@ -68,8 +69,13 @@ impl RedisServer {
     /// As [`Self::start`].
     pub fn start_again(&mut self) -> Result<()> {
         self.stop();
+        // A Sentinel writes down what it sees, a node of a cluster too; both in their own directory.
+        let file = self.directory.path().join("redis.conf");
+        let is_sentinel = self.arguments.iter().any(|argument| argument == "--sentinel");
+        let persistence = if is_sentinel { "" } else { "save \"\"\nappendonly no\n" };
+        std::fs::write(&file, format!("bind 127.0.0.1\nunixsocket redis.sock\n{persistence}"))?;
         let process = Command::new("redis-server")
-            .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--unixsocket", "redis.sock"])
+            .arg(&file)
             .args(["--port", &self.port.to_string()])
             .arg("--dir")
             .arg(self.directory.path())
@@ -114,6 +120,104 @@ impl Drop for RedisServer {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// Three masters that share the slots.
+pub struct RedisCluster {
+    nodes: Vec<RedisServer>,
+}
+
+impl RedisCluster {
+    /// Starts the nodes and waits until the cluster is whole.
+    ///
+    /// # Errors
+    /// Where a node does not start, or they do not find each other.
+    pub fn start() -> Result<Self> {
+        let mut nodes = Vec::new();
+        for _ in 0..3 {
+            let bus = free_port()?.to_string();
+            nodes.push(RedisServer::start_with(&["--cluster-enabled", "yes", "--cluster-port", &bus])?);
+        }
+        let addresses = nodes.iter().map(|node| format!("127.0.0.1:{}", node.port));
+        let output = Command::new("redis-cli")
+            .args(["--cluster", "create"])
+            .args(addresses)
+            .arg("--cluster-yes")
+            .output()
+            .context("redis-cli cannot be started")?;
+        if !output.status.success() {
+            bail!("no cluster: {}", String::from_utf8_lossy(&output.stdout));
+        }
+        let cluster = Self { nodes };
+        eventually("the cluster is whole", || {
+            cluster.nodes.iter().all(|node| {
+                let info = node.command("CLUSTER INFO").map(|info| format!("{info:?}"));
+                info.is_ok_and(|info| info.contains("cluster_state:ok"))
+            })
+        })?;
+        Ok(cluster)
+    }
+
+    /// The addresses of its nodes.
+    pub fn urls(&self) -> Vec<String> {
+        self.nodes.iter().map(|node| format!("redis://127.0.0.1:{}", node.port)).collect()
+    }
+}
+
+/// A master and its replica, watched by one Sentinel.
+pub struct WatchedRedis {
+    master: RedisServer,
+    replica: RedisServer,
+    sentinel: RedisServer,
+}
+
+impl WatchedRedis {
+    /// Starts all three and waits until the Sentinel knows the replica.
+    ///
+    /// # Errors
+    /// Where one does not start.
+    pub fn start() -> Result<Self> {
+        let master = RedisServer::start()?;
+        let port = master.port.to_string();
+        let replica =
+            RedisServer::start_with(&["--replicaof", "127.0.0.1", &port, "--repl-diskless-sync-delay", "0"])?;
+        let sentinel = RedisServer::start_with(&["--sentinel"])?;
+        for words in [
+            format!("SENTINEL MONITOR main 127.0.0.1 {port} 1"),
+            "SENTINEL SET main down-after-milliseconds 500".to_owned(),
+            "SENTINEL SET main failover-timeout 2000".to_owned(),
+        ] {
+            sentinel.command(&words)?;
+        }
+        let watched = Self { master, replica, sentinel };
+        let knows = |port: u16| {
+            let replicas = watched.sentinel.command("SENTINEL REPLICAS main").map(|all| format!("{all:?}"));
+            replicas.is_ok_and(|all| all.contains(&port.to_string()) && all.contains("\"ok\""))
+        };
+        eventually("the Sentinel knows the replica", || knows(watched.replica.port))?;
+        Ok(watched)
+    }
+
+    /// The address that names the Sentinel and the service.
+    pub fn url(&self) -> String {
+        format!("redis+sentinel://127.0.0.1:{}/main?db=0", self.sentinel.port)
+    }
+
+    /// Kills the master; the Sentinel then promotes the replica.
+    pub fn lose_the_master(&mut self) {
+        self.master.stop();
+    }
+}
+
+fn eventually(what: &str, happens: impl Fn() -> bool) -> Result<()> {
+    let started = Instant::now();
+    while !happens() {
+        if started.elapsed() > PATIENCE * 2 {
+            bail!("never: {what}");
+        }
+        sleep(Duration::from_millis(50));
+    }
+    Ok(())
 }
 
 fn free_port() -> Result<u16> {
