@@ -62,6 +62,8 @@ pub struct WorkerMetrics {
 #[derive(Clone, Debug, Default)]
 pub struct FarmMetrics {
     attempts: Family<AttemptLabels, Counter>,
+    /// Attempts after one that failed.
+    pub retries: Counter,
 }
 
 impl WorkerMetrics {
@@ -154,6 +156,11 @@ impl FarmMetrics {
             "thundergate_farm_attempts",
             "Samples sent to an instance, retries included, by result",
             metrics.attempts.clone(),
+        );
+        registry.register(
+            "thundergate_farm_retries",
+            "Samples sent once more after an attempt that failed",
+            metrics.retries.clone(),
         );
         metrics
     }

@@ -101,6 +101,8 @@ enum VerdictAction {
 enum CliError {
     #[error("configuration")]
     Config(#[from] ConfigError),
+    #[error("redis.url")]
+    Address(#[source] HubError),
     #[error("redis")]
     Hub(#[from] HubError),
     #[error("{0}")]
@@ -114,10 +116,8 @@ enum CliError {
 impl CliError {
     fn status(&self) -> u8 {
         match self {
-            Self::Config(_) => CONFIG,
-            // What Redis says of its own address is a matter of the configuration.
-            Self::Hub(HubError::Unusable(_)) => CONFIG,
-            Self::Hub(HubError::Unavailable(_)) | Self::Unavailable(_) => UNAVAILABLE,
+            Self::Config(_) | Self::Address(_) => CONFIG,
+            Self::Hub(_) | Self::Unavailable(_) => UNAVAILABLE,
             Self::Unknown => 1,
             Self::Other(_) => SOFTWARE,
         }
@@ -173,9 +173,14 @@ fn check(config: &Config) -> Result<(), CliError> {
     Ok(())
 }
 
-async fn connect(config: &Config) -> Result<Arc<dyn Hub>, HubError> {
+/// A Redis that is down is no error here, an address that cannot be one is.
+async fn connect(config: &Config) -> Result<Arc<dyn Hub>, CliError> {
     let process = telemetry::process_name();
-    Ok(RedisHub::connect(&config.redis, &config.queue, &config.cache, process).await?)
+    match RedisHub::connect(&config.redis, &config.queue, &config.cache, process).await {
+        Ok(hub) => Ok(hub),
+        Err(error @ HubError::Unusable(_)) => Err(CliError::Address(error)),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Prints any value as indented JSON.

@@ -37,7 +37,10 @@ pub enum State {
 pub struct Breaker {
     threshold: u32,
     hold: Duration,
-    failures: u32,
+    /// Scans that failed in a row; what probes say in between does not count.
+    failed_scans: u32,
+    /// Probes that failed in a row.
+    failed_probes: u32,
     openings: u32,
     position: Position,
     paused_until: Option<Instant>,
@@ -68,7 +71,8 @@ impl Breaker {
         Self {
             threshold: threshold.max(1),
             hold,
-            failures: 0,
+            failed_scans: 0,
+            failed_probes: 0,
             openings: 0,
             position: Position::Unheard,
             paused_until: None,
@@ -98,17 +102,28 @@ impl Breaker {
 
     /// A scan succeeded.
     pub fn succeeded(&mut self) {
-        self.failures = 0;
+        self.failed_scans = 0;
+        self.failed_probes = 0;
         self.openings = 0;
     }
 
-    /// A scan or a probe failed. True where this opened the breaker.
+    /// A scan failed. True where this opened the breaker.
     pub fn failed(&mut self, now: Instant) -> bool {
-        self.failures = self.failures.saturating_add(1);
-        // One that came back and has done nothing since is not given the benefit of the doubt again.
-        let doubtful = self.openings > 0 || matches!(self.position, Position::Unheard);
-        let opens = self.failures >= self.threshold || doubtful;
-        if !opens || matches!(self.position, Position::Open { .. }) {
+        self.failed_scans = self.failed_scans.saturating_add(1);
+        // One that came back and has scanned nothing since is not given the benefit of the doubt again.
+        let opens = self.failed_scans >= self.threshold || self.openings > 0;
+        opens && self.open(now)
+    }
+
+    /// A probe failed. True where this opened the breaker.
+    pub fn unanswered(&mut self, now: Instant) -> bool {
+        self.failed_probes = self.failed_probes.saturating_add(1);
+        let opens = self.failed_probes >= self.threshold || matches!(self.position, Position::Unheard);
+        opens && self.open(now)
+    }
+
+    fn open(&mut self, now: Instant) -> bool {
+        if matches!(self.position, Position::Open { .. }) {
             return false;
         }
         let hold = self.hold.saturating_mul(1 << self.openings.min(16)).min(LONGEST_HOLD);
@@ -124,22 +139,16 @@ impl Breaker {
 
     /// A probe succeeded. True where this closed the breaker.
     pub fn answered(&mut self, now: Instant) -> bool {
-        match self.position {
-            Position::Unheard => {
-                // Nothing failed, so there is nothing to be careful about.
-                let since = now.checked_sub(SLOW_START).unwrap_or(now);
-                self.position = Position::Closed { since };
-                self.failures = 0;
-                true
-            }
-            Position::Open { until } if now >= until => {
-                self.position = Position::Closed { since: now };
-                self.failures = 0;
-                true
-            }
-            // Probes do not reset the count of failures: they succeed on servers whose scans all fail.
-            Position::Open { .. } | Position::Closed { .. } => false,
-        }
+        self.failed_probes = 0;
+        let since = match self.position {
+            // Nothing failed yet, so there is nothing to be careful about.
+            Position::Unheard => now.checked_sub(SLOW_START).unwrap_or(now),
+            Position::Open { until } if now >= until => now,
+            Position::Open { .. } | Position::Closed { .. } => return false,
+        };
+        self.position = Position::Closed { since };
+        self.failed_scans = 0;
+        true
     }
 }
 
@@ -214,7 +223,20 @@ mod tests {
     fn a_server_that_never_answered_opens_at_once() {
         let now = Instant::now();
         let mut breaker = Breaker::new(3, SECOND);
-        assert!(breaker.failed(now));
+        assert!(breaker.unanswered(now));
         assert!(breaker.answered(now + SECOND));
+    }
+
+    #[test]
+    fn probes_that_fail_open_it_only_in_a_row() {
+        let now = Instant::now();
+        let mut breaker = closed(now);
+        for _ in 0..9 {
+            assert!(!breaker.unanswered(now) && !breaker.unanswered(now));
+            breaker.answered(now);
+        }
+        assert!(!breaker.failed(now) && !breaker.failed(now));
+        breaker.answered(now);
+        assert!(breaker.failed(now), "a probe that succeeds does not make up for scans that fail");
     }
 }

@@ -217,7 +217,10 @@ impl Instance {
                 condition.breaker.answered(Instant::now());
                 condition.breaker.busy((*pause).max(SHORTEST_PAUSE), Instant::now());
             }
-            Err(error) => self.failed(&mut condition, error),
+            Err(error) => {
+                let opened = condition.breaker.unanswered(Instant::now());
+                self.failed(&mut condition, error, opened);
+            }
         }
         answer
     }
@@ -237,14 +240,16 @@ impl Instance {
                 condition.last_error = None;
             }
             Err(CallError::Busy(pause)) => condition.breaker.busy((*pause).max(SHORTEST_PAUSE), now),
-            Err(error) if first => self.failed(&mut condition, error),
-            Err(_) => {}
+            Err(error) => {
+                let opened = first && condition.breaker.failed(now);
+                self.failed(&mut condition, error, opened);
+            }
         }
     }
 
-    fn failed(&self, condition: &mut Condition, error: &CallError) {
+    fn failed(&self, condition: &mut Condition, error: &CallError, opened: bool) {
         let reason = with_causes(error);
-        if condition.breaker.failed(Instant::now()) {
+        if opened {
             tracing::warn!(
                 farm.instance = self.name,
                 error = reason,

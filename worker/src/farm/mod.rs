@@ -123,6 +123,9 @@ impl Farm {
             let Some(slot) = self.slot(&tried, give_up).await else { break };
             let instance = &self.instances[slot.index];
             let first = !tried.contains(&slot.index);
+            if !tried.is_empty() {
+                self.metrics.retries.inc();
+            }
             let result = instance.scan(sample, source, first).await;
             self.metrics.attempt(instance.name(), &result);
             match result {

@@ -96,14 +96,17 @@ impl Client {
         // Programs install the provider first thing; a test or an embedding program may not have, and reqwest would
         // panic. Losing the race to install it is fine: there is one then.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder()
+        let mut http = reqwest::Client::builder()
             .user_agent(concat!("thundergate/", env!("CARGO_PKG_VERSION")))
             .no_proxy()
             .redirect(redirect::Policy::none())
             .connect_timeout(farm.connect_timeout)
-            .pool_idle_timeout(IDLE)
-            .build()
-            .map_err(SetupError)?;
+            .pool_idle_timeout(IDLE);
+        if instance.url.scheme() == "http" {
+            // Without TLS nothing needs the system's certificates, and a small container has none.
+            http = http.tls_certs_only([]);
+        }
+        let http = http.build().map_err(SetupError)?;
         Ok(Self {
             http,
             address: Address::of(&instance.url),

@@ -170,6 +170,9 @@ async fn exit_statuses_tell_what_is_wrong() {
     assert_eq!(site.output(&["check"]).await.0, Some(0));
     let (status, shown) = site.output(&["farm"]).await;
     assert!(status == Some(0) && shown.contains("2026/01/01-000000"), "{shown}");
+    let mut command = site.command(&["farm"]);
+    let command = command.env("SSL_CERT_FILE", "/nonexistent").env("SSL_CERT_DIR", "/nonexistent");
+    assert!(command.output().await.unwrap().status.success(), "no certificates are needed without TLS");
     assert_eq!(site.output(&["nonsense"]).await.0, Some(64));
     assert_eq!(site.output(&["verdict", "nonsense"]).await.0, Some(64));
     let wrong = [

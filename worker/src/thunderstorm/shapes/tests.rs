@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 use super::*;
+use proptest::prelude::*;
 use serde_json::json;
 use thundergate_common::{digest::Digest, sample::NameHint};
 
@@ -255,4 +256,81 @@ fn a_giant_answer_keeps_its_highest_scores_and_is_bounded() {
     assert_eq!(findings.len(), MOST_FINDINGS);
     assert_eq!(findings[0].score, 200);
     assert!(findings.iter().all(|finding| finding.message.len() <= LONGEST_TEXT));
+}
+
+/// JSON with the keys and words that matter often enough to get past the first checks.
+fn any_json() -> impl Strategy<Value = Value> {
+    let word = prop_oneof![
+        Just("level"),
+        Just("lvl"),
+        Just("meta"),
+        Just("message"),
+        Just("msg"),
+        Just("matches"),
+        Just("reasons"),
+        Just("context"),
+        Just("subject"),
+        Just("signature"),
+        Just("Alert"),
+        Just("Error"),
+        Just("debug"),
+        Just("rulename_1"),
+        Just("score"),
+        Just("sha256"),
+        Just("hashes"),
+        Just("file"),
+        Just("firstBytes"),
+        Just("x"),
+    ];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        word.clone().prop_map(Value::from),
+        ".*".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(5, 64, 8, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+            prop::collection::vec((word.clone(), inner), 0..8)
+                .prop_map(|pairs| pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()),
+        ]
+    })
+}
+
+fn about_the_scanner(entry: &Value) -> bool {
+    let entry = entry.as_object().unwrap();
+    let level = entry.get("meta").and_then(Value::as_object).unwrap_or(entry);
+    let level = text(level, &["level", "lvl"]).to_ascii_lowercase();
+    level == "error" || level == "debug"
+}
+
+proptest! {
+    #[test]
+    fn clean_is_only_what_says_so(entries in prop::collection::vec(any_json(), 0..4)) {
+        let answer = Value::from(entries);
+        if let Ok(findings) = findings(&answer, &sample()) {
+            let said = answer.as_array().unwrap();
+            let expected = said.iter().filter(|entry| !about_the_scanner(entry)).count();
+            prop_assert_eq!(findings.len(), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_no_array_is_no_result(answer in any_json()) {
+        prop_assert!(answer.is_array() || findings(&answer, &sample()).is_err());
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = parse(&bytes, &sample());
+    }
+
+    #[test]
+    fn an_answer_cut_short_is_an_error(at in 0_usize..1000) {
+        let whole = shape_d().to_string();
+        let at = at.min(whole.len() - 1);
+        prop_assert!(parse(&whole.as_bytes()[..at], &sample()).is_err());
+    }
 }
