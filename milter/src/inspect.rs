@@ -13,7 +13,8 @@ use crate::{
     config::{Config, Mode, On, Trust},
     decision::{Cause, Decision, Disposition, Trouble, decide},
     envelope::{Client, Envelope},
-    extract::{self, Bodies, Budget, Extraction, Part, Skipped},
+    extract::{self, Bodies, Budget, Extraction, Part},
+    inspection::{Inspected, Inspection},
     ledger::Ledger,
     message::{Lost, Memory, Message},
     metrics::Metrics,
@@ -69,46 +70,6 @@ pub struct Gate {
     pub progress: Duration,
     /// The header field that tags a message.
     pub tag_header: String,
-}
-
-/// One part of a message and how it ended.
-#[derive(Clone, Debug)]
-pub struct Inspected {
-    /// The name a mail client would show.
-    pub name: Option<String>,
-    /// `type/subtype`.
-    pub media_type: String,
-    /// Decoded size in bytes; encoded where it was not decoded.
-    pub size: u64,
-    /// What the sample is known by; none where it is no sample.
-    pub key: Option<SampleKey>,
-    /// How it ended.
-    pub disposition: Disposition,
-    /// Where that comes from.
-    pub source: Source,
-}
-
-/// What became of one message.
-#[derive(Clone, Debug)]
-pub struct Inspection {
-    /// What the policy decided.
-    pub decision: Decision,
-    /// What the MTA is told: the same, or accept in passive mode.
-    pub action: Action,
-    /// All its parts.
-    pub parts: Vec<Inspected>,
-    /// Which budget it exceeds, if any.
-    pub malformed: Option<&'static str>,
-    /// Where readers could differ.
-    pub ambiguities: Vec<&'static str>,
-    /// Message-ID, for logs.
-    pub message_id: Option<String>,
-    /// How many header fields it brought that look like our tag.
-    pub forged_tags: usize,
-    /// How large the message is.
-    pub size: u64,
-    /// From the end of the message to the decision.
-    pub duration: Duration,
 }
 
 impl Gate {
@@ -262,38 +223,5 @@ impl Gate {
             Lost::Overload => Trouble::Overload,
         };
         Inspection::of(decide(&[], &[trouble], &self.policy, &self.on))
-    }
-}
-
-impl Inspected {
-    fn skipped(part: &Skipped) -> Self {
-        Self {
-            name: part.name.clone(),
-            media_type: part.media_type.clone(),
-            size: part.size,
-            key: None,
-            disposition: Disposition::Skipped(part.reason),
-            source: Source::None,
-        }
-    }
-}
-
-impl Inspection {
-    fn of(decision: Decision) -> Self {
-        Self {
-            decision,
-            action: decision.action,
-            parts: Vec::new(),
-            malformed: None,
-            ambiguities: Vec::new(),
-            message_id: None,
-            forged_tags: 0,
-            size: 0,
-            duration: Duration::ZERO,
-        }
-    }
-
-    fn of_a_bug() -> Self {
-        Self::of(Decision::BUG)
     }
 }

@@ -4,7 +4,7 @@
 //! Written beside the mail, never in its way: receipts go through a bounded channel to one task, which stores them in
 //! batches. When the hub cannot keep up receipts are dropped and counted; the log line of the message has them anyway.
 
-use crate::{envelope::Envelope, inspect::Inspection, metrics::Metrics};
+use crate::{envelope::Envelope, inspection::Inspection, metrics::Metrics};
 use std::sync::Arc;
 use thundergate_common::{
     hub::{Hub, Receipt},

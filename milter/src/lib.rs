@@ -11,6 +11,7 @@ pub mod decision;
 pub mod envelope;
 pub mod extract;
 pub mod inspect;
+pub mod inspection;
 pub mod ledger;
 pub mod message;
 pub mod metrics;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! What the milter counts, by Prometheus' conventions (a `_total` is added to counters' names).
 
-use crate::inspect::Inspection;
+use crate::inspection::Inspection;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{

@@ -7,7 +7,7 @@ use crate::{
     config::Mode,
     decision::Disposition,
     envelope::{Client, Envelope},
-    inspect::{Inspected, Inspection},
+    inspection::{Inspected, Inspection},
     policy::Action,
 };
 use mail_parser::MessageParser;

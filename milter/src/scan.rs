@@ -6,7 +6,8 @@ use crate::{
     config::Config,
     decision::{Disposition, Failure},
     envelope::{Client, Envelope},
-    inspect::{Gate, Inspected, Inspection},
+    inspect::Gate,
+    inspection::{Inspected, Inspection},
     message::{Lost, Message},
     policy::Action,
 };

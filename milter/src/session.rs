@@ -4,7 +4,8 @@
 
 use crate::{
     envelope::{Client, Envelope},
-    inspect::{Gate, Inspection},
+    inspect::Gate,
+    inspection::Inspection,
     message::Collector,
 };
 use std::{net::IpAddr, sync::Arc};

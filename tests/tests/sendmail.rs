@@ -38,6 +38,12 @@ async fn sendmail_delivers_clean_mail_and_quarantines_infected_mail() {
     eventually(PATIENCE, "delivery", async || !sendmail.delivered().is_empty()).await;
     assert_eq!(sendmail.delivered().len(), 1, "the clean one only");
 
-    let ids: Vec<_> = milter.program.events().iter().filter(|line| line["event"] == "message").map(|line| line["queue.id"].clone()).collect();
+    let ids: Vec<_> = milter
+        .program
+        .events()
+        .iter()
+        .filter(|line| line["event"] == "message")
+        .map(|line| line["queue.id"].clone())
+        .collect();
     assert!(ids.iter().all(|id| id.as_str().is_some_and(|id| !id.is_empty())), "{ids:?}");
 }

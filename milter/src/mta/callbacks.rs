@@ -6,7 +6,7 @@
 //! and the end of the header, which nearly triples the rate of small mails. DATA and BODY keep their replies: Postfix
 //! stalls 40 ms a message without the first, and hangs on an answer that never comes without the second.
 
-use super::reply;
+use super::reply::{self, Tag};
 use crate::{inspect::Gate, session::Session};
 use futures_util::FutureExt;
 use indymilter::{
@@ -36,13 +36,6 @@ pub struct Connection {
     session: Session,
     options: ProtoOpts,
     skipping: bool,
-}
-
-impl Connection {
-    /// What stands before the value of a header field that we add: with SMFIP_HDR_LEADSPC the MTA adds no blank.
-    pub fn leading_blank(&self) -> &'static str {
-        if self.options.contains(ProtoOpts::LEADING_SPACE) { " " } else { "" }
-    }
 }
 
 /// The callbacks of a milter that asks `gate`; `open` counts the messages under way.
@@ -166,6 +159,7 @@ fn body(cx: &mut Context<Connection>, chunk: &[u8]) -> Status {
 async fn end_of_message(cx: &mut EomContext<Connection>) -> Status {
     let Some(connection) = &mut cx.data else { return Status::Tempfail };
     let gate = Arc::clone(connection.session.gate());
+    let blank = if connection.options.contains(ProtoOpts::LEADING_SPACE) { " " } else { "" };
     let queue_id = cx.macros.get(c"i").map(|id| id.to_bytes().to_vec()).unwrap_or_default();
     let inspection = {
         let inspected = connection.session.end_of_message(&queue_id);
@@ -183,7 +177,7 @@ async fn end_of_message(cx: &mut EomContext<Connection>) -> Status {
         }
     };
     match inspection {
-        Some(inspection) => reply::give(cx, &gate.tag_header, &inspection).await,
+        Some(inspection) => reply::give(cx, Tag { header: &gate.tag_header, blank }, &inspection).await,
         None => Status::Tempfail,
     }
 }

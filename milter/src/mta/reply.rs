@@ -12,8 +12,7 @@
 //!
 //! An action that the MTA does not offer or that cannot be written becomes a temporary failure, never an accept.
 
-use super::callbacks::Connection;
-use crate::{decision::Cause, inspect::Inspection, policy::Action};
+use crate::{decision::Cause, inspection::Inspection, policy::Action};
 use indymilter::{ActionError, ContextActions, EomActions, EomContext, SetErrorReply, Status};
 
 /// Tells the MTA that its message is still being looked at.
@@ -21,9 +20,17 @@ pub async fn progress(actions: &EomActions) -> Result<(), ActionError> {
     actions.progress().await
 }
 
+/// The header field that tags a message.
+pub struct Tag<'a> {
+    /// Its name.
+    pub header: &'a str,
+    /// What stands before its value: with SMFIP_HDR_LEADSPC the MTA adds no blank of its own.
+    pub blank: &'a str,
+}
+
 /// Tells the MTA what becomes of the message.
-pub async fn give(cx: &mut EomContext<Connection>, tag_header: &str, inspection: &Inspection) -> Status {
-    match carry_out(cx, tag_header, inspection).await {
+pub async fn give<T: Send>(cx: &mut EomContext<T>, tag: Tag<'_>, inspection: &Inspection) -> Status {
+    match carry_out(cx, tag, inspection).await {
         Ok(status) => status,
         Err(error) => {
             tracing::error!(
@@ -36,20 +43,19 @@ pub async fn give(cx: &mut EomContext<Connection>, tag_header: &str, inspection:
     }
 }
 
-async fn carry_out(
-    cx: &mut EomContext<Connection>,
-    tag_header: &str,
+async fn carry_out<T: Send>(
+    cx: &mut EomContext<T>,
+    tag: Tag<'_>,
     inspection: &Inspection,
 ) -> Result<Status, ActionError> {
     if matches!(inspection.action, Action::Accept | Action::Tag | Action::Quarantine) {
-        remove_forged_tags(&cx.actions, tag_header, inspection.forged_tags).await?;
+        remove_forged_tags(&cx.actions, tag.header, inspection.forged_tags).await?;
     }
     Ok(match inspection.action {
         Action::Accept => Status::Accept,
         Action::Tag => {
-            let blank = cx.data.as_ref().map_or("", Connection::leading_blank);
-            let value = format!("{blank}tag; cause={}", inspection.decision.cause.as_str());
-            cx.actions.insert_header(0, tag_header, value).await?;
+            let value = format!("{}tag; cause={}", tag.blank, inspection.decision.cause.as_str());
+            cx.actions.insert_header(0, tag.header, value).await?;
             Status::Accept
         }
         Action::Quarantine => {
@@ -78,7 +84,7 @@ async fn remove_forged_tags(
     Ok(())
 }
 
-fn tempfail(cx: &mut EomContext<Connection>, cause: Cause) -> Status {
+fn tempfail<T: Send>(cx: &mut EomContext<T>, cause: Cause) -> Status {
     let (code, text) = match cause {
         Cause::Pending => ("4.7.1", "Message is being scanned, try again later"),
         Cause::Overload => ("4.3.1", "Mail filter has no room, try again later"),
@@ -89,7 +95,7 @@ fn tempfail(cx: &mut EomContext<Connection>, cause: Cause) -> Status {
     Status::Tempfail
 }
 
-fn set(cx: &mut EomContext<Connection>, code: &str, enhanced: &str, text: &str) {
+fn set<T: Send>(cx: &mut EomContext<T>, code: &str, enhanced: &str, text: &str) {
     let set = cx.reply.set_error_reply(code, Some(enhanced), [text]);
     set.expect("codes and texts are constants that SMTP allows");
 }

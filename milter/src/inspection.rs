@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What became of one message: the decision and the parts behind it. Made by [`crate::inspect`], read by replies, logs,
+//! metrics, the ledger and the command line.
+
+use crate::{
+    decision::{Decision, Disposition},
+    extract::Skipped,
+    policy::Action,
+    resolve::Source,
+};
+use std::time::Duration;
+use thundergate_common::sample::SampleKey;
+
+/// One part of a message and how it ended.
+#[derive(Clone, Debug)]
+pub struct Inspected {
+    /// The name a mail client would show.
+    pub name: Option<String>,
+    /// `type/subtype`.
+    pub media_type: String,
+    /// Decoded size in bytes; encoded where it was not decoded.
+    pub size: u64,
+    /// What the sample is known by; none where it is no sample.
+    pub key: Option<SampleKey>,
+    /// How it ended.
+    pub disposition: Disposition,
+    /// Where that comes from.
+    pub source: Source,
+}
+
+/// What became of one message.
+#[derive(Clone, Debug)]
+pub struct Inspection {
+    /// What the policy decided.
+    pub decision: Decision,
+    /// What the MTA is told: the same, or accept in passive mode.
+    pub action: Action,
+    /// All its parts.
+    pub parts: Vec<Inspected>,
+    /// Which budget it exceeds, if any.
+    pub malformed: Option<&'static str>,
+    /// Where readers could differ.
+    pub ambiguities: Vec<&'static str>,
+    /// Message-ID, for logs.
+    pub message_id: Option<String>,
+    /// How many header fields it brought that look like our tag.
+    pub forged_tags: usize,
+    /// How large the message is.
+    pub size: u64,
+    /// From the end of the message to the decision.
+    pub duration: Duration,
+}
+
+impl Inspected {
+    /// A part that is no sample.
+    pub fn skipped(part: &Skipped) -> Self {
+        Self {
+            name: part.name.clone(),
+            media_type: part.media_type.clone(),
+            size: part.size,
+            key: None,
+            disposition: Disposition::Skipped(part.reason),
+            source: Source::None,
+        }
+    }
+}
+
+impl Inspection {
+    /// A message of which nothing is known but the decision.
+    pub fn of(decision: Decision) -> Self {
+        Self {
+            decision,
+            action: decision.action,
+            parts: Vec::new(),
+            malformed: None,
+            ambiguities: Vec::new(),
+            message_id: None,
+            forged_tags: 0,
+            size: 0,
+            duration: Duration::ZERO,
+        }
+    }
+
+    /// A message that a bug kept from being inspected.
+    pub fn of_a_bug() -> Self {
+        Self::of(Decision::BUG)
+    }
+}
