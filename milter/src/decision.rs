@@ -193,3 +193,85 @@ impl Cause {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use thundergate_common::verdict::Finding;
+
+    fn found(score: i64) -> Disposition {
+        Disposition::Found(Arc::new(Verdict {
+            findings: vec![Finding { score, ..Finding::default() }],
+            ..Verdict::default()
+        }))
+    }
+
+    fn decide_with(toml: &str, parts: &[Disposition], troubles: &[Trouble]) -> (&'static str, &'static str) {
+        let config = Config::from_toml(toml).unwrap();
+        let policy = Policy::compile(&config.policy).unwrap();
+        let decision = decide(parts, troubles, &policy, &config.policy.on);
+        (decision.action.as_str(), decision.cause.as_str())
+    }
+
+    #[test]
+    fn nothing_found_and_nothing_wrong_is_accepted() {
+        assert_eq!(decide_with("", &[], &[]), ("accept", "clean"));
+        let plain = Disposition::Skipped(SkipReason::PlainText);
+        assert_eq!(decide_with("", &[Disposition::Clean, plain], &[]), ("accept", "clean"));
+    }
+
+    #[test]
+    fn every_row_of_the_failure_table_has_its_default_and_its_key() {
+        let rows = [
+            ("pending", Disposition::Pending, "tempfail"),
+            ("scan_failed", Disposition::Failed(Failure::Scan(String::new())), "tempfail"),
+            ("unavailable", Disposition::Failed(Failure::Unavailable), "tempfail"),
+            ("overload", Disposition::Failed(Failure::Overload), "tempfail"),
+            ("oversize", Disposition::Skipped(SkipReason::TooLarge), "quarantine"),
+        ];
+        for (key, part, default) in rows {
+            let parts = [Disposition::Clean, part];
+            assert_eq!(decide_with("", &parts, &[]), (default, key));
+            for action in ["accept", "tag", "tempfail", "quarantine", "reject"] {
+                assert_eq!(
+                    decide_with(&format!("policy.on.{key} = \"{action}\""), &parts, &[]),
+                    (action, key)
+                );
+            }
+        }
+        let troubles = [
+            ("oversize", Trouble::Oversize, "quarantine"),
+            ("overload", Trouble::Overload, "tempfail"),
+            ("malformed", Trouble::Malformed, "quarantine"),
+            ("ambiguous", Trouble::Ambiguous, "tag"),
+        ];
+        for (key, trouble, default) in troubles {
+            assert_eq!(decide_with("", &[Disposition::Clean], &[trouble]), (default, key));
+            let toml = format!("policy.on.{key} = \"reject\"");
+            assert_eq!(decide_with(&toml, &[], &[trouble]), ("reject", key));
+        }
+        assert_eq!(decide_with("", &[], &[Trouble::Bug]), ("tempfail", "bug"));
+    }
+
+    #[test]
+    fn the_severest_action_wins_in_any_order() {
+        let toml = "policy.tag = \"FullMatch.Score > 10\"\npolicy.reject = \"FullMatch.Score > 95\"";
+        let mut parts = vec![Disposition::Pending, found(50), Disposition::Clean];
+        for _ in 0..parts.len() {
+            assert_eq!(decide_with(toml, &parts, &[Trouble::Ambiguous]), ("tempfail", "pending"));
+            parts.rotate_left(1);
+        }
+        parts.push(found(99));
+        for _ in 0..parts.len() {
+            assert_eq!(decide_with(toml, &parts, &[]), ("reject", "found"));
+            parts.rotate_left(1);
+        }
+    }
+
+    #[test]
+    fn a_finding_that_no_expression_names_is_accepted_as_found() {
+        assert_eq!(decide_with("", &[Disposition::Clean, found(50)], &[]), ("accept", "found"));
+        assert_eq!(decide_with("", &[found(91)], &[]), ("quarantine", "found"));
+    }
+}
