@@ -23,7 +23,7 @@ pub struct Job {
     pub size: u64,
     /// Where it stands.
     pub lane: Lane,
-    /// The host that the mail came through, for the scanner's own log (`source` of the API).
+    /// The MTA that the mail came through, for the scanner's own log (`source` of the API).
     pub source: String,
     /// The MTA's queue id of the message that asked first, for logs.
     pub queue_id: String,

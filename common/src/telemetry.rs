@@ -15,7 +15,11 @@ mod line;
 
 use crate::config::{Log, LogFormat, Rotation};
 use line::Lines;
-use std::{ffi::OsStr, io, path::Path};
+use std::{
+    ffi::OsStr,
+    io::{self, Write as _},
+    path::Path,
+};
 use tracing_appender::{
     non_blocking::{NonBlockingBuilder, WorkerGuard},
     rolling::{InitError, RollingFileAppender, Rotation as Period},
@@ -74,6 +78,16 @@ pub fn init(config: &Log) -> Result<Guard, TelemetryError> {
     let lines = Lines::new(config.format == LogFormat::Json, writer);
     tracing_subscriber::registry().with(filter).with(lines).try_init().map_err(TelemetryError::Twice)?;
     Ok(Guard { _worker: worker })
+}
+
+/// Tells whoever started the program that it is ready and where it logs, where that is not stdout. `line` is the event
+/// `ready` as a JSON object.
+pub fn ready_beside_the_log(config: &Log, mut line: serde_json::Value) {
+    if !config.file.as_os_str().is_empty() {
+        line["event"] = "ready".into();
+        line["log.file"] = config.file.display().to_string().into();
+        let _ = writeln!(io::stdout(), "{line}"); // nobody may be listening
+    }
 }
 
 /// Whether [`init`] would take this `log.level`.

@@ -3,9 +3,11 @@
 
 use std::net::IpAddr;
 
-/// The host that talks to the MTA; the same for all messages of a connection.
+/// The host that talks to the MTA, and the MTA; the same for all messages of a connection.
 #[derive(Clone, Debug, Default)]
 pub struct Client {
+    /// What the MTA calls itself (macro `j`).
+    pub mta: String,
     /// Its name as the MTA looked it up, or `unknown` or an address literal.
     pub name: String,
     /// Its address; none over a local socket.

@@ -25,6 +25,7 @@ use crate::{
 use bytes::Bytes;
 use futures_util::FutureExt;
 use std::{
+    collections::HashSet,
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex},
     time::Duration,
@@ -143,17 +144,11 @@ impl Gate {
             room.0.grow_to(needed).then(|| room.1 = needed)?;
             Some(part.content.bytes())
         };
-        let decoders: Vec<_> = extraction.parts.iter().map(|part| move || decode(part)).collect();
-        let samples =
-            extraction.parts.iter().zip(&decoders).filter(|(part, _)| part.size <= self.sample_bytes);
-        let wanted: Vec<_> = samples
-            .map(|(part, bytes)| Wanted {
-                key: self.key(part),
-                size: part.size,
-                bytes: bytes as &(dyn Fn() -> Option<Bytes> + Sync),
-            })
-            .collect();
-        let asker = Asker { queue_id: &envelope.queue_id, source: &client.name };
+        let mut seen = HashSet::new();
+        let samples = extraction.parts.iter().filter(|part| part.size <= self.sample_bytes);
+        let wanted = samples.map(|part| Wanted { key: self.key(part), part });
+        let wanted: Vec<_> = wanted.filter(|want| seen.insert(want.key.clone())).collect();
+        let asker = Asker { queue_id: &envelope.queue_id, source: &client.mta, bytes_of: &decode };
         let answers = self.resolver.resolve(&wanted, asker).await;
         for part in &mut parts {
             if let Some(answer) = part.key.as_ref().and_then(|key| answers.get(key)) {

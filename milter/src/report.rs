@@ -56,6 +56,7 @@ pub fn log(client: &Client, envelope: &Envelope, inspection: &Inspection, mode: 
                 message.size_bytes = inspection.size,
                 sender = envelope.sender,
                 recipients.json = json(&envelope.recipients),
+                mta = client.mta,
                 client.name = client.name,
                 client.address = client.address.map(tracing::field::display),
                 client.helo = client.helo,

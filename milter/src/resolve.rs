@@ -13,6 +13,7 @@
 
 use crate::{
     decision::{Disposition, Failure},
+    extract::Part,
     metrics::Metrics,
 };
 use bytes::Bytes;
@@ -31,23 +32,23 @@ use thundergate_common::{
 };
 use tokio::{sync::Semaphore, time::Instant};
 
-/// A sample whose verdict is wanted. Its bytes are decoded only if nobody knows it.
+/// A sample whose verdict is wanted.
 pub struct Wanted<'a> {
-    /// What it is known by.
+    /// What it is known by; no two in one request have the same.
     pub key: SampleKey,
-    /// Its size in bytes.
-    pub size: u64,
-    /// How to get its bytes; none where there is no memory for them.
-    pub bytes: &'a (dyn Fn() -> Option<Bytes> + Sync),
+    /// Where its bytes are; they are decoded only if nobody knows the sample.
+    pub part: &'a Part,
 }
 
-/// Who asks, for the job.
+/// Who asks.
 #[derive(Clone, Copy)]
 pub struct Asker<'a> {
     /// The MTA's queue id.
     pub queue_id: &'a str,
-    /// The host that the mail came through.
+    /// The MTA, for the scanner's own log.
     pub source: &'a str,
+    /// Decodes a sample that has to be scanned; none where there is no memory for it.
+    pub bytes_of: &'a (dyn Fn(&Part) -> Option<Bytes> + Sync),
 }
 
 /// How a disposition was come by.
@@ -187,7 +188,7 @@ impl Resolver {
             match reservation {
                 Reservation::Known(verdict) => self.learn(&want.key, Some(verdict), Source::Hub, answers),
                 Reservation::Joined => drop(sources.insert(want.key.clone(), Source::Joined)),
-                Reservation::Owner => match (want.bytes)() {
+                Reservation::Owner => match (asker.bytes_of)(want.part) {
                     Some(bytes) => {
                         sources.insert(want.key.clone(), Source::Scan);
                         jobs.push((Sample { key: want.key.clone(), bytes }, job(want, asker)));
@@ -269,7 +270,7 @@ fn job(want: &Wanted<'_>, asker: Asker<'_>) -> Job {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Job {
         sample: want.key.clone(),
-        size: want.size,
+        size: want.part.size,
         lane: Lane::Mail,
         source: asker.source.to_owned(),
         queue_id: asker.queue_id.to_owned(),

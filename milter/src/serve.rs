@@ -7,8 +7,9 @@
 use crate::{assembly::Assembly, config::Config, mta};
 use anyhow::Context;
 use prometheus_client::registry::Registry;
+use sd_notify::NotifyState;
 use std::{net::SocketAddr, sync::Arc};
-use thundergate_common::{admin::Admin, shutdown::Shutdown};
+use thundergate_common::{admin::Admin, config::Log, shutdown::Shutdown, telemetry};
 use tokio_util::sync::CancellationToken;
 
 /// A milter whose sockets are bound.
@@ -20,6 +21,7 @@ pub struct Server {
     admin: Option<Admin>,
     connections: usize,
     hub: &'static str,
+    log: Log,
 }
 
 impl Server {
@@ -36,6 +38,7 @@ impl Server {
             admin: Admin::bind(&config.admin).await?,
             connections: config.limits.connections,
             hub: if config.redis.is_some() { "redis" } else { "in-process" },
+            log: config.log.clone(),
         })
     }
 
@@ -51,14 +54,7 @@ impl Server {
 
     /// Serves MTAs until `shutdown`.
     pub async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
-        tracing::info!(
-            event = "ready",
-            listen.json = serde_json::json!(self.addresses).to_string(),
-            admin = self.admin_address().map(tracing::field::display),
-            version = env!("CARGO_PKG_VERSION"),
-            hub = self.hub,
-            "Ready"
-        );
+        self.say_ready();
         let (gate, running) = self.assembly.start(shutdown.leave.clone());
         let admin_stop = CancellationToken::new();
         let readiness = Arc::new(running.readiness());
@@ -77,5 +73,22 @@ impl Server {
         let (served, ()) = tokio::join!(serve_mail, serve_admin);
         tracing::info!(event = "stopped", "Stopped");
         served.context("the milter's sockets failed")
+    }
+    fn say_ready(&self) {
+        let admin = self.admin_address().map(|address| address.to_string());
+        tracing::info!(
+            event = "ready",
+            listen.json = serde_json::json!(self.addresses).to_string(),
+            admin,
+            version = env!("CARGO_PKG_VERSION"),
+            hub = self.hub,
+            "Ready"
+        );
+        telemetry::ready_beside_the_log(
+            &self.log,
+            serde_json::json!({ "listen": self.addresses, "admin": admin }),
+        );
+        // Without systemd there is nobody to tell.
+        let _ = sd_notify::notify(&[NotifyState::Ready]);
     }
 }

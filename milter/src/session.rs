@@ -35,8 +35,8 @@ impl Session {
     }
 
     /// CONNECT.
-    pub fn connect(&mut self, name: &[u8], address: Option<IpAddr>) {
-        self.client = Client { name: text(name), address, helo: String::new() };
+    pub fn connect(&mut self, mta: &[u8], name: &[u8], address: Option<IpAddr>) {
+        self.client = Client { mta: text(mta), name: text(name), address, helo: String::new() };
     }
 
     /// HELO or EHLO.

@@ -12,7 +12,7 @@ use futures_util::FutureExt;
 use indymilter::{
     Actions, Callbacks, Context, EomContext, NegotiateContext, ProtoOpts, SetErrorReply, SocketInfo, Status,
 };
-use std::{ffi::CString, sync::Arc};
+use std::{ffi::CString, net::IpAddr, sync::Arc};
 use tokio_util::task::TaskTracker;
 
 /// What a message's actions need: tag, remove forged tags, quarantine.
@@ -47,7 +47,9 @@ pub fn callbacks(gate: Arc<Gate>, open: TaskTracker) -> Callbacks<Connection> {
             async move { status }.boxed()
         })
         .on_connect(|cx, name, socket| {
-            let status = quiet(cx, ProtoOpts::NOREPLY_CONNECT, |session| connect(session, &name, &socket));
+            let mta = cx.macros.get(c"j").map(|name| name.to_bytes().to_vec()).unwrap_or_default();
+            let connect = |session: &mut Session| session.connect(&mta, name.as_bytes(), address(&socket));
+            let status = quiet(cx, ProtoOpts::NOREPLY_CONNECT, connect);
             async move { status }.boxed()
         })
         .on_helo(|cx, name| {
@@ -114,12 +116,11 @@ fn quiet(cx: &mut Context<Connection>, noreply: ProtoOpts, stage: impl FnOnce(&m
     if connection.options.contains(noreply) { Status::Noreply } else { Status::Continue }
 }
 
-fn connect(session: &mut Session, name: &CString, socket: &SocketInfo) {
-    let address = match socket {
+fn address(socket: &SocketInfo) -> Option<IpAddr> {
+    match socket {
         SocketInfo::Inet(address) => Some(address.ip()),
         SocketInfo::Unix(_) | SocketInfo::Unknown => None,
-    };
-    session.connect(name.as_bytes(), address);
+    }
 }
 
 fn mail(cx: &mut Context<Connection>, arguments: &[CString]) -> Status {

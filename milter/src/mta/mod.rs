@@ -45,6 +45,7 @@ pub async fn serve(
 async fn drained(open: TaskTracker, drain: CancellationToken, leave: CancellationToken) {
     drain.cancelled().await;
     open.close();
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     tracing::info!(messages.open = open.len(), "draining: no new messages, those that are open are finished");
     tokio::select! {
         () = open.wait() => {}

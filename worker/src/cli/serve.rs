@@ -45,6 +45,8 @@ fn say_ready(config: &Config, admin: Option<&Admin>) {
         version = env!("CARGO_PKG_VERSION"),
         "The worker is ready"
     );
+    let admin = admin.map(|admin| admin.address().to_string());
+    telemetry::ready_beside_the_log(&config.log, serde_json::json!({ "admin": admin }));
     // Without systemd there is nobody to tell.
     let _ = sd_notify::notify(&[NotifyState::Ready]);
 }
