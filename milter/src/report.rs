@@ -12,6 +12,7 @@ use crate::{
 };
 use mail_parser::MessageParser;
 use serde::Serialize;
+use std::time::Duration;
 use thundergate_common::verdict::{Finding, Rule};
 
 /// A part in the log.
@@ -68,7 +69,7 @@ pub fn log(client: &Client, envelope: &Envelope, inspection: &Inspection, mode: 
                 ambiguities.json =
                     (!inspection.ambiguities.is_empty()).then(|| json(&inspection.ambiguities)),
                 parts.json = json(&parts),
-                duration_ms = inspection.duration.as_secs_f64() * 1000.0,
+                duration_ms = milliseconds(inspection.duration),
                 $message
             )
         };
@@ -112,6 +113,11 @@ fn log_finding(
         source = part.source.as_str(),
         "Finding"
     );
+}
+
+/// To the microsecond.
+pub fn milliseconds(duration: Duration) -> f64 {
+    duration.as_micros() as f64 / 1000.0
 }
 
 /// JSON text for a field whose name ends in `.json`: the log line carries it as structure.

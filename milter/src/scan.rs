@@ -10,6 +10,7 @@ use crate::{
     inspection::{Inspected, Inspection},
     message::{Lost, Message},
     policy::Action,
+    report::milliseconds,
 };
 use bytes::Bytes;
 use prometheus_client::registry::Registry;
@@ -125,7 +126,7 @@ fn as_json(file: &Path, inspection: &Inspection) -> serde_json::Value {
         "malformed": inspection.malformed,
         "ambiguities": inspection.ambiguities,
         "parts": inspection.parts.iter().map(part).collect::<Vec<_>>(),
-        "duration_ms": inspection.duration.as_secs_f64() * 1000.0,
+        "duration_ms": milliseconds(inspection.duration),
     })
 }
 
