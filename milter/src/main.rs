@@ -42,7 +42,7 @@ fn run(command: Command) -> anyhow::Result<u8> {
     match command {
         Command::Serve(configured) => serve_mail(&load(&configured)?),
         Command::Check(configured) => {
-            print!("{}", load(&configured)?.to_toml());
+            print(&load(&configured)?.to_toml());
             Ok(0)
         }
         Command::Scan { configured, json, files } => scan_files(load(&configured)?, &files, json),
@@ -51,10 +51,15 @@ fn run(command: Command) -> anyhow::Result<u8> {
             for warning in &migrated.warnings {
                 eprintln!("note: {warning}");
             }
-            print!("{}", migrated.toml);
+            print(&migrated.toml);
             Ok(0)
         }
     }
+}
+
+/// Whoever closed the pipe (`… | head`) wanted no more.
+fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 fn load(configured: &Configured) -> Result<Config, ConfigError> {

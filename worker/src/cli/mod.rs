@@ -2,6 +2,14 @@
 //! The command line. Exit statuses are those of sysexits.h: 64 wrong usage, 69 Redis or the farm is unavailable,
 //! 70 anything unforeseen, 78 wrong configuration; and 1 where nothing is known of a sample.
 
+/// Prints a line. Whoever closed the pipe (`… | head`) wanted no more of them.
+macro_rules! say {
+    ($($argument:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($argument)*);
+    }};
+}
+
 mod farm;
 mod queue;
 mod sample;
@@ -169,7 +177,7 @@ async fn verdict(config: &Config, args: VerdictArgs) -> Result<(), CliError> {
 }
 
 fn check(config: &Config) -> Result<(), CliError> {
-    print!("{}", toml::to_string(config).map_err(anyhow::Error::from)?);
+    say!("{}", toml::to_string(config).map_err(anyhow::Error::from)?.trim_end());
     Ok(())
 }
 
@@ -185,7 +193,7 @@ async fn connect(config: &Config) -> Result<Arc<dyn Hub>, CliError> {
 
 /// Prints any value as indented JSON.
 fn print_json(value: &impl serde::Serialize) -> Result<(), CliError> {
-    println!("{}", serde_json::to_string_pretty(value).map_err(anyhow::Error::from)?);
+    say!("{}", serde_json::to_string_pretty(value).map_err(anyhow::Error::from)?);
     Ok(())
 }
 
@@ -197,7 +205,7 @@ fn print_table<const N: usize>(head: [&str; N], rows: &[[String; N]]) {
     };
     let print = |row: &[&str; N]| {
         let cells = row.iter().enumerate().map(|(column, cell)| format!("{cell:<0$}", width(column)));
-        println!("{}", cells.collect::<Vec<_>>().join("  ").trim_end());
+        say!("{}", cells.collect::<Vec<_>>().join("  ").trim_end());
     };
     print(&head);
     rows.iter().for_each(|row| print(&row.each_ref().map(String::as_str)));

@@ -15,8 +15,8 @@ pub async fn show(hub: &dyn Hub, json: bool) -> Result<(), CliError> {
         return print_json(&serde_json::json!({ "queue": queue, "dead_letters": letters }));
     }
     print_table(["LANE", "WAITING", "CLAIMED", "OLDEST"], &queue.lanes.iter().map(lane).collect::<Vec<_>>());
-    println!("\nBytes of samples: {}", bytesize::ByteSize(queue.sample_bytes));
-    println!("Dead letters: {}\n", queue.dead_letters);
+    say!("\nBytes of samples: {}", bytesize::ByteSize(queue.sample_bytes));
+    say!("Dead letters: {}\n", queue.dead_letters);
     if !letters.is_empty() {
         print_table(
             ["SAMPLE", "SIZE", "QUEUE ID", "TRIES", "REASON"],
@@ -40,8 +40,8 @@ fn letter(letter: &DeadLetter) -> [String; 5] {
     [
         letter.job.sample.to_string(),
         bytesize::ByteSize(letter.job.size).to_string(),
-        letter.job.queue_id.clone(),
+        letter.job.queue_id.escape_debug().to_string(),
         letter.deliveries.to_string(),
-        letter.reason.clone(),
+        letter.reason.escape_debug().to_string(),
     ]
 }

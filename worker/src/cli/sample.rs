@@ -75,14 +75,14 @@ fn row(receipt: &Receipt) -> [String; 6] {
 
 fn print_verdict(verdict: &Verdict) {
     let signatures = verdict.signatures.as_deref().unwrap_or("unknown");
-    println!("{}", if verdict.is_clean() { "clean" } else { "found" });
-    println!("score       {}", verdict.score());
-    println!("scanned at  {} by {} in {} ms", time(verdict.scanned_at), verdict.instance, verdict.scan_ms);
-    println!("signatures  {signatures}");
+    say!("{}", if verdict.is_clean() { "clean" } else { "found" });
+    say!("score       {}", verdict.score());
+    say!("scanned at  {} by {} in {} ms", time(verdict.scanned_at), verdict.instance, verdict.scan_ms);
+    say!("signatures  {signatures}");
     for finding in &verdict.findings {
-        println!("\n{} {} (score {})", finding.level, finding.message.escape_debug(), finding.score);
+        say!("\n{} {} (score {})", finding.level, finding.message.escape_debug(), finding.score);
         for rule in &finding.rules {
-            println!("  {:>4}  {}  {}", rule.subscore, rule.name.escape_debug(), rule.reason.escape_debug());
+            say!("  {:>4}  {}  {}", rule.subscore, rule.name.escape_debug(), rule.reason.escape_debug());
         }
     }
 }
