@@ -62,16 +62,6 @@ impl VerdictCache {
     pub fn remove(&self, key: &SampleKey) {
         self.verdicts.invalidate(key);
     }
-
-    /// How many verdicts it holds, about.
-    pub fn entries(&self) -> u64 {
-        self.verdicts.entry_count()
-    }
-
-    /// How many bytes they take, about.
-    pub fn weight(&self) -> u64 {
-        self.verdicts.weighted_size()
-    }
 }
 
 /// Every entry brings its own life.
@@ -175,7 +165,8 @@ mod tests {
             cache.insert(&key(number), scanned(0));
         }
         cache.verdicts.run_pending_tasks();
-        assert!((1..=64 * 1024).contains(&cache.weight()), "{}", cache.weight());
-        assert!(cache.entries() < 200, "{}", cache.entries());
+        let (weight, entries) = (cache.verdicts.weighted_size(), cache.verdicts.entry_count());
+        assert!((1..=64 * 1024).contains(&weight), "{weight}");
+        assert!(entries < 200, "{entries}");
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     decision::{Cause, Decision, Disposition, Trouble, decide},
     envelope::{Client, Envelope},
     extract::{self, Bodies, Budget, Extraction, Part},
-    inspection::{Inspected, Inspection},
+    inspection::{Inspected, Inspection, short},
     ledger::Ledger,
     message::{Lost, Memory, Message},
     metrics::Metrics,
@@ -177,7 +177,7 @@ impl Gate {
             Disposition::Pending
         };
         let key = Some(self.key(part));
-        let (name, media_type) = (part.name.clone(), part.media_type.clone());
+        let (name, media_type) = (part.name.as_deref().map(short), short(&part.media_type));
         Inspected { name, media_type, size: part.size, key, disposition, source: Source::None }
     }
 

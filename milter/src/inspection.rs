@@ -11,12 +11,15 @@ use crate::{
 use std::time::Duration;
 use thundergate_common::sample::SampleKey;
 
+/// Bytes of a text of the sender's that logs and the ledger repeat; a name may have 128 KiB, and a message many.
+const LONGEST_TEXT: usize = 1024;
+
 /// One part of a message and how it ended.
 #[derive(Clone, Debug)]
 pub struct Inspected {
-    /// The name a mail client would show.
+    /// The name a mail client would show, cut where it is endless.
     pub name: Option<String>,
-    /// `type/subtype`.
+    /// `type/subtype`, cut likewise.
     pub media_type: String,
     /// Decoded size in bytes; encoded where it was not decoded.
     pub size: u64,
@@ -55,8 +58,8 @@ impl Inspected {
     /// A part that is no sample.
     pub fn skipped(part: &Skipped) -> Self {
         Self {
-            name: part.name.clone(),
-            media_type: part.media_type.clone(),
+            name: part.name.as_deref().map(short),
+            media_type: short(&part.media_type),
             size: part.size,
             key: None,
             disposition: Disposition::Skipped(part.reason),
@@ -84,5 +87,24 @@ impl Inspection {
     /// A message that a bug kept from being inspected.
     pub fn of_a_bug() -> Self {
         Self::of(Decision::BUG)
+    }
+}
+
+/// `text`, cut where it is longer than anybody would read.
+pub fn short(text: &str) -> String {
+    text[..text.floor_char_boundary(LONGEST_TEXT)].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use thundergate_common::verdict::SkipReason;
+
+    #[test]
+    fn a_sender_cannot_fill_logs_and_ledger_with_one_name() {
+        let name = Some("ä".repeat(60_000));
+        let part = Skipped { name, media_type: "x".repeat(60_000), size: 1, reason: SkipReason::Empty };
+        let part = Inspected::skipped(&part);
+        assert_eq!((part.name.unwrap().len(), part.media_type.len()), (LONGEST_TEXT, LONGEST_TEXT));
     }
 }

@@ -81,11 +81,6 @@ impl Share {
         }
     }
 
-    /// Bytes that it holds.
-    pub fn bytes(&self) -> usize {
-        self.permit.num_permits() * 1024
-    }
-
     fn give_back(&mut self) {
         drop(self.permit.split(self.permit.num_permits()));
     }

@@ -7,7 +7,7 @@ use crate::{
     config::Mode,
     decision::Disposition,
     envelope::{Client, Envelope},
-    inspection::{Inspected, Inspection},
+    inspection::{Inspected, Inspection, short},
     policy::Action,
 };
 use mail_parser::MessageParser;
@@ -131,7 +131,7 @@ pub fn message_id(message: &[u8]) -> Option<String> {
     let header = &message[..message.len().min(64 << 10)];
     let end = memchr::memmem::find(header, b"\r\n\r\n").map_or(header.len(), |end| end + 4);
     let parsed = MessageParser::new().with_message_ids().parse_headers(&header[..end])?;
-    parsed.message_id().map(str::to_owned)
+    parsed.message_id().map(short)
 }
 
 impl<'a> PartLine<'a> {

@@ -189,6 +189,16 @@ async fn an_ambiguous_message_is_tagged_and_a_forged_tag_removed() {
 }
 
 #[tokio::test]
+async fn a_message_of_forged_tags_does_not_occupy_the_mta() {
+    let site = Site::single(1, Settings::default()).await;
+    let milter = site.milter("").await;
+    let message = "X-Thundergate: accept\r\n".repeat(5_000) + "\r\nHello\r\n";
+    let reply = milter.send(&Mail::of(message)).await;
+    assert!(reply.delivers(), "{:?}", reply.action);
+    assert_eq!(reply.headers_changed.len(), 100);
+}
+
+#[tokio::test]
 async fn a_bug_gives_tempfail_whatever_the_policy_says() {
     let site = Site::single(1, Settings::default()).await;
     // Divides by zero for files of 27 bytes, an error that the check at load does not foresee.

@@ -368,6 +368,16 @@ async fn receipts_come_newest_first(stage: Stage) {
 }
 
 #[tokio::test]
+async fn a_queued_sample_keeps_no_message_alive() {
+    let hub = in_memory().here;
+    let message = Bytes::from("a sample in a long message".to_owned());
+    let (mut sample, job) = job("a sample", Lane::Mail);
+    sample.bytes = message.slice(..sample.bytes.len());
+    assert_eq!(hub.submit(&[(sample, job)]).await.unwrap(), [Admission::Queued]);
+    assert!(message.is_unique());
+}
+
+#[tokio::test]
 async fn another_versions_verdict_is_a_miss_and_overwritten() {
     let stage = over_redis().await;
     let server = stage._server.as_ref().unwrap();

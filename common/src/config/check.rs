@@ -84,6 +84,12 @@ fn check_queue(queue: &Queue) -> Result<(), Fault> {
             return fault(&[key], "must be more than 0");
         }
     }
+    if queue.lease_ttl < queue.reclaim_after {
+        return fault(
+            &["queue.lease_ttl", "queue.reclaim_after"],
+            "a lease must outlive queue.reclaim_after: a milter that finds none has the sample scanned once more",
+        );
+    }
     if queue.sample_ttl < queue.lease_ttl {
         return fault(&["queue.sample_ttl", "queue.lease_ttl"], "a sample must outlive queue.lease_ttl");
     }

@@ -133,6 +133,7 @@ fn what_contradicts_itself_is_refused_with_its_line() {
             "[policy]\nreject = 'FullMatch.Scoer > 1'",
             "configuration:2: policy.reject: unknown member `Scoer`",
         ),
+        ("[queue]\nlease_ttl = '9s'", "configuration:2: queue.lease_ttl: "),
         ("[tag]\nheader = 'X: y'", "configuration:2: tag.header: "),
         ("[log]\nlevel = 'loud'", "configuration:2: log.level: "),
         ("[redis]\nurl = 'redis://h'\nprefix = 'a{b'", "configuration:3: redis.prefix: "),

@@ -59,7 +59,8 @@ pub fn progress(body: &[u8]) -> Result<Progress, ShapeError> {
     let body: Object = serde_json::from_slice(body)?;
     let status = text(&body, &["status"]);
     let says = |words: &[&str]| words.iter().any(|word| status.to_ascii_lowercase().contains(word));
-    if says(&["fail", "invalid", "error", "unknown", "incomplete"]) {
+    // Before "complete" and "finished": what is "not complete" or "unfinished" must not pass for clean.
+    if says(&["fail", "invalid", "error", "unknown", "incomplete", "unfinished", "not ", "abort", "cancel"]) {
         return Ok(Progress::Failed(status));
     }
     if says(&["complete", "finished", "done"]) {
@@ -125,6 +126,11 @@ mod tests {
         assert_eq!(of("Currently being scanned").unwrap(), Progress::Running);
         assert!(matches!(of("Sample analysis failed"), Ok(Progress::Failed(_))));
         assert!(matches!(of("invalid"), Ok(Progress::Failed(_))));
+        for status in
+            ["Analysis incomplete", "Analysis not complete", "Unfinished", "Aborted, done", "cancelled"]
+        {
+            assert!(!matches!(of(status), Ok(Progress::Done(_))), "{status}");
+        }
         assert!(of("wonderful").is_err());
         assert!(of("").is_err());
     }

@@ -12,7 +12,8 @@
 //! One reader for all: the shapes share most names, and servers differ within a shape (`firstBytes`, `firstbytes`).
 //! What is missing is empty; but what is no array of objects with a level and a message is an error, because an answer
 //! that is not understood must never pass for "nothing found". Entries of level `Error` and `Debug` are the scanner
-//! speaking of itself: no findings.
+//! speaking of itself: no findings; but one that reports an error and finds nothing has perhaps not looked, and the scan
+//! failed.
 //!
 //! A SHA-256 that the scanner returns for the submitted file must be the sample's own: otherwise it scanned something
 //! else, such as an upload cut short, and the scan failed.
@@ -53,6 +54,9 @@ pub enum ShapeError {
     /// The scanner saw other bytes than the ones sent.
     #[error("the scanner returned another SHA-256 than the sample's: {0}")]
     OtherFile(String),
+    /// It reports an error of its own, and no finding.
+    #[error("the scanner found nothing and reported an error: {0}")]
+    Troubled(String),
 }
 
 /// The findings in the answer of `check`, a JSON array.
@@ -63,20 +67,26 @@ pub fn parse(answer: &[u8], sample: &SampleKey) -> Result<Vec<Finding>, ShapeErr
 /// The findings in a JSON array that is already parsed.
 pub fn findings(answer: &Value, sample: &SampleKey) -> Result<Vec<Finding>, ShapeError> {
     let entries = answer.as_array().ok_or(ShapeError::NoArray)?;
-    let mut findings = Vec::new();
+    let (mut findings, mut trouble) = (Vec::new(), None);
     for entry in entries {
         let finding = finding(entry.as_object().ok_or(ShapeError::Entry("no object"))?)?;
         check_digest(&finding.file, sample)?;
         match finding.level.to_ascii_lowercase().as_str() {
-            "error" => tracing::warn!(
-                sample.key = %sample, scanner.message = finding.message,
-                "The scanner reported an error of its own while it scanned a sample"
-            ),
+            "error" => {
+                tracing::warn!(
+                    sample.key = %sample, scanner.message = finding.message,
+                    "The scanner reported an error of its own while it scanned a sample"
+                );
+                trouble = Some(finding.message);
+            }
             "debug" => {}
             _ => findings.push(finding),
         }
     }
-    Ok(keep_highest(findings, MOST_FINDINGS, |finding| finding.score))
+    match trouble {
+        Some(message) if findings.is_empty() => Err(ShapeError::Troubled(message)),
+        _ => Ok(keep_highest(findings, MOST_FINDINGS, |finding| finding.score)),
+    }
 }
 
 fn finding(entry: &Object) -> Result<Finding, ShapeError> {

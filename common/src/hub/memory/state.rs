@@ -114,7 +114,9 @@ impl State {
             return false;
         }
         let until = Instant::now() + self.limits.sample_ttl;
-        self.samples.entry(sample.key.clone()).or_default().bytes = Some((sample.bytes.clone(), until));
+        // A copy: the sample may be a slice, which would keep the whole message alive beyond what is counted here.
+        let bytes = Bytes::copy_from_slice(&sample.bytes);
+        self.samples.entry(sample.key.clone()).or_default().bytes = Some((bytes, until));
         self.lease_to_queue(&sample.key, &Lease::Milter);
         if !queued {
             self.push(Entry { job: job.clone(), size, deliveries: 0, claimed: None });

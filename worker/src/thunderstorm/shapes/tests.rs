@@ -194,10 +194,15 @@ fn a_false_positive_rule_keeps_its_negative_score() {
 
 #[test]
 fn entries_about_the_scanner_itself_are_no_findings() {
-    for level in ["Error", "Debug", "ERROR"] {
-        let mut answer = shape_d();
+    let mut answer = shape_d();
+    answer[0]["meta"]["level"] = json!("Debug");
+    assert!(read(answer.clone()).unwrap().is_empty());
+    for level in ["Error", "ERROR"] {
         answer[0]["meta"]["level"] = json!(level);
-        assert!(read(answer).unwrap().is_empty(), "{level}");
+        assert!(matches!(read(answer.clone()), Err(ShapeError::Troubled(_))), "an error alone is not clean");
+        let mut both = answer.clone();
+        both.as_array_mut().unwrap().push(shape_d()[0].clone());
+        assert_eq!(only(both), only(shape_d()), "{level} beside a finding");
     }
 }
 
