@@ -8,7 +8,7 @@
 //! | `<prefix>:1:{<digest>}:<hint>:sample` | string, the bytes | milter | deleted with the verdict, at most `queue.sample_ttl` |
 //! | `<prefix>:1:{<digest>}:<hint>:lease` | string: `milter:<process>`, `job:<lane>:<entry>`, or `queued` after a job was handed back | milter, then worker | `queue.reserve_ttl`, then `queue.lease_ttl`, renewed |
 //! | `<prefix>:1:{<digest>}:<hint>:waiters` | set of process ids | milter | deleted with the answer, at most `queue.sample_ttl` |
-//! | `<prefix>:1:{<digest>}:<hint>:receipts` | stream, capped | milter | 30 days after the last receipt |
+//! | `<prefix>:1:{<digest>}:<hint>:receipts` | list of JSON, the newest first, capped | milter | 30 days after the last receipt |
 //! | `<prefix>:1:{jobs-<shard>}:<lane>` | stream with the consumer group `workers` | milter | entries are deleted when acknowledged |
 //! | `<prefix>:1:{jobs-<shard>}:<lane>:queued` | hash: sample → entry of its job | as the stream | fields go with their entries |
 //! | `<prefix>:1:{jobs-<shard>}:bytes` | integer: bytes of the samples of all entries | as the stream | changes with the entries |

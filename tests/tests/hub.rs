@@ -378,6 +378,25 @@ async fn a_queued_sample_keeps_no_message_alive() {
 }
 
 #[tokio::test]
+async fn a_receipt_takes_little_memory() {
+    let stage = over_redis().await;
+    let server = stage._server.as_ref().unwrap();
+    let receipt = Receipt {
+        at: 1,
+        queue_id: "4Bq".into(),
+        sender: "a@example.org".into(),
+        recipients: vec!["b@example.org".into()],
+        name: None,
+        decision: "accept".into(),
+    };
+    stage.here.record(&[(key("received"), receipt)]).await.unwrap();
+    let name = format!("tg:1:{{{}}}:-:receipts", key("received").digest);
+    let used = format!("{:?}", server.command(&format!("MEMORY USAGE {name}")).unwrap());
+    let used: u64 = used.chars().filter(char::is_ascii_digit).collect::<String>().parse().unwrap();
+    assert!(used < 1000, "{used} bytes: most samples are received once, and all are kept for weeks");
+}
+
+#[tokio::test]
 async fn another_versions_verdict_is_a_miss_and_overwritten() {
     let stage = over_redis().await;
     let server = stage._server.as_ref().unwrap();

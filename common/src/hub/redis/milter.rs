@@ -18,7 +18,7 @@ use crate::{
 use redis::{RedisResult, Value, cmd, from_redis_value};
 use std::{sync::Arc, time::Duration};
 
-/// How many receipts of one sample are kept, about.
+/// How many receipts of one sample are kept.
 const RECEIPTS: usize = 1000;
 /// How long after the last one they are forgotten.
 const LEDGER: Duration = Duration::from_secs(30 * 24 * 3600);
