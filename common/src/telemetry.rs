@@ -46,7 +46,7 @@ pub struct Guard {
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// `log.level` is no filter.
-    #[error("log.level: `{0}` is neither a level (error, warn, info, debug, trace) nor `target=level`")]
+    #[error("`{0}` is neither a level (error, warn, info, debug, trace) nor `target=level`")]
     Level(String),
     /// `log.level` looks like a filter and is none.
     #[error("log.level is no filter")]

@@ -2,7 +2,7 @@
 //! What can be wrong with the sections that both programs have although every value is of its kind.
 
 use super::{Cache, Farm, Fault, Log, Queue, Redis};
-use crate::telemetry;
+use crate::{hub, telemetry};
 use std::collections::HashSet;
 
 /// Finds what contradicts itself or can never work.
@@ -33,10 +33,8 @@ fn check_redis(redis: &Redis) -> Result<(), Fault> {
     if redis.timeout.is_zero() {
         return fault(&["redis.timeout"], "must be more than 0s");
     }
-    if redis.url.redacted().is_empty() {
-        return fault(&["redis.url"], "must name at least one node");
-    }
-    Ok(())
+    // The client's errors say what is wrong and nothing of the address, which may hold a password.
+    hub::redis::check_address(&redis.url).map_err(|error| Fault::new(&["redis.url"], error.to_string()))
 }
 
 fn check_farm(farm: &Farm) -> Result<(), Fault> {
@@ -58,7 +56,7 @@ fn check_farm(farm: &Farm) -> Result<(), Fault> {
     if farm.connect_timeout.is_zero() || farm.connect_timeout >= farm.timeout {
         return fault(
             &["farm.connect_timeout", "farm.timeout"],
-            "must be more than 0s and less than farm.timeout",
+            "farm.connect_timeout must be more than 0s and less than farm.timeout",
         );
     }
     if farm.probe_interval.is_zero() {
@@ -87,7 +85,7 @@ fn check_queue(queue: &Queue) -> Result<(), Fault> {
     if queue.lease_ttl < queue.reclaim_after {
         return fault(
             &["queue.lease_ttl", "queue.reclaim_after"],
-            "a lease must outlive queue.reclaim_after: a milter that finds none has the sample scanned once more",
+            "queue.lease_ttl must not be below queue.reclaim_after, or a sample is scanned twice",
         );
     }
     if queue.sample_ttl < queue.lease_ttl {

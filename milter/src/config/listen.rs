@@ -29,7 +29,7 @@ pub struct SocketMode(pub u32);
 
 /// A text that is no octal mode.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` is no mode: expected octal digits, such as \"660\"")]
+#[error("`{0}` is no mode: expected octal digits, such as 660")]
 pub struct NoMode(String);
 
 impl TryFrom<String> for SocketMode {

@@ -105,13 +105,16 @@ fn finding(entry: &Object) -> Result<Finding, ShapeError> {
         return Err(ShapeError::Entry("it has no message"));
     }
     let rules: Vec<Rule> = rules::rules(entry, context)?;
+    // Without a score a policy would take an alert for nothing; only what is said for information needs none.
+    let harmless = ["info", "error", "debug"].iter().any(|harmless| level.eq_ignore_ascii_case(harmless));
+    let score = score(entry, context, &rules).or(harmless.then_some(0)).ok_or(ShapeError::Entry("it has no score"))?;
     let listed = rules.len() as u64;
     let total = count(entry, &["reason_count", "reasons_count"]).max(count(context, &["reasons_count"]));
     Ok(Finding {
         level,
         module: short(text(meta, &["module", "mod"])),
         message: short(message),
-        score: score(entry, context, &rules),
+        score,
         file: file(about),
         rules_total: total.max(listed),
         rules: keep_highest(rules, MOST_RULES, |rule| rule.subscore).into_iter().map(bounded).collect(),
@@ -119,9 +122,9 @@ fn finding(entry: &Object) -> Result<Finding, ShapeError> {
 }
 
 /// The total; the shapes without one leave only the strongest rule to go by.
-fn score(entry: &Object, context: &Object, rules: &[Rule]) -> i64 {
+fn score(entry: &Object, context: &Object, rules: &[Rule]) -> Option<i64> {
     let strongest = || rules.iter().map(|rule| rule.subscore).max();
-    number(entry, &["score"]).or_else(|| number(context, &["score"])).or_else(strongest).unwrap_or(0)
+    number(entry, &["score"]).or_else(|| number(context, &["score"])).or_else(strongest)
 }
 
 fn file(about: &Object) -> FileFacts {
@@ -151,7 +154,7 @@ fn first_bytes(about: &Object) -> String {
 /// Only for the submitted file itself: what was found inside an archive has another digest.
 fn check_digest(file: &FileFacts, sample: &SampleKey) -> Result<(), ShapeError> {
     let other = !file.sha256.is_empty() && !file.sha256.eq_ignore_ascii_case(&sample.digest.to_string());
-    if other && file.name == sample.upload_name() {
+    if other && file.name.ends_with(&sample.upload_name()) {
         return Err(ShapeError::OtherFile(file.sha256.clone()));
     }
     Ok(())

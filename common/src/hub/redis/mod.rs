@@ -46,7 +46,7 @@ use crate::{
 use async_trait::async_trait;
 use connection::Connection;
 use listener::Listener;
-use redis::{Value, from_redis_value};
+use redis::{RedisResult, Value, from_redis_value};
 use std::{
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
@@ -72,6 +72,11 @@ pub struct RedisHub {
     listening: watch::Receiver<bool>,
     /// Ends with the hub.
     _listener: JoinSet<()>,
+}
+
+/// Whether `url` can be read; connects to nothing.
+pub(crate) fn check_address(url: &config::RedisUrl) -> RedisResult<()> {
+    Target::new(url).map(drop)
 }
 
 impl RedisHub {
