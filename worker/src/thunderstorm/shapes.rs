@@ -107,7 +107,9 @@ fn finding(entry: &Object) -> Result<Finding, ShapeError> {
     let rules: Vec<Rule> = rules::rules(entry, context)?;
     // Without a score a policy would take an alert for nothing; only what is said for information needs none.
     let harmless = ["info", "error", "debug"].iter().any(|harmless| level.eq_ignore_ascii_case(harmless));
-    let score = score(entry, context, &rules).or(harmless.then_some(0)).ok_or(ShapeError::Entry("it has no score"))?;
+    let score = score(entry, context, &rules)
+        .or(harmless.then_some(0))
+        .ok_or(ShapeError::Entry("it has no score"))?;
     let listed = rules.len() as u64;
     let total = count(entry, &["reason_count", "reasons_count"]).max(count(context, &["reasons_count"]));
     Ok(Finding {
