@@ -7,7 +7,7 @@ use crate::{
     ledger::{Clerk, Ledger},
     metrics::Metrics,
     policy::Policy,
-    resolve::Resolver,
+    resolve::{Outages, Resolver},
     standalone::Standalone,
 };
 use prometheus_client::registry::Registry;
@@ -69,6 +69,7 @@ impl Assembly {
             deadline: config.wait.deadline,
             poll: config.wait.poll,
             metrics: Arc::clone(&metrics),
+            outages: Outages::default(),
         };
         let (ledger, clerk) = Ledger::new(Arc::clone(&hub), Arc::clone(&metrics));
         let gate = Arc::new(Gate::new(config, policy, resolver, ledger, metrics));

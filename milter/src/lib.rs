@@ -22,6 +22,7 @@ pub mod scan;
 pub mod serve;
 
 mod mta;
+mod outage;
 mod report;
 mod session;
 mod standalone;

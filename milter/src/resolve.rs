@@ -15,6 +15,7 @@ use crate::{
     decision::{Disposition, Failure},
     extract::Part,
     metrics::Metrics,
+    outage::Outage,
 };
 use bytes::Bytes;
 use futures_util::{StreamExt, stream::FuturesUnordered};
@@ -91,6 +92,16 @@ pub struct Resolver {
     pub poll: Duration,
     /// Counts look-ups.
     pub metrics: Arc<Metrics>,
+    /// What has been told of troubles.
+    pub outages: Outages,
+}
+
+/// Troubles that many messages meet.
+#[derive(Debug, Default)]
+pub struct Outages {
+    hub: Outage,
+    seats: Outage,
+    queue: Outage,
 }
 
 type Answers = HashMap<SampleKey, Resolved>;
@@ -100,9 +111,12 @@ impl Resolver {
     pub async fn resolve(&self, wanted: &[Wanted<'_>], asker: Asker<'_>) -> Answers {
         let deadline = Instant::now() + self.deadline;
         let mut answers = self.remembered(wanted);
+        let asking = answers.len() < wanted.len();
         let mut outcome = self.ask(&*self.hub, wanted, asker, deadline, &mut answers).await;
-        if let (Err(error), Some(direct)) = (&outcome, &self.direct) {
-            tracing::debug!(error = error as &dyn std::error::Error, "hub does not serve, scanning directly");
+        if asking {
+            self.tell_of_hub(outcome.as_ref().err());
+        }
+        if let (Err(_), Some(direct)) = (&outcome, &self.direct) {
             outcome = self.ask(&**direct, wanted, asker, deadline, &mut answers).await;
         }
         let rest = match outcome {
@@ -153,8 +167,16 @@ impl Resolver {
         let mut sources = self.reserve(hub, wanted, asker, answers).await?;
         let Ok(_seat) = self.seats.try_acquire() else {
             self.metrics.no_seat();
+            if self.outages.seats.begins(Instant::now().into_std()) {
+                tracing::warn!(
+                    "All seats for waiting messages are taken; more messages get policy.on.pending at once"
+                );
+            }
             return Ok(());
         };
+        if self.outages.seats.ends(Instant::now().into_std()) {
+            tracing::info!("There are seats for waiting messages again");
+        }
         let _waiting = self.metrics.waiting();
         loop {
             tickets.retain(|ticket| !answers.contains_key(ticket.key()));
@@ -202,6 +224,7 @@ impl Resolver {
                 if admission == Admission::Full {
                     fail(&sample.key, Failure::Overload, answers);
                 }
+                self.tell_of_queue(admission);
             }
         }
         Ok(sources)
@@ -229,6 +252,39 @@ impl Resolver {
                 }
                 Answer::Failed(reason) => fail(&key, Failure::Scan(reason), answers),
             }
+        }
+    }
+
+    fn tell_of_hub(&self, error: Option<&HubError>) {
+        match error {
+            Some(error) if self.outages.hub.begins(Instant::now().into_std()) => {
+                let error = error as &dyn std::error::Error;
+                if self.direct.is_some() {
+                    tracing::warn!(
+                        error,
+                        "The hub does not serve; samples are scanned directly until it does"
+                    );
+                } else {
+                    tracing::warn!(
+                        error,
+                        "The hub does not serve; messages get policy.on.unavailable until it does"
+                    );
+                }
+            }
+            None if self.outages.hub.ends(Instant::now().into_std()) => {
+                tracing::info!("The hub serves again")
+            }
+            _ => {}
+        }
+    }
+
+    fn tell_of_queue(&self, admission: Admission) {
+        if admission == Admission::Full {
+            if self.outages.queue.begins(Instant::now().into_std()) {
+                tracing::warn!("The queue is full; messages with new samples get policy.on.overload");
+            }
+        } else if self.outages.queue.ends(Instant::now().into_std()) {
+            tracing::info!("The queue takes samples again");
         }
     }
 

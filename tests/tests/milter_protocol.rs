@@ -244,6 +244,23 @@ async fn a_known_attachment_is_answered_within_3_ms() {
     assert_eq!(site.scans(), 1);
 }
 
+/// A quarantine is two packets. Without TCP_NODELAY the second waits 40 ms until the MTA acknowledges the first.
+#[tokio::test]
+async fn an_answer_of_several_packets_does_not_stall() {
+    let site = Site::single(1, Settings::default()).await;
+    let milter = site.milter("").await;
+    let mut mta = Mta::connect(&milter.address).await.unwrap();
+    let known = infected();
+    let mut latencies = Vec::new();
+    for _ in 0..50 {
+        let reply = mta.send(&known).await.unwrap();
+        assert!(reply.quarantine.is_some());
+        latencies.push(reply.eom_latency);
+    }
+    latencies.sort();
+    assert!(latencies[25] < Duration::from_millis(20), "p50 {:?}", latencies[25]);
+}
+
 #[tokio::test]
 async fn findings_are_logged_as_postfix2thunderstorm_named_them() {
     let site = Site::single(1, Settings::default()).await;
