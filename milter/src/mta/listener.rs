@@ -4,6 +4,7 @@
 //! One acceptor for all of them. It sets TCP_NODELAY (without it every message stalls 40 ms), survives accept errors
 //! such as "too many open files" with a pause, and stops accepting once the drain begins while sessions go on.
 
+use super::stream::Mended;
 use crate::config::Listen;
 use indymilter::{EitherStream, Listener};
 use std::{
@@ -78,7 +79,7 @@ impl Acceptor {
 }
 
 impl Listener for Acceptor {
-    type Io = EitherStream<TcpStream, UnixStream>;
+    type Io = Mended<EitherStream<TcpStream, UnixStream>>;
 
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Self::Io>> {
         if self.drain.as_mut().is_some_and(|drain| drain.as_mut().poll(cx).is_ready()) {
@@ -98,7 +99,7 @@ impl Listener for Acceptor {
                 None => return Poll::Pending,
                 Some((n, Ok(stream))) => {
                     self.next = n + 1; // so that a busy socket does not starve the others
-                    return Poll::Ready(Ok(stream));
+                    return Poll::Ready(Ok(Mended::new(stream)));
                 }
                 Some((_, Err(error))) => {
                     tracing::warn!(

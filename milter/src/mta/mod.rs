@@ -4,6 +4,7 @@
 mod callbacks;
 mod listener;
 mod reply;
+mod stream;
 
 pub use listener::Acceptor;
 
