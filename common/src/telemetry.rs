@@ -37,6 +37,9 @@ const QUIET: [&str; 6] = ["indymilter", "redis", "hyper", "hyper_util", "reqwest
 /// Logs whole mails at `trace`: its lines below `warn` are dropped whatever the filter says.
 pub(crate) const INDISCREET: &str = "indymilter";
 
+/// Lines that wait for a slow disk or pipe; one more holds up who logs it.
+const BACKLOG: usize = 16_384;
+
 /// Writes what is still to be written when it is dropped: keep it until the end of main.
 pub struct Guard {
     _worker: WorkerGuard,
@@ -69,7 +72,7 @@ pub enum TelemetryError {
 /// [`TelemetryError`].
 pub fn init(config: &Log) -> Result<Guard, TelemetryError> {
     let filter = filter(&config.level)?;
-    let builder = NonBlockingBuilder::default().lossy(false).thread_name("log");
+    let builder = NonBlockingBuilder::default().lossy(false).buffered_lines_limit(BACKLOG).thread_name("log");
     let (writer, worker) = if config.file.as_os_str().is_empty() {
         builder.finish(io::stdout())
     } else {

@@ -81,8 +81,8 @@ impl Assembly {
         let mut tasks = JoinSet::new();
         let drain = CancellationToken::new();
         let (pulse, ready) = watch::channel(Err("starting".to_owned()));
-        let scanner = self.standalone.as_ref().filter(|_| self.one_process).map(Standalone::health);
-        tasks.spawn(watch_pulse(self.hub, scanner, pulse, drain.clone()));
+        let scanner = self.standalone.as_ref().map(Standalone::health);
+        tasks.spawn(watch_pulse(self.hub, self.one_process, scanner, pulse, drain.clone()));
         tasks.spawn(self.clerk.run());
         if let Some(standalone) = self.standalone {
             tasks.spawn(standalone.run(drain.clone(), leave.clone()));
@@ -122,14 +122,19 @@ fn scanner_inside(config: &Config) -> Option<&Farm> {
 
 async fn watch_pulse(
     hub: Arc<dyn Hub>,
+    one_process: bool,
     scanner: Option<impl Fn() -> Result<(), String> + Send>,
     pulse: watch::Sender<Result<(), String>>,
     drain: CancellationToken,
 ) {
     let beat = async {
         loop {
-            let scanner = scanner.as_ref().map_or(Ok(()), |health| health());
-            let state = hub.ping().await.map_err(|error| error.to_string()).and(scanner);
+            let hub = hub.ping().await.map_err(|error| error.to_string());
+            let state = match scanner.as_ref().map(|health| health()) {
+                None => hub,
+                Some(scanner) if one_process => scanner,
+                Some(scanner) => hub.or(scanner),
+            };
             pulse.send_if_modified(|known| {
                 let changed = *known != state;
                 *known = state;

@@ -133,16 +133,19 @@ impl Gate {
         if self.trust.covers(client.address, envelope.authenticated.as_deref()) {
             return self.trusted(message_id, extraction);
         }
+        if !share.take(extraction.held_bytes) {
+            return self.of_a_lost_message(client, envelope, Lost::Overload);
+        }
         let mut parts: Vec<_> = extraction.skipped.iter().map(Inspected::skipped).collect();
         parts.extend(extraction.parts.iter().map(|part| self.undecided(part)));
 
-        // Samples are decoded again only when they are submitted; they need memory beside the message.
-        let room = Mutex::new((&mut share, bytes.len()));
+        // Samples are decoded again only when they are submitted; they need memory beside the message, each once.
+        let room = Mutex::new((share, HashSet::new()));
         let decode = |part: &Part| -> Option<Bytes> {
-            let mut room = room.lock().expect("nothing panics while it holds the share");
-            let needed = room.1 + usize::try_from(part.size).ok()?;
-            room.0.grow_to(needed).then(|| room.1 = needed)?;
-            Some(part.content.bytes())
+            let (share, counted) = &mut *room.lock().expect("nothing panics while it holds the share");
+            let fits = counted.contains(&part.digest) || share.take(usize::try_from(part.size).ok()?);
+            counted.insert(part.digest);
+            fits.then(|| part.content.bytes())
         };
         let mut seen = HashSet::new();
         let samples = extraction.parts.iter().filter(|part| part.size <= self.sample_bytes);

@@ -5,7 +5,7 @@
 //! batches. When the hub cannot keep up receipts are dropped and counted; the log line of the message has them anyway.
 
 use crate::{envelope::Envelope, inspection::Inspection, metrics::Metrics};
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 use thundergate_common::{
     hub::{Hub, Receipt},
     sample::SampleKey,
@@ -42,13 +42,15 @@ impl Ledger {
 
     /// Notes that the recipients of `envelope` were sent the samples in `inspection`.
     pub fn record(&self, envelope: &Envelope, inspection: &Inspection) {
+        let recipients: Arc<[String]> = envelope.recipients.clone().into();
+        let mut noted = HashSet::new();
         for part in &inspection.parts {
-            let Some(key) = part.key.clone() else { continue };
+            let Some(key) = part.key.clone().filter(|key| noted.insert(key.clone())) else { continue };
             let receipt = Receipt {
                 at: verdict::now(),
                 queue_id: envelope.queue_id.clone(),
                 sender: envelope.sender.clone(),
-                recipients: envelope.recipients.clone(),
+                recipients: Arc::clone(&recipients),
                 name: part.name.clone(),
                 decision: inspection.action.as_str().to_owned(),
             };

@@ -19,6 +19,7 @@ pub struct Memory {
 #[derive(Debug)]
 pub struct Share {
     permit: OwnedSemaphorePermit,
+    bytes: usize,
 }
 
 /// A message being received.
@@ -62,19 +63,21 @@ impl Memory {
     /// An empty share.
     pub fn share(&self) -> Share {
         let permit = Arc::clone(&self.kibibytes).try_acquire_many_owned(0);
-        Share { permit: permit.expect("nobody closes the semaphore, and nothing is always there") }
+        Share { permit: permit.expect("nobody closes the semaphore, and nothing is always there"), bytes: 0 }
     }
 }
 
 impl Share {
-    /// Grows to `bytes` in all. False where there is not so much; the share stays as it was.
+    /// Takes `bytes` more. False where there is not so much; the share stays as it was.
     #[must_use]
-    pub fn grow_to(&mut self, bytes: usize) -> bool {
-        let missing = bytes.div_ceil(1024).saturating_sub(self.permit.num_permits());
+    pub fn take(&mut self, bytes: usize) -> bool {
+        let wanted = self.bytes.saturating_add(bytes);
+        let missing = wanted.div_ceil(1024).saturating_sub(self.permit.num_permits());
         let Ok(missing) = u32::try_from(missing) else { return false };
         match Arc::clone(self.permit.semaphore()).try_acquire_many_owned(missing) {
             Ok(more) => {
                 self.permit.merge(more);
+                self.bytes = wanted;
                 true
             }
             Err(_) => false,
@@ -83,6 +86,7 @@ impl Share {
 
     fn give_back(&mut self) {
         drop(self.permit.split(self.permit.num_permits()));
+        self.bytes = 0;
     }
 }
 
@@ -110,6 +114,13 @@ impl Collector {
     pub fn body(&mut self, chunk: &[u8]) -> bool {
         self.push(chunk);
         self.lost.is_none()
+    }
+
+    /// Counts bytes that are kept beside the message, such as its recipients.
+    pub fn count_beside(&mut self, bytes: usize) {
+        if self.lost.is_none() && !self.share.take(bytes) {
+            self.lose(Lost::Overload);
+        }
     }
 
     /// All of it has arrived.
@@ -141,7 +152,7 @@ impl Collector {
         let declared = self.expected.min((self.buffer.capacity() * 8).max(1 << 20));
         let grown = if declared >= needed { declared } else { self.buffer.capacity() * 2 };
         let roomy = grown.clamp(needed, self.limit).max(4096);
-        if !self.share.grow_to(roomy) {
+        if !self.share.take(roomy - self.buffer.capacity()) {
             return false;
         }
         self.buffer.reserve_exact(roomy - self.buffer.len());

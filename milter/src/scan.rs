@@ -76,7 +76,7 @@ fn read(gate: &Gate, file: &Path) -> Result<Message, Unreadable> {
     let (size, mut share) = (bytes.len() as u64, gate.memory.share());
     let bytes = match bytes.len() {
         length if length > gate.message_bytes => Err(Lost::Oversize),
-        length if !share.grow_to(length) => Err(Lost::Overload),
+        length if !share.take(length) => Err(Lost::Overload),
         _ => Ok(bytes),
     };
     Ok(Message { bytes, size, share })

@@ -11,6 +11,9 @@ use crate::{
 use std::{net::IpAddr, sync::Arc};
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
+/// What a recipient takes beside its address.
+const RECIPIENT_BYTES: usize = 32;
+
 /// A connection's state.
 pub struct Session {
     gate: Arc<Gate>,
@@ -57,6 +60,7 @@ impl Session {
     pub fn rcpt(&mut self, argument: &[u8]) {
         if let Some(transaction) = &mut self.transaction {
             transaction.envelope.add_recipient(argument);
+            transaction.collector.count_beside(argument.len() + RECIPIENT_BYTES);
         }
     }
 

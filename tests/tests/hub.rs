@@ -357,7 +357,7 @@ async fn receipts_come_newest_first(stage: Stage) {
         at,
         queue_id: "4Bq".into(),
         sender: "a@example.org".into(),
-        recipients: vec!["b@example.org".into()],
+        recipients: ["b@example.org".into()].into(),
         name: Some("invoice.pdf".into()),
         decision: "accept".into(),
     };
@@ -385,7 +385,7 @@ async fn a_receipt_takes_little_memory() {
         at: 1,
         queue_id: "4Bq".into(),
         sender: "a@example.org".into(),
-        recipients: vec!["b@example.org".into()],
+        recipients: ["b@example.org".into()].into(),
         name: None,
         decision: "accept".into(),
     };

@@ -143,8 +143,8 @@ pub struct Receipt {
     pub queue_id: String,
     /// Envelope sender.
     pub sender: String,
-    /// Envelope recipients.
-    pub recipients: Vec<String>,
+    /// Envelope recipients; one list for all parts of a message.
+    pub recipients: Arc<[String]>,
     /// The name the part had.
     pub name: Option<String>,
     /// What happened to the message.

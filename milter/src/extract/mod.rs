@@ -102,6 +102,8 @@ pub struct Extraction {
     /// Why part of the message was not looked at: it exceeds the budget (`parts`, `depth`, `decoded_bytes`), or has
     /// a field too long to read (`field_bytes`).
     pub malformed: Option<&'static str>,
+    /// Bytes that the parts keep in memory beside the message: transfer-encoded messages inside it, decoded.
+    pub held_bytes: usize,
 }
 
 impl Content {

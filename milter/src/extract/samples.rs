@@ -127,6 +127,7 @@ impl Samples {
         if !self.spend_bytes(message.len()) {
             return None;
         }
+        self.found.held_bytes += message.len();
         let message = Bytes::from(message);
         self.nested.insert(place, message.clone());
         Some(message)

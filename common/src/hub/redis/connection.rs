@@ -64,6 +64,9 @@ impl Pause {
     }
 }
 
+/// A line on which samples are carried is no slower: 2 MB/s, since several share it.
+const SLOWEST_BYTES_PER_MS: u64 = 2000;
+
 impl Connection {
     /// A connection to `target` whose calls take `patience` at most.
     pub fn new(target: Arc<Target>, patience: Duration) -> Self {
@@ -84,9 +87,15 @@ impl Connection {
 
     /// Runs chains. An error here concerns all of them; a step's own error is its outcome.
     pub async fn run(&self, chains: Vec<Vec<Step>>) -> Result<Vec<Outcomes>, HubError> {
+        self.carry(chains, 0).await
+    }
+
+    /// Runs chains that carry so many bytes, there or back, and may take as much longer.
+    pub async fn carry(&self, chains: Vec<Vec<Step>>, bytes: u64) -> Result<Vec<Outcomes>, HubError> {
         let mut generation = 0;
+        let patience = self.patience + Duration::from_millis(bytes / SLOWEST_BYTES_PER_MS);
         let attempt = self.attempt(&chains, &mut generation);
-        let outcome = timeout(self.patience, attempt).await;
+        let outcome = timeout(patience, attempt).await;
         match outcome {
             Ok(Ok(outcomes)) => Ok(outcomes),
             Ok(Err(error)) => Err(hub_error(error)),

@@ -91,7 +91,8 @@ fn reservation(outcome: RedisResult<Value>) -> Result<Option<Reservation>, HubEr
 /// See [`crate::hub::Hub::submit`].
 pub async fn submit(hub: &RedisHub, jobs: &[(Sample, Job)]) -> Result<Vec<Admission>, HubError> {
     let chains = jobs.iter().map(|(sample, job)| submission(hub, sample, job)).collect();
-    let outcomes = hub.payloads.run(chains).await?;
+    let bytes = jobs.iter().map(|(sample, _)| sample.bytes.len() as u64).sum();
+    let outcomes = hub.payloads.carry(chains, bytes).await?;
     let admissions: Vec<Admission> = outcomes.into_iter().map(admission).collect::<Result<_, _>>()?;
     let refused = jobs.iter().zip(&admissions).filter(|(_, admission)| **admission == Admission::Full);
     let give_back: Vec<Step> = refused.map(|((sample, _), _)| given_back(hub, &sample.key)).collect();

@@ -58,7 +58,9 @@ async fn take_lease(hub: &RedisHub, claim: &Claim, overlook: bool) -> Result<Vec
 
 async fn fetch(hub: &RedisHub, claim: &Claim) -> Result<Begin, HubError> {
     let key = hub.keys.of(&claim.job.sample, Kept::Sample);
-    match hub.payloads.one(cmd("GET").arg(key).take()).await? {
+    let get = vec![vec![Step::from(cmd("GET").arg(key).take())]];
+    let answer = hub.payloads.carry(get, claim.job.size).await?.into_iter().flatten().next();
+    match answer.unwrap_or(Ok(Value::Nil)).map_err(hub_error)? {
         Value::BulkString(bytes) => Ok(Begin::Scan(Bytes::from(bytes))),
         Value::Nil => gone(hub, claim).await,
         _ => Err(unusable("a sample is no string")),
