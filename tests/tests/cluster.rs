@@ -150,3 +150,16 @@ async fn a_drained_worker_hands_back_what_it_has_not_scanned() {
     assert!(reply.delivers(), "{reply:?}");
     assert_eq!(site.scans_of(&sample), 1, "a drained worker finishes its scan");
 }
+
+#[tokio::test]
+async fn troubles_are_told_once_when_they_begin() {
+    let site = Site::cluster(1, Settings::default()).await;
+    let milter = site.milter("").await;
+    site.stop_redis();
+    for seed in 0..3 {
+        milter.send(&attached("a.bin", &noise(seed, 1000))).await;
+    }
+    let told =
+        milter.program.events().into_iter().filter(|line| line["level"] == "warning").collect::<Vec<_>>();
+    assert_eq!(told.len(), 1, "{told:?}");
+}

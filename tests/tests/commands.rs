@@ -8,8 +8,10 @@ use std::{
     process::{Command, Output},
 };
 use tempfile::TempDir;
+use thundergate_common::digest::Digest;
 use thundergate_tests::{
     harness::{
+        eventually,
         mails::{eicar, mail, noise},
         mta::Mail,
         process::{Program, binary},
@@ -174,8 +176,7 @@ async fn a_postfix2thunderstorm_configuration_works_as_it_is() {
         let address = format!("inet:127.0.0.1:{port}");
         let patience = std::time::Duration::from_secs(10);
         let mta = async || thundergate_tests::harness::mta::Mta::connect(&address).await;
-        thundergate_tests::harness::eventually(patience, "the milter listens", async || mta().await.is_ok())
-            .await;
+        eventually(patience, "the milter listens", async || mta().await.is_ok()).await;
         let strong = |both: bool| {
             let second = if both { " THUNDERGATE-TEST-STRONG-2" } else { "" };
             Mail::of(
@@ -236,6 +237,17 @@ async fn farm_and_queue_show_what_there_is() {
     let queue = run(&["queue"]).await;
     assert_eq!(queue.status.code(), Some(0), "{queue:?}");
     assert!(String::from_utf8_lossy(&queue.stdout).contains("mail"), "{queue:?}");
+
+    // Who received this digest, and what was said of it?
+    let sample = format!("{}.bin", Digest::of(&noise(1, 100)));
+    let patience = std::time::Duration::from_secs(10);
+    let seen = async || run(&["seen", &sample]).await;
+    eventually(patience, "the receipt is stored", async || seen().await.status.success()).await;
+    assert!(String::from_utf8_lossy(&seen().await.stdout).contains("recipient@example.net"));
+    let verdict = run(&["verdict", &sample]).await;
+    assert!(String::from_utf8_lossy(&verdict.stdout).starts_with("clean"), "{verdict:?}");
+    assert_eq!(run(&["verdict", "forget", &sample]).await.status.code(), Some(0));
+    assert_eq!(run(&["verdict", &sample]).await.status.code(), Some(1));
 }
 
 #[tokio::test]
@@ -255,8 +267,7 @@ async fn both_programs_have_live_ready_and_metrics() {
         };
         assert_eq!(get("/live").await.0, 200);
         let patience = std::time::Duration::from_secs(10);
-        thundergate_tests::harness::eventually(patience, "ready", async || get("/ready").await.0 == 200)
-            .await;
+        eventually(patience, "ready", async || get("/ready").await.0 == 200).await;
         let metrics = get("/metrics").await.1;
         assert!(metrics.contains(metric) && metrics.trim_end().ends_with("# EOF"), "{metrics}");
     }
@@ -264,10 +275,7 @@ async fn both_programs_have_live_ready_and_metrics() {
     let address = milter.program.addresses("admin").swap_remove(0);
     let ready = async || reqwest::get(format!("http://{address}/ready")).await.unwrap().status().as_u16();
     let patience = std::time::Duration::from_secs(10);
-    thundergate_tests::harness::eventually(patience, "not ready without Redis", async || {
-        ready().await == 503
-    })
-    .await;
+    eventually(patience, "not ready without Redis", async || ready().await == 503).await;
 }
 
 #[tokio::test]
@@ -285,8 +293,5 @@ async fn a_log_file_is_an_option() {
         let files = fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().path());
         files.map(|path| fs::read_to_string(path).unwrap()).collect()
     };
-    thundergate_tests::harness::eventually(patience, "the ready line", async || {
-        logged().contains("\"event\":\"ready\"")
-    })
-    .await;
+    eventually(patience, "the ready line", async || logged().contains("\"event\":\"ready\"")).await;
 }

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Messages against a hub that is deaf or panics: what no well-behaved part can provoke from outside.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use prometheus_client::registry::Registry;
+use std::{sync::Arc, time::Duration};
+use thundergate_common::{
+    cache::VerdictCache,
+    hub::{
+        Admission, Announcements, Begin, Claim, Completion, DeadLetter, Hub, HubError, QueueState, Receipt,
+        Reservation, memory::MemoryHub,
+    },
+    job::Job,
+    sample::{Sample, SampleKey},
+    verdict::{Answer, Verdict, now},
+};
+use thundergate_milter::{
+    config::Config,
+    envelope::{Client, Envelope},
+    inspect::Gate,
+    inspection::Inspection,
+    ledger::Ledger,
+    message::Message,
+    metrics::Metrics,
+    policy::Policy,
+    resolve::{Outages, Resolver},
+};
+use tokio::sync::Semaphore;
+
+/// Passes everything on to an in-process hub, but for announcements, which nobody hears, and look-ups, which may panic.
+struct Nasty {
+    hub: Arc<MemoryHub>,
+    unheard: Announcements,
+    panics: bool,
+}
+
+#[async_trait]
+impl Hub for Nasty {
+    async fn look_up(&self, keys: &[SampleKey]) -> Result<Vec<Option<Arc<Verdict>>>, HubError> {
+        assert!(!self.panics, "a bug");
+        self.hub.look_up(keys).await
+    }
+    async fn reserve(&self, keys: &[SampleKey]) -> Result<Vec<Reservation>, HubError> {
+        self.hub.reserve(keys).await
+    }
+    async fn submit(&self, jobs: &[(Sample, Job)]) -> Result<Vec<Admission>, HubError> {
+        self.hub.submit(jobs).await
+    }
+    fn announcements(&self) -> &Announcements {
+        &self.unheard
+    }
+    async fn record(&self, receipts: &[(SampleKey, Receipt)]) -> Result<(), HubError> {
+        self.hub.record(receipts).await
+    }
+    async fn claim(&self, worker: &str, most: usize, patience: Duration) -> Result<Vec<Claim>, HubError> {
+        self.hub.claim(worker, most, patience).await
+    }
+    async fn reclaim(&self, worker: &str, most: usize) -> Result<Vec<Claim>, HubError> {
+        self.hub.reclaim(worker, most).await
+    }
+    async fn begin(&self, claim: &Claim) -> Result<Begin, HubError> {
+        self.hub.begin(claim).await
+    }
+    async fn renew(&self, worker: &str, claims: &[Claim]) -> Result<(), HubError> {
+        self.hub.renew(worker, claims).await
+    }
+    async fn complete(&self, claim: &Claim, completion: &Completion) -> Result<(), HubError> {
+        self.hub.complete(claim, completion).await
+    }
+    async fn hand_back(&self, claim: &Claim) -> Result<(), HubError> {
+        self.hub.hand_back(claim).await
+    }
+    async fn queue(&self) -> Result<QueueState, HubError> {
+        self.hub.queue().await
+    }
+    async fn dead_letters(&self, most: usize) -> Result<Vec<DeadLetter>, HubError> {
+        self.hub.dead_letters(most).await
+    }
+    async fn receipts(&self, key: &SampleKey, most: usize) -> Result<Vec<Receipt>, HubError> {
+        self.hub.receipts(key, most).await
+    }
+    async fn forget(&self, key: &SampleKey) -> Result<bool, HubError> {
+        self.hub.forget(key).await
+    }
+    async fn ping(&self) -> Result<(), HubError> {
+        self.hub.ping().await
+    }
+}
+
+/// A gate over a nasty hub, and the well-behaved one behind it.
+fn gate(panics: bool) -> (Gate, Arc<MemoryHub>) {
+    let config =
+        Config::from_toml("wait.poll = \"100ms\"\nwait.deadline = \"30s\"\npolicy.on.pending = \"accept\"")
+            .unwrap();
+    let hub = MemoryHub::new(&config.queue, &config.cache);
+    let nasty = Arc::new(Nasty { hub: Arc::clone(&hub), unheard: Announcements::default(), panics });
+    let metrics = Arc::new(Metrics::register(&mut Registry::default()));
+    let resolver = Resolver {
+        cache: VerdictCache::new(&config.cache),
+        hub: Arc::clone(&nasty) as Arc<dyn Hub>,
+        direct: None,
+        seats: Semaphore::new(1),
+        deadline: config.wait.deadline,
+        poll: config.wait.poll,
+        metrics: Arc::clone(&metrics),
+        outages: Outages::default(),
+    };
+    let (ledger, _) = Ledger::new(nasty, Arc::clone(&metrics));
+    let policy = Policy::compile(&config.policy).unwrap();
+    (Gate::new(&config, policy, resolver, ledger, metrics), hub)
+}
+
+async fn inspect(gate: &Gate) -> Inspection {
+    let bytes = Bytes::from_static(b"Content-Type: application/pdf\r\n\r\n%PDF-1.7\r\n");
+    let message = Message { size: bytes.len() as u64, bytes: Ok(bytes), share: gate.memory.share() };
+    gate.inspect(&Client::default(), &Envelope::default(), message).await
+}
+
+fn told(inspection: &Inspection) -> (&'static str, &'static str) {
+    (inspection.action.as_str(), inspection.decision.cause.as_str())
+}
+
+#[tokio::test]
+async fn a_panic_defers_the_message_and_only_that() {
+    let (gate, _) = gate(true);
+    for _ in 0..2 {
+        assert_eq!(told(&inspect(&gate).await), ("tempfail", "bug"));
+    }
+}
+
+#[tokio::test]
+async fn a_lost_announcement_costs_time_and_nothing_else() {
+    let (gate, hub) = gate(false);
+    let scan = async {
+        let claims = hub.claim("worker", 1, Duration::from_secs(10)).await.unwrap();
+        assert!(matches!(hub.begin(&claims[0]).await.unwrap(), Begin::Scan(_)));
+        let verdict = Verdict { scanned_at: now(), ..Verdict::default() };
+        hub.complete(&claims[0], &Completion::Answered(Answer::Verdict(Arc::new(verdict)))).await.unwrap();
+    };
+    let (inspection, ()) = tokio::join!(inspect(&gate), scan);
+    assert_eq!(told(&inspection), ("accept", "clean"));
+    assert!(inspection.duration < Duration::from_secs(10), "{:?}", inspection.duration);
+}
