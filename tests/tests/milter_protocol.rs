@@ -57,6 +57,29 @@ async fn the_last_chunk_may_come_with_the_end_of_the_message() {
 }
 
 #[tokio::test]
+async fn clients_have_ipv6_addresses_however_the_mta_spells_them() {
+    let site = Site::single(1, Settings::default()).await;
+    let milter = site.milter("").await;
+    for ipv6_tag in [false, true] {
+        let mut mta = Mta::connect(&milter.address).await.unwrap();
+        mta.ipv6_tag = ipv6_tag;
+        let mail = Mail { client: "[2001:db8::7]:25".parse().unwrap(), ..infected() };
+        assert!(mta.send(&mail).await.unwrap().quarantine.is_some());
+        assert_eq!(milter.line_of(&mail).await["client.address"], "2001:db8::7");
+    }
+}
+
+#[tokio::test]
+async fn a_login_ends_with_its_message() {
+    let site = Site::single(1, Settings::default()).await;
+    let milter = site.milter("policy.trust.authenticated = true").await;
+    let mut mta = Mta::connect(&milter.address).await.unwrap();
+    let trusted = Mail { auth: Some("anna".to_owned()), ..infected() };
+    assert!(mta.send(&trusted).await.unwrap().delivers());
+    assert!(mta.send(&infected()).await.unwrap().quarantine.is_some());
+}
+
+#[tokio::test]
 async fn a_unix_socket_works_and_is_removed_at_the_end() {
     let site = Site::single(1, Settings::default()).await;
     let directory = tempfile::tempdir().unwrap();

@@ -30,6 +30,8 @@ pub struct Mta {
     connection_over: Option<Action>,
     /// The last chunk of a body goes with the end of the message, as Sendmail sends it; false: as Postfix.
     pub last_chunk_with_end: bool,
+    /// An IPv6 client is spelt with a tag, as Sendmail spells it; false: as Postfix.
+    pub ipv6_tag: bool,
     /// How long a reply may take, progress not counted.
     pub patience: Duration,
 }
@@ -128,6 +130,7 @@ impl Mta {
             greeted: None,
             connection_over: None,
             last_chunk_with_end: false,
+            ipv6_tag: false,
             patience: PATIENCE,
         })
     }
@@ -224,7 +227,7 @@ impl Mta {
         if self.greeted.is_none() {
             let macros =
                 ["j", "mta.test.example", "{daemon_name}", "mta", "v", "test", "{client_addr}", &client];
-            push(Stage::Connect, strings(macros), connect_data(mail));
+            push(Stage::Connect, strings(macros), connect_data(mail, self.ipv6_tag));
         }
         if self.greeted.as_ref() != Some(&mail.helo) {
             push(Stage::Helo, Vec::new(), strings([&mail.helo]));
@@ -350,12 +353,13 @@ async fn negotiate(wire: &mut Wire, offer: Offer) -> Result<Offer> {
     Ok(Offer { version, actions, options })
 }
 
-fn connect_data(mail: &Mail) -> Vec<u8> {
+fn connect_data(mail: &Mail, ipv6_tag: bool) -> Vec<u8> {
     let family = if mail.client.is_ipv4() { b'4' } else { b'6' };
     let mut data = strings(["unknown"]);
     data.push(family);
     data.extend_from_slice(&mail.client.port().to_be_bytes());
-    data.extend(strings([mail.client.ip().to_string()]));
+    let tag = if ipv6_tag && mail.client.is_ipv6() { "IPv6:" } else { "" };
+    data.extend(strings([format!("{tag}{}", mail.client.ip())]));
     data
 }
 
