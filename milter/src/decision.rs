@@ -27,6 +27,21 @@ pub enum Disposition {
     Failed(Failure),
 }
 
+/// How a disposition was come by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// This process remembered the verdict.
+    Local,
+    /// The hub had the verdict.
+    Hub,
+    /// Scanned for this message.
+    Scan,
+    /// Joined a scan that was under way.
+    Joined,
+    /// Not looked up.
+    None,
+}
+
 /// What went wrong.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Failure {
@@ -171,6 +186,19 @@ impl Disposition {
             Self::Failed(Failure::Unavailable) => Some("unavailable"),
             Self::Failed(Failure::Overload) => Some("overload"),
             Self::Clean | Self::Found(_) | Self::Pending => None,
+        }
+    }
+}
+
+impl Source {
+    /// Its name in logs and on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Hub => "hub",
+            Self::Scan => "scan",
+            Self::Joined => "joined",
+            Self::None => "none",
         }
     }
 }

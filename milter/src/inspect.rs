@@ -11,7 +11,7 @@
 
 use crate::{
     config::{Config, Mode, On, Trust},
-    decision::{Cause, Decision, Disposition, Trouble, decide},
+    decision::{Cause, Decision, Disposition, Source, Trouble, decide},
     envelope::{Client, Envelope},
     extract::{self, Bodies, Budget, Extraction, Part},
     inspection::{Inspected, Inspection, short},
@@ -20,7 +20,7 @@ use crate::{
     metrics::Metrics,
     policy::{Action, Policy},
     report,
-    resolve::{Asker, Resolver, Source, Wanted},
+    resolve::{Asker, Resolver, Wanted},
 };
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -143,9 +143,10 @@ impl Gate {
         let room = Mutex::new((share, HashSet::new()));
         let decode = |part: &Part| -> Option<Bytes> {
             let (share, counted) = &mut *room.lock().expect("nothing panics while it holds the share");
-            let fits = counted.contains(&part.digest) || share.take(usize::try_from(part.size).ok()?);
-            counted.insert(part.digest);
-            fits.then(|| part.content.bytes())
+            if !counted.contains(&part.digest) {
+                share.take(usize::try_from(part.size).ok()?).then(|| counted.insert(part.digest))?;
+            }
+            Some(part.content.bytes())
         };
         let mut seen = HashSet::new();
         let samples = extraction.parts.iter().filter(|part| part.size <= self.sample_bytes);

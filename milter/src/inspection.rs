@@ -3,10 +3,9 @@
 //! metrics, the ledger and the command line.
 
 use crate::{
-    decision::{Decision, Disposition},
+    decision::{Decision, Disposition, Source},
     extract::Skipped,
     policy::Action,
-    resolve::Source,
 };
 use std::time::Duration;
 use thundergate_common::sample::SampleKey;

@@ -12,7 +12,7 @@
 //! failed as unavailable.
 
 use crate::{
-    decision::{Disposition, Failure},
+    decision::{Disposition, Failure, Source},
     extract::Part,
     metrics::Metrics,
     outage::Outage,
@@ -50,21 +50,6 @@ pub struct Asker<'a> {
     pub source: &'a str,
     /// Decodes a sample that has to be scanned; none where there is no memory for it.
     pub bytes_of: &'a (dyn Fn(&Part) -> Option<Bytes> + Sync),
-}
-
-/// How a disposition was come by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Source {
-    /// This process remembered the verdict.
-    Local,
-    /// The hub had the verdict.
-    Hub,
-    /// Scanned for this message.
-    Scan,
-    /// Joined a scan that was under way.
-    Joined,
-    /// Not looked up.
-    None,
 }
 
 /// How one sample ended.
@@ -165,6 +150,9 @@ impl Resolver {
             return Ok(());
         }
         let mut sources = self.reserve(hub, wanted, asker, answers).await?;
+        if unresolved(wanted, answers).next().is_none() {
+            return Ok(());
+        }
         let Ok(_seat) = self.seats.try_acquire() else {
             self.metrics.no_seat();
             if self.outages.seats.begins(Instant::now().into_std()) {
@@ -185,12 +173,9 @@ impl Resolver {
             if unresolved(wanted, answers).next().is_none() || Instant::now() >= deadline {
                 return Ok(());
             }
-            for (key, source) in self.reserve(hub, wanted, asker, answers).await? {
-                // Who joined its own scan again still owns it.
-                sources
-                    .entry(key)
-                    .and_modify(|known| *known = if source == Source::Scan { source } else { *known });
-            }
+            // Who joined its own scan again still owns it.
+            let again = self.reserve(hub, wanted, asker, answers).await?;
+            sources.extend(again.into_iter().filter(|(_, source)| *source == Source::Scan));
         }
     }
 
@@ -292,19 +277,6 @@ impl Resolver {
         if let Some(verdict) = verdict {
             self.cache.insert(key, Arc::clone(&verdict));
             answers.insert(key.clone(), of_verdict(verdict, source));
-        }
-    }
-}
-
-impl Source {
-    /// Its name in logs and on the command line.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Local => "local",
-            Self::Hub => "hub",
-            Self::Scan => "scan",
-            Self::Joined => "joined",
-            Self::None => "none",
         }
     }
 }
