@@ -1,28 +1,16 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Layers a configuration: compiled-in TOML, then a file, then the environment.
 //!
-//! Tables merge key by key, everything else replaces. Each layer's text is parsed as if it followed the ones before it
-//! in one long document, so that the span of a value alone tells which layer it came from. That is how an error names
-//! the file, line and key, or the variable, whatever was merged with what.
+//! Tables merge key by key, everything else replaces ([`super::layers`]).
 //!
 //! `THUNDERGATE_SECTION__KEY` is the key `section.key`, `THUNDERGATE_KEY` one at the top, `THUNDERGATE_A__B__KEY` one
 //! further down. Its value is TOML, or else taken as the string it is. `THUNDERGATE_CONFIG` is no key: it names the
 //! file.
 
+use super::layers::{Document, Layer, PREFIX, Place};
 use serde::de::DeserializeOwned;
-use std::{
-    ops::Range,
-    path::{Path, PathBuf},
-};
-use toml::{
-    Spanned,
-    de::{DeTable, DeValue, Deserializer},
-};
-
-const PREFIX: &str = "THUNDERGATE_";
-
-/// What makes a variable's value a document.
-const ASSIGNMENT: &str = "v = ";
+use std::path::{Path, PathBuf};
+use toml::de::Deserializer;
 
 /// A configuration that cannot be used. Exit status 78 (EX_CONFIG). Holds no values, since they may be secret.
 #[derive(Debug, thiserror::Error)]
@@ -140,184 +128,6 @@ fn settle<T: DeserializeOwned>(layers: &[Layer]) -> Result<(Document<'_>, T), Co
         }
         verbatim[culprit] = true;
         first_error = Some(described);
-    }
-}
-
-enum Place {
-    Defaults,
-    File(PathBuf),
-    Variable(String),
-}
-
-/// One text of the long document.
-struct Layer {
-    place: Place,
-    /// The text, behind as many blanks as the layers before it are long.
-    padded: String,
-    start: usize,
-}
-
-impl Layer {
-    fn new(place: Place, text: &str, start: usize) -> Self {
-        let assignment = if matches!(place, Place::Variable(_)) { ASSIGNMENT } else { "" };
-        Self { place, padded: format!("{}{assignment}{text}", " ".repeat(start)), start }
-    }
-
-    fn parse(&self, verbatim: bool) -> Result<DeTable<'_>, ConfigError> {
-        if let Place::Variable(name) = &self.place {
-            return Ok(self.variable(name, verbatim));
-        }
-        let invalid = |error: toml::de::Error| ConfigError::Invalid {
-            place: self.position(error.span().map_or(self.start, |span| span.start)),
-            key: String::new(),
-            message: error.message().to_owned(),
-        };
-        DeTable::parse(&self.padded).map(Spanned::into_inner).map_err(invalid)
-    }
-
-    /// The value of the variable `name`, inside the tables its name says.
-    fn variable(&self, name: &str, verbatim: bool) -> DeTable<'_> {
-        let value = if verbatim { None } else { self.value() };
-        let string = || DeValue::String(self.padded[self.start + ASSIGNMENT.len()..].into());
-        let mut value = value.unwrap_or_else(string);
-        let segments: Vec<String> = name[PREFIX.len()..].split("__").map(str::to_ascii_lowercase).collect();
-        for (depth, segment) in segments.iter().enumerate().rev() {
-            // a span of its own for each, so that an error names the right one
-            let at = self.start + depth.min(ASSIGNMENT.len() - 1);
-            value = DeValue::Table(single(segment, value, &(at..at + 1)));
-        }
-        match value {
-            DeValue::Table(table) => table,
-            _ => unreachable!("a split has at least one part"),
-        }
-    }
-
-    fn value(&self) -> Option<DeValue<'_>> {
-        let mut table = DeTable::parse(&self.padded).ok()?.into_inner();
-        let value = table.remove("v")?;
-        // a value with a line break could bring further keys
-        table.is_empty().then(|| value.into_inner())
-    }
-
-    /// `file:line` or the name of the variable.
-    fn position(&self, at: usize) -> String {
-        let line = 1 + self.padded.bytes().take(at).filter(|byte| *byte == b'\n').count();
-        match &self.place {
-            Place::Defaults => format!("built-in defaults:{line}"),
-            Place::File(path) => format!("{}:{line}", path.display()),
-            Place::Variable(name) => name.clone(),
-        }
-    }
-}
-
-fn single<'a>(key: &str, value: DeValue<'a>, span: &Range<usize>) -> DeTable<'a> {
-    let key = Spanned::new(span.clone(), key.to_owned().into());
-    [(key, Spanned::new(span.clone(), value))].into_iter().collect()
-}
-
-/// All layers in one table, whose spans say what came from where.
-struct Document<'a> {
-    layers: &'a [Layer],
-    table: Spanned<DeTable<'a>>,
-}
-
-impl<'a> Document<'a> {
-    fn merge(layers: &'a [Layer], verbatim: &[bool]) -> Result<Self, ConfigError> {
-        let mut table = DeTable::new();
-        for (layer, verbatim) in layers.iter().zip(verbatim) {
-            overlay(&mut table, layer.parse(*verbatim)?);
-        }
-        // what is missing at the top is missing in the file, where there is one
-        let file = layers.iter().rfind(|layer| !matches!(layer.place, Place::Variable(_)));
-        let start = file.map_or(0, |layer| layer.start);
-        Ok(Self { layers, table: Spanned::new(start..start, table) })
-    }
-
-    fn layer_at(&self, at: usize) -> usize {
-        self.layers.partition_point(|layer| layer.start <= at).saturating_sub(1)
-    }
-
-    fn position(&self, at: usize) -> String {
-        self.layers.get(self.layer_at(at)).map_or_else(String::new, |layer| layer.position(at))
-    }
-
-    fn describe(&self, error: &toml::de::Error) -> ConfigError {
-        let span = error.span().unwrap_or_else(|| self.table.span());
-        let mut path = Vec::new();
-        path_to(self.table.get_ref(), &span, &mut path);
-        ConfigError::Invalid {
-            place: self.position(span.start),
-            key: path.join("."),
-            message: without_values(error.message()),
-        }
-    }
-
-    fn blame(&self, fault: &Fault) -> ConfigError {
-        let root = self.table.get_ref();
-        let set = fault.keys.iter().filter_map(|key| Some((key, span_of(root, key)?.start)));
-        let named = set.clone().find(|(_, at)| self.layer_at(*at) > 0).or_else(|| set.clone().next());
-        let section = || {
-            let key = fault.keys.first()?;
-            Some((key, span_of(root, key.split('.').next()?)?.start))
-        };
-        let named = named.or_else(section);
-        let place = named.map_or_else(|| "configuration".to_owned(), |(_, at)| self.position(at));
-        let key = named.map(|(key, _)| key).or(fault.keys.first()).cloned().unwrap_or_default();
-        ConfigError::Invalid { place, key, message: fault.message.clone() }
-    }
-}
-
-/// Tables merge key by key, anything else replaces; the newer key's span counts.
-fn overlay<'a>(base: &mut DeTable<'a>, over: DeTable<'a>) {
-    for (key, mut value) in over {
-        if let (Some(DeValue::Table(old)), DeValue::Table(new)) =
-            (base.remove(key.get_ref().as_ref()).map(Spanned::into_inner), value.get_mut())
-        {
-            let new = std::mem::replace(new, old);
-            if let DeValue::Table(merged) = value.get_mut() {
-                overlay(merged, new);
-            }
-        }
-        base.insert(key, value);
-    }
-}
-
-/// The keys down to the innermost value, or key, at `span`.
-fn path_to(table: &DeTable<'_>, span: &Range<usize>, path: &mut Vec<String>) -> bool {
-    for (key, value) in table {
-        path.push(key.get_ref().to_string());
-        if key.span() == *span || path_into(value, span, path) {
-            return true;
-        }
-        path.pop();
-    }
-    false
-}
-
-fn path_into(value: &Spanned<DeValue<'_>>, span: &Range<usize>, path: &mut Vec<String>) -> bool {
-    let inside = match value.get_ref() {
-        DeValue::Table(table) => path_to(table, span, path),
-        DeValue::Array(array) => array.iter().any(|element| path_into(element, span, path)),
-        _ => false,
-    };
-    inside || value.span() == *span
-}
-
-/// Where `key` was set.
-fn span_of(table: &DeTable<'_>, key: &str) -> Option<Range<usize>> {
-    let (first, rest) = key.split_once('.').map_or((key, None), |(first, rest)| (first, Some(rest)));
-    let (found, value) = table.get_key_value(first)?;
-    match rest {
-        Some(rest) => span_of(value.get_ref().as_table()?, rest),
-        None => Some(found.span()),
-    }
-}
-
-/// serde quotes the value it did not like, and that may be a password.
-fn without_values(message: &str) -> String {
-    match (message.find('"'), message.rfind('"')) {
-        (Some(start), Some(end)) => format!("{}(not shown){}", &message[..start], &message[end + 1..]),
-        _ => message.to_owned(),
     }
 }
 

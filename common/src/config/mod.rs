@@ -5,6 +5,7 @@
 //! what differs; `THUNDERGATE_SECTION__KEY` in the environment overrides both. Unknown keys are errors.
 
 mod check;
+mod layers;
 mod load;
 
 pub use check::check_shared;

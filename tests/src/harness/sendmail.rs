@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! A Sendmail of our own. Its packages conflict with Postfix's, so they are unpacked, not installed: into
-//! `$THUNDERGATE_SENDMAIL_ROOT` or `target/sendmail`, once. Needs root, apt, dpkg, unshare and m4.
+//! `$SENDMAIL_ROOT` or `target/sendmail`, once. Needs root, apt, dpkg, unshare and m4.
 //!
 //! It runs in a mount and UTS namespace of its own: without a qualified host name it would sleep for a minute, and it
 //! logs to a socket under `/dev`, which is a directory of ours in there. What it accepts goes to a [`Sink`]; what a
@@ -67,7 +67,7 @@ impl Sendmail {
                 .await
                 .with_context(|| format!("{tool} is not installed"))?;
         }
-        let root = std::env::var_os("THUNDERGATE_SENDMAIL_ROOT")
+        let root = std::env::var_os("SENDMAIL_ROOT")
             .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/sendmail"), PathBuf::from);
         if !root.join("usr/libexec/sendmail/sendmail").exists() {
             unpack(&root).await.context("Sendmail's packages cannot be had")?;
