@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Mail sent by SMTP to a real Postfix: what it delivers, holds, rejects and defers, read from Postfix itself.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use thundergate_tests::{
     harness::{
         eventually,
@@ -11,6 +11,7 @@ use thundergate_tests::{
     },
     thunderstorm::{Fault, Settings},
 };
+use tokio::task::JoinSet;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const SENDER: &str = "anna@example.org";
@@ -151,4 +152,30 @@ async fn two_milters_in_front_of_one_redis_scan_once() {
         assert_eq!(postfix.held().await.unwrap().len(), 1);
     }
     assert_eq!(site.scans_of(&eicar()), 1);
+}
+
+#[tokio::test]
+async fn the_same_attachment_in_200_mails_through_two_postfixes_is_uploaded_once() {
+    let settings = Settings { service_time: Duration::from_millis(500), ..Settings::default() };
+    let site = Site::cluster(3, settings).await;
+    let _workers = [site.worker("").await, site.worker("").await, site.worker("").await];
+    let milters = [site.milter("").await, site.milter("").await];
+    let mtas = [Arc::new(postfix(&milters[0]).await), Arc::new(postfix(&milters[1]).await)];
+    let large = [noise(9, 1 << 20).as_slice(), b"THUNDERGATE-TEST-STRONG-1"].concat();
+    let message: Arc<[u8]> =
+        mail().attach("report.bin", "application/octet-stream", large.clone()).bytes().into();
+    let mut clients = JoinSet::new();
+    for number in 0..20 {
+        let (mta, message) = (Arc::clone(&mtas[number % 2]), Arc::clone(&message));
+        clients.spawn(async move {
+            for _ in 0..10 {
+                let reply = mta.submit(SENDER, &RECIPIENTS, &message).await.unwrap();
+                assert_eq!(reply.code, 250, "{reply:?}");
+            }
+        });
+    }
+    clients.join_all().await;
+    let held = [mtas[0].held().await.unwrap().len(), mtas[1].held().await.unwrap().len()];
+    assert_eq!(held, [100, 100]);
+    assert_eq!(site.scans_of(&large), 1);
 }
