@@ -14,7 +14,6 @@
 //! | `<prefix>:1:{jobs-<shard>}:bytes` | integer: bytes of the samples of all entries | as the stream | changes with the entries |
 //! | `<prefix>:1:{jobs-<shard>}:dead` | stream, capped | worker | 30 days after the last letter |
 //! | `<prefix>:1:announce:<process>` | channel | whoever has an answer | – |
-//! | `<prefix>:1:instances` | hash | worker | the writer's heartbeat |
 //!
 //! `<hint>` is `-` for none, `.<extension>` or `/<file name>`.
 
@@ -103,11 +102,6 @@ impl Keys {
     /// The channel for answers that `process` waits for.
     pub fn announce(&self, process: &str) -> String {
         format!("{}{process}", self.announce_root())
-    }
-
-    /// The instances of the farm, their signatures and health.
-    pub fn instances(&self) -> String {
-        format!("{}:instances", self.root)
     }
 
     fn queue(&self, rest: &str) -> String {

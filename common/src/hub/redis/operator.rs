@@ -91,7 +91,7 @@ pub async fn forget(hub: &RedisHub, key: &SampleKey) -> Result<bool, HubError> {
 
 /// See [`crate::hub::Hub::ping`]. A look-up rather than `PING`, which says nothing about a cluster's slots.
 pub async fn ping(hub: &RedisHub) -> Result<(), HubError> {
-    hub.verdicts.one(cmd("EXISTS").arg(hub.keys.instances()).take()).await.map(drop)
+    hub.verdicts.one(cmd("EXISTS").arg(hub.keys.job_bytes()).take()).await.map(drop)
 }
 
 async fn newest(hub: &RedisHub, stream: String, most: usize) -> Result<Entries, HubError> {
