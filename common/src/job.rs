@@ -29,6 +29,9 @@ pub struct Job {
     pub queue_id: String,
     /// When it was enqueued, in milliseconds since the epoch.
     pub enqueued_ms: u64,
+    /// The least signature version that may scan it; none: any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needs: Option<String>,
 }
 
 impl Lane {

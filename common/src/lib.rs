@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`digest`], [`sample`], [`verdict`], [`job`] | the things that travel: a part's digest, the bytes handed to a scanner, what the scanner said, the request to ask it |
 //! | [`hub`] | where milters and workers meet: verdicts, samples, jobs, announcements; over Redis or inside one process |
+//! | [`generation`] | the signature version that the farm has reached, and which verdicts it makes stale |
 //! | [`keys`] | every key in Redis: name, type, writer, expiry |
 //! | [`cache`] | the verdicts this process remembers, asked before the hub |
 //! | [`config`] | loading a TOML file over compiled-in defaults, and the sections both programs have |
@@ -14,6 +15,7 @@ pub mod admin;
 pub mod cache;
 pub mod config;
 pub mod digest;
+pub mod generation;
 pub mod hub;
 pub mod job;
 pub mod keys;

@@ -153,6 +153,11 @@ impl Verdict {
         self.findings.iter().map(|finding| finding.score).max().unwrap_or(0)
     }
 
+    /// When the scan began, in seconds since the epoch, rounded down.
+    pub fn began_at(&self) -> u64 {
+        self.scanned_at.saturating_sub(self.scan_ms.div_ceil(1000))
+    }
+
     /// What is left of `ttl` since the scan; zero once it is over.
     pub fn fresh_for(&self, ttl: Duration) -> Duration {
         ttl.saturating_sub(Duration::from_secs(now().saturating_sub(self.scanned_at)))

@@ -303,5 +303,6 @@ fn job(want: &Wanted<'_>, asker: Asker<'_>) -> Job {
         source: asker.source.to_owned(),
         queue_id: asker.queue_id.to_owned(),
         enqueued_ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
+        needs: None,
     }
 }

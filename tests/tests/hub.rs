@@ -608,7 +608,8 @@ fn job(name: &str, lane: Lane) -> (Sample, Job) {
     let enqueued_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
     let sample = Sample { key: key(name), bytes: Bytes::from(name.to_owned()) };
     let (source, queue_id) = ("mx1".to_owned(), "4Bq".to_owned());
-    let job = Job { sample: key(name), size: name.len() as u64, lane, source, queue_id, enqueued_ms };
+    let job =
+        Job { sample: key(name), size: name.len() as u64, lane, source, queue_id, enqueued_ms, needs: None };
     (sample, job)
 }
 

@@ -107,6 +107,10 @@ pub struct Farm {
     #[serde(default = "Farm::default_max_file_bytes")]
     #[serde(serialize_with = "exact_size")]
     pub max_file_bytes: ByteSize,
+    /// How many healthy instances must have a signature version before clean verdicts of older ones are stale; none:
+    /// all of them.
+    #[serde(default)]
+    pub quorum: Option<NonZeroUsize>,
 }
 
 /// One Thunderstorm server. Its URL may hold a password: neither printed nor serialised.

@@ -64,6 +64,7 @@ impl Running {
             source: "mx1".into(),
             queue_id: "4XYZ".into(),
             enqueued_ms: 0,
+            needs: None,
         };
         assert_eq!(self.hub.submit(&[(sample.clone(), job)]).await.unwrap(), [Admission::Queued]);
         ticket

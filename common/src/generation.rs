@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What the workers know of the farm, and what follows from it: the generation, the signature version that the farm as
+//! a whole has reached. A clean verdict from before it is stale, because the farm might find something today.
+//!
+//! 1. Every worker reports its instances with each round of probes.
+//! 2. The generation is the newest version that every healthy instance has reached, or as many as `farm.quorum` says.
+//!    While no instance is healthy it stays what it was. It can go back, with instances that went back.
+//! 3. Every milter learns of it within seconds. What it wants scanned again goes to instances that have that version.
+//!
+//! Custom rules have no version: after a change of theirs the operator bumps the generation, and every clean verdict
+//! whose scan began before that is stale.
+
+use crate::verdict::Verdict;
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, num::NonZeroUsize};
+
+/// One instance as one worker sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceReport {
+    /// Its name; workers that use the same name mean the same instance.
+    pub name: String,
+    /// Where it is, without a password.
+    pub url: String,
+    /// Whether it gets samples or would, were it not busy.
+    pub healthy: bool,
+    /// The state of its breaker: `unheard`, `closed`, `paused` or `open`.
+    pub state: String,
+    /// THOR's version.
+    pub thor: Option<String>,
+    /// Signature version, such as `2026/01/12-160550`; these sort as text.
+    pub signatures: Option<String>,
+    /// Scans at a time, as it says.
+    pub threads: Option<usize>,
+    /// When its licence ends, as it says.
+    pub licence_ends: Option<String>,
+    /// Scans it runs for this worker.
+    pub in_flight: usize,
+    /// Scans it may run for this worker now.
+    pub capacity: usize,
+    /// Recent latency of scans in milliseconds; none before the first one.
+    pub latency_ms: Option<u64>,
+    /// How long it took to answer `/api/info`, in milliseconds.
+    pub info_ms: Option<u64>,
+    /// Why the last call failed; none where it did not.
+    pub last_error: Option<String>,
+}
+
+/// The instances of one worker.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FarmReport {
+    /// The worker's process.
+    pub worker: String,
+    /// When, in seconds since the epoch.
+    pub at: u64,
+    /// What it sees.
+    pub instances: Vec<InstanceReport>,
+}
+
+/// What a clean verdict must have seen to be believed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Generation {
+    /// The signature version that the farm has reached; none as long as that is unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signatures: Option<String>,
+    /// When an operator last bumped it, in seconds since the epoch; 0 for never.
+    #[serde(default)]
+    pub bumped_at: u64,
+}
+
+impl Generation {
+    /// Whether `verdict` is clean and from before this generation. One without a known version counts as older than any.
+    pub fn outdates(&self, verdict: &Verdict) -> bool {
+        verdict.is_clean() && (verdict.signatures < self.signatures || verdict.began_at() <= self.bumped_at)
+    }
+}
+
+/// The signature version that `quorum` of the healthy instances have reached (none: all of them), as the newest of
+/// `reports` tell; the outer none where no instance is healthy.
+pub fn reached(reports: &[FarmReport], quorum: Option<NonZeroUsize>) -> Option<Option<String>> {
+    let mut newest = reports.iter().collect::<Vec<_>>();
+    newest.sort_by_key(|report| report.at);
+    let healthy = |report: &&FarmReport| -> Vec<(String, Option<String>)> {
+        let healthy = report.instances.iter().filter(|instance| instance.healthy);
+        healthy.map(|instance| (instance.name.clone(), instance.signatures.clone())).collect()
+    };
+    let versions: BTreeMap<_, _> = newest.iter().flat_map(healthy).collect();
+    let mut versions: Vec<_> = versions.into_values().collect();
+    versions.sort_unstable_by(|a, b| b.cmp(a));
+    let enough = quorum.map_or(versions.len(), |quorum| quorum.get().min(versions.len()));
+    versions.into_iter().nth(enough.checked_sub(1)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(at: u64, instances: &[(&str, Option<&str>)]) -> FarmReport {
+        let instances = instances.iter().map(|(name, signatures)| InstanceReport {
+            name: (*name).to_owned(),
+            healthy: true,
+            signatures: signatures.map(str::to_owned),
+            ..InstanceReport::default()
+        });
+        FarmReport { worker: at.to_string(), at, instances: instances.collect() }
+    }
+
+    fn reached_by(reports: &[FarmReport], quorum: usize) -> Option<Option<String>> {
+        reached(reports, NonZeroUsize::new(quorum))
+    }
+
+    #[test]
+    fn every_healthy_instance_has_reached_the_generation() {
+        let mut reports = [report(1, &[("a", Some("2")), ("b", Some("3"))]), report(2, &[("c", Some("1"))])];
+        assert_eq!(reached_by(&reports, 0), Some(Some("1".into())));
+        assert_eq!(reached_by(&reports, 2), Some(Some("2".into())));
+        assert_eq!(reached_by(&reports, 9), Some(Some("1".into())));
+        reports[1].instances[0].healthy = false;
+        assert_eq!(reached_by(&reports, 0), Some(Some("2".into())));
+        assert_eq!(reached_by(&[], 0), None);
+    }
+
+    #[test]
+    fn an_instance_without_a_version_has_reached_none() {
+        assert_eq!(reached_by(&[report(1, &[("a", Some("2")), ("b", None)])], 0), Some(None));
+    }
+
+    #[test]
+    fn the_newest_report_of_an_instance_counts() {
+        let reports = [report(2, &[("a", Some("2"))]), report(1, &[("a", Some("1"))])];
+        assert_eq!(reached_by(&reports, 0), Some(Some("2".into())));
+    }
+
+    #[test]
+    fn clean_verdicts_are_outdated_by_newer_signatures_and_by_bumps() {
+        let verdict = |signatures: Option<&str>| Verdict {
+            signatures: signatures.map(str::to_owned),
+            scanned_at: 100,
+            scan_ms: 1500,
+            ..Verdict::default()
+        };
+        let at = |signatures: Option<&str>, bumped_at| Generation {
+            signatures: signatures.map(str::to_owned),
+            bumped_at,
+        };
+        assert!(!at(Some("2"), 0).outdates(&verdict(Some("2"))));
+        assert!(at(Some("3"), 0).outdates(&verdict(Some("2"))));
+        assert!(at(Some("3"), 0).outdates(&verdict(None)));
+        assert!(!at(None, 0).outdates(&verdict(None)));
+        assert!(at(None, 99).outdates(&verdict(None)), "the scan began before the bump");
+        assert!(!at(None, 97).outdates(&verdict(None)));
+        let found = Verdict { findings: vec![crate::verdict::Finding::default()], ..verdict(None) };
+        assert!(!at(Some("3"), 200).outdates(&found));
+    }
+}
