@@ -91,7 +91,7 @@ impl Scanning {
             return Ending::Failed("the bytes in the hub do not have the sample's digest".to_owned());
         }
         let sample = Sample { key: job.sample.clone(), bytes };
-        match self.farm.scan(&sample, &job.source).await {
+        match self.farm.scan(&sample, &job.source, job.needs.as_deref()).await {
             Ok(verdict) => {
                 self.metrics.scanned(&verdict);
                 log(job, &verdict);
