@@ -11,11 +11,13 @@ use std::{
 use thundergate_common::{
     config,
     digest::Digest,
+    generation::{FarmReport, InstanceReport},
     hub::{
-        Admission, Begin, Claim, Completion, Hub, HubError, Receipt, Reservation, memory::MemoryHub,
-        redis::RedisHub,
+        Admission, Begin, Claim, Completion, Hub, HubError, Receipt, Reservation, Retried, Room,
+        memory::MemoryHub, redis::RedisHub,
     },
     job::{Job, Lane},
+    keys::CLUSTER_SHARDS,
     sample::{NameHint, Sample, SampleKey},
     verdict::{Answer, Finding, SkipReason, Verdict, now},
 };
@@ -82,16 +84,24 @@ every_hub!(
     bytes_that_expired_end_their_job,
     a_verdict_expires_and_can_be_forgotten,
     receipts_come_newest_first,
+    a_job_that_nobody_waits_for_yields_to_the_background_lane,
+    who_leaves_is_not_waited_for_and_who_comes_again_goes_first,
+    background_work_is_claimed_as_far_as_there_is_room_for_it,
+    a_sample_resubmitted_while_its_job_ends_is_queued_anew,
+    the_farms_generation_makes_clean_verdicts_stale,
+    a_bump_makes_clean_verdicts_stale,
+    a_job_needs_a_verdict_of_its_signatures,
+    a_dropped_dead_letter_is_gone,
 );
 
 async fn a_completed_sample_is_known(stage: Stage) {
     let (key, verdict) = (key("known"), verdict());
     assert_eq!(stage.here.look_up(std::slice::from_ref(&key)).await.unwrap(), [None]);
     let claim = queued(&stage, "known", Lane::Mail).await;
-    assert_eq!(stage.there.begin(&claim).await.unwrap(), Begin::Scan(Bytes::from("known")));
+    assert_eq!(stage.there.begin(&claim).await.unwrap(), Begin::Scan(bytes("known")));
     stage.there.complete(&claim, &answered(&verdict)).await.unwrap();
     assert_eq!(
-        stage.here.reserve(std::slice::from_ref(&key)).await.unwrap(),
+        stage.here.reserve(std::slice::from_ref(&key), Lane::Mail).await.unwrap(),
         [Reservation::Known(verdict.clone())]
     );
     let other = self::key("other");
@@ -105,7 +115,9 @@ async fn a_hundred_reservations_have_one_owner(stage: Stage) {
     let mut reservations = JoinSet::new();
     for number in 0..100 {
         let hub = if number % 2 == 0 { stage.here.clone() } else { stage.there.clone() };
-        reservations.spawn(async move { hub.reserve(&[key("mass mail"), key("and more")]).await.unwrap() });
+        reservations.spawn(async move {
+            hub.reserve(&[key("mass mail"), key("and more")], Lane::Mail).await.unwrap()
+        });
     }
     let all = reservations.join_all().await;
     for sample in 0..2 {
@@ -120,7 +132,7 @@ async fn an_announcement_reaches_everybody_who_waits(stage: Stage) {
     let mut here = stage.here.announcements().subscribe(&key);
     let mut there = stage.there.announcements().subscribe(&key);
     let claim = queued(&stage, "awaited", Lane::Mail).await;
-    assert_eq!(stage.there.reserve(&[key]).await.unwrap(), [Reservation::Joined]);
+    assert_eq!(stage.there.reserve(&[key], Lane::Mail).await.unwrap(), [Reservation::Joined]);
     stage.there.begin(&claim).await.unwrap();
     let verdict = verdict();
     stage.there.complete(&claim, &answered(&verdict)).await.unwrap();
@@ -133,17 +145,20 @@ async fn an_announcement_reaches_everybody_who_waits(stage: Stage) {
 async fn a_missed_announcement_is_found_by_reserving_again(stage: Stage) {
     let claim = queued(&stage, "missed", Lane::Mail).await;
     stage.there.begin(&claim).await.unwrap();
-    assert_eq!(stage.here.reserve(&[key("missed")]).await.unwrap(), [Reservation::Joined]);
+    assert_eq!(stage.here.reserve(&[key("missed")], Lane::Mail).await.unwrap(), [Reservation::Joined]);
     let verdict = verdict();
     stage.there.complete(&claim, &answered(&verdict)).await.unwrap();
-    assert_eq!(stage.here.reserve(&[key("missed")]).await.unwrap(), [Reservation::Known(verdict)]);
+    assert_eq!(
+        stage.here.reserve(&[key("missed")], Lane::Mail).await.unwrap(),
+        [Reservation::Known(verdict)]
+    );
 }
 
 async fn a_dead_owner_is_succeeded_after_reserve_ttl(stage: Stage) {
     let reserved = Instant::now();
-    assert_eq!(stage.here.reserve(&[key("orphan")]).await.unwrap(), [Reservation::Owner]);
+    assert_eq!(stage.here.reserve(&[key("orphan")], Lane::Mail).await.unwrap(), [Reservation::Owner]);
     eventually("there is a new owner", async || {
-        stage.there.reserve(&[key("orphan")]).await.unwrap() == [Reservation::Owner]
+        stage.there.reserve(&[key("orphan")], Lane::Mail).await.unwrap() == [Reservation::Owner]
     })
     .await;
     assert!(reserved.elapsed() >= RESERVE_TTL - Duration::from_millis(50), "{:?}", reserved.elapsed());
@@ -152,9 +167,9 @@ async fn a_dead_owner_is_succeeded_after_reserve_ttl(stage: Stage) {
 async fn a_claim_waits_for_a_job_and_mail_goes_first(stage: Stage) {
     let hub = stage.there.clone();
     let mut waiting = JoinSet::new();
-    waiting.spawn(async move { hub.claim("waiting", 10, SOON).await.unwrap() });
+    waiting.spawn(async move { hub.claim("waiting", 0, room(10), SOON).await.unwrap() });
     let started = Instant::now();
-    assert_eq!(stage.here.claim("in vain", 1, Duration::from_millis(50)).await.unwrap(), []);
+    assert_eq!(stage.here.claim("in vain", 0, room(1), Duration::from_millis(50)).await.unwrap(), []);
     assert!(started.elapsed() >= Duration::from_millis(50));
     submit(&*stage.here, "first", Lane::Mail).await;
     let claims = waiting.join_next().await.unwrap().unwrap();
@@ -165,9 +180,9 @@ async fn a_claim_waits_for_a_job_and_mail_goes_first(stage: Stage) {
     for name in ["mail 1", "mail 2", "mail 3"] {
         submit(&*stage.here, name, Lane::Mail).await;
     }
-    let claims = stage.there.claim("a", 2, SOON).await.unwrap();
+    let claims = stage.there.claim("a", 0, room(2), SOON).await.unwrap();
     assert_eq!(names(&claims), [key("mail 1"), key("mail 2")], "no more than asked for");
-    let claims = stage.there.claim("a", 2, SOON).await.unwrap();
+    let claims = stage.there.claim("a", 0, room(2), SOON).await.unwrap();
     assert_eq!(names(&claims), [key("mail 3"), key("background")]);
     let queue = stage.here.queue().await.unwrap();
     assert_eq!(
@@ -175,20 +190,25 @@ async fn a_claim_waits_for_a_job_and_mail_goes_first(stage: Stage) {
         [(0, 4), (0, 1)]
     );
     assert!(queue.lanes[0].oldest_ms.is_some_and(|age| age < 60_000));
-    assert_eq!(queue.sample_bytes, 5 + 10 + 3 * 6);
+    let all = ["first", "background", "mail 1", "mail 2", "mail 3"].map(|name| bytes(name).len() as u64);
+    assert_eq!(queue.sample_bytes, all.iter().sum::<u64>());
 }
 
 async fn a_dead_workers_job_is_delivered_again(stage: Stage) {
     submit(&*stage.here, "abandoned", Lane::Mail).await;
-    assert_eq!(stage.there.reclaim("next", 10).await.unwrap(), [], "nobody has claimed anything yet");
+    assert_eq!(
+        stage.there.reclaim("next", 0, room(10)).await.unwrap(),
+        [],
+        "nobody has claimed anything yet"
+    );
     let claim = claimed(&*stage.here).await;
     assert_eq!(claim.deliveries, 1);
-    assert_eq!(stage.here.begin(&claim).await.unwrap(), Begin::Scan(Bytes::from("abandoned")));
-    assert_eq!(stage.there.reclaim("next", 10).await.unwrap(), [], "its time is not over");
+    assert_eq!(stage.here.begin(&claim).await.unwrap(), Begin::Scan(bytes("abandoned")));
+    assert_eq!(stage.there.reclaim("next", 0, room(10)).await.unwrap(), [], "its time is not over");
     let again = reclaimed(&*stage.there, "next").await;
     assert_eq!((again.deliveries, &again.id), (2, &claim.id));
     let begun = stage.there.begin(&again).await.unwrap();
-    assert_eq!(begun, Begin::Scan(Bytes::from("abandoned")), "the same job takes its own lease over");
+    assert_eq!(begun, Begin::Scan(bytes("abandoned")), "the same job takes its own lease over");
     let third = reclaimed(&*stage.here, "last").await;
     assert_eq!(third.deliveries, 3);
 }
@@ -199,11 +219,11 @@ async fn a_renewed_job_is_not_reclaimed(stage: Stage) {
     let started = Instant::now();
     while started.elapsed() < LEASE_TTL + RESERVE_TTL {
         stage.here.renew("worker", std::slice::from_ref(&claim)).await.unwrap();
-        assert_eq!(stage.there.reclaim("thief", 10).await.unwrap(), []);
+        assert_eq!(stage.there.reclaim("thief", 0, room(10)).await.unwrap(), []);
         sleep(RECLAIM_AFTER / 6).await;
     }
     assert_eq!(
-        stage.there.reserve(&[key("renewed")]).await.unwrap(),
+        stage.there.reserve(&[key("renewed")], Lane::Mail).await.unwrap(),
         [Reservation::Joined],
         "the lease lives"
     );
@@ -213,11 +233,11 @@ async fn a_renewed_job_is_not_reclaimed(stage: Stage) {
 async fn a_resubmitted_sample_is_queued_once(stage: Stage) {
     submit(&*stage.here, "twice", Lane::Mail).await;
     eventually("the lease is over", async || {
-        stage.there.reserve(&[key("twice")]).await.unwrap() == [Reservation::Owner]
+        stage.there.reserve(&[key("twice")], Lane::Mail).await.unwrap() == [Reservation::Owner]
     })
     .await;
     assert_eq!(submit_again(&*stage.there, "twice", Lane::Mail).await, Admission::Queued);
-    assert_eq!(stage.here.claim("worker", 10, Duration::ZERO).await.unwrap().len(), 1);
+    assert_eq!(stage.here.claim("worker", 0, room(10), Duration::ZERO).await.unwrap().len(), 1);
 }
 
 async fn a_sample_is_not_scanned_by_two_jobs(stage: Stage) {
@@ -240,7 +260,7 @@ async fn a_job_whose_sample_is_known_announces_it_again(stage: Stage) {
     // A crash between storing and announcing: a milter still waits.
     let mut ticket = stage.here.announcements().subscribe(&key("late"));
     stage.here.forget(&key("late")).await.unwrap();
-    stage.here.reserve(&[key("late")]).await.unwrap();
+    stage.here.reserve(&[key("late")], Lane::Mail).await.unwrap();
     store(&stage, "late", &verdict).await;
     assert_eq!(stage.there.begin(&late).await.unwrap(), Begin::Nothing);
     let answer = timeout(SOON, ticket.answer()).await.expect("the answer is announced");
@@ -262,7 +282,7 @@ async fn a_dead_letter_announces_its_failure_and_stores_no_verdict(stage: Stage)
     let queue = stage.here.queue().await.unwrap();
     assert_eq!((queue.dead_letters, queue.sample_bytes, queue.lanes[0].claimed), (1, 0, 0));
     assert_eq!(
-        stage.here.reserve(&[key("poison")]).await.unwrap(),
+        stage.here.reserve(&[key("poison")], Lane::Mail).await.unwrap(),
         [Reservation::Owner],
         "it may be tried anew"
     );
@@ -279,12 +299,12 @@ async fn a_skipped_sample_is_announced_and_not_stored(stage: Stage) {
 }
 
 async fn a_full_queue_refuses_and_later_admits(stage: Stage) {
-    for number in 0..limits().max_jobs {
+    for number in 0..limits().max_jobs / stage.here.shards() {
         submit(&*stage.here, &format!("job {number}"), Lane::Mail).await;
     }
-    stage.here.reserve(&[key("one more")]).await.unwrap();
+    stage.here.reserve(&[key("one more")], Lane::Mail).await.unwrap();
     assert_eq!(submit_again(&*stage.here, "one more", Lane::Mail).await, Admission::Full);
-    let next = stage.there.reserve(&[key("one more")]).await.unwrap();
+    let next = stage.there.reserve(&[key("one more")], Lane::Mail).await.unwrap();
     assert_eq!(next, [Reservation::Owner], "the reservation is given back");
     let claim = claimed(&*stage.here).await;
     assert_eq!(
@@ -298,7 +318,7 @@ async fn a_full_queue_refuses_and_later_admits(stage: Stage) {
 }
 
 async fn a_queue_full_of_bytes_refuses(stage: Stage) {
-    let half = "x".repeat(limits().max_bytes.as_u64() as usize / 2 + 1);
+    let half = "x".repeat(limits().max_bytes.as_u64() as usize / stage.here.shards() / 2 + 1);
     submit(&*stage.here, &half, Lane::Mail).await;
     let other = half.replace('x', "y");
     assert_eq!(submit_again(&*stage.there, &other, Lane::Mail).await, Admission::Full);
@@ -309,7 +329,7 @@ async fn a_queue_full_of_bytes_refuses(stage: Stage) {
 }
 
 async fn background_work_leaves_room_for_mail(stage: Stage) {
-    for number in 0..limits().max_jobs / 2 {
+    for number in 0..limits().max_jobs / stage.here.shards() / 2 {
         submit(&*stage.here, &format!("rescan {number}"), Lane::Background).await;
     }
     assert_eq!(submit_again(&*stage.here, "one more", Lane::Background).await, Admission::Full);
@@ -321,24 +341,25 @@ async fn a_handed_back_job_is_claimed_at_once_and_not_counted(stage: Stage) {
     stage.here.begin(&claim).await.unwrap();
     stage.here.hand_back(&claim).await.unwrap();
     stage.here.hand_back(&claim).await.unwrap(); // a repetition does nothing
-    let again = stage.there.claim("other", 10, Duration::ZERO).await.unwrap();
+    let again = stage.there.claim("other", 0, room(10), Duration::ZERO).await.unwrap();
     assert_eq!(names(&again), [key("returned")]);
     assert_eq!(again[0].deliveries, 1);
-    assert_eq!(stage.there.begin(&again[0]).await.unwrap(), Begin::Scan(Bytes::from("returned")));
-    assert_eq!(stage.here.queue().await.unwrap().sample_bytes, 8);
+    assert_eq!(stage.there.begin(&again[0]).await.unwrap(), Begin::Scan(bytes("returned")));
+    assert_eq!(stage.here.queue().await.unwrap().sample_bytes, bytes("returned").len() as u64);
 }
 
 async fn bytes_that_expired_end_their_job(stage: Stage) {
     let claim = queued(&stage, "expired", Lane::Mail).await;
     sleep(limits().sample_ttl).await; // the expiry itself is what is tested
     assert_eq!(stage.there.begin(&claim).await.unwrap(), Begin::Nothing);
-    assert_eq!(stage.here.reserve(&[key("expired")]).await.unwrap(), [Reservation::Owner]);
+    assert_eq!(stage.here.reserve(&[key("expired")], Lane::Mail).await.unwrap(), [Reservation::Owner]);
     assert_eq!(stage.here.queue().await.unwrap().lanes[0].claimed, 0);
 }
 
 async fn a_verdict_expires_and_can_be_forgotten(stage: Stage) {
-    let clean = Arc::new(Verdict { scanned_at: now(), ..Verdict::default() });
+    let clean = Arc::new(Verdict { scanned_at: now() - 118, ..Verdict::default() });
     store(&stage, "clean", &clean).await;
+    assert_eq!(stage.here.look_up(&[key("clean")]).await.unwrap(), [Some(clean)]);
     store(&stage, "found", &verdict()).await;
     let old = Arc::new(Verdict { scanned_at: now() - 3600, ..Verdict::default() });
     store(&stage, "old", &old).await;
@@ -367,11 +388,158 @@ async fn receipts_come_newest_first(stage: Stage) {
     assert_eq!(stage.there.receipts(&key("received"), 2).await.unwrap(), [receipt(3), receipt(2)]);
 }
 
+async fn a_job_that_nobody_waits_for_yields_to_the_background_lane(stage: Stage) {
+    submit(&*stage.here, "left", Lane::Mail).await;
+    stage.here.leave(&[key("left")]).await.unwrap();
+    let claim = claimed(&*stage.there).await;
+    assert_eq!(stage.there.begin(&claim).await.unwrap(), Begin::Nothing);
+    submit(&*stage.here, "awaited", Lane::Mail).await;
+    let claims = stage.there.claim("worker", 0, room(2), SOON).await.unwrap();
+    assert_eq!(names(&claims), [key("awaited"), key("left")]);
+    assert_eq!((claims[1].job.lane, claims[1].deliveries), (Lane::Background, 1));
+    assert_eq!(stage.there.begin(&claims[1]).await.unwrap(), Begin::Scan(bytes("left")), "it is not lost");
+    stage.there.complete(&claims[1], &answered(&verdict())).await.unwrap();
+    assert_eq!(stage.here.look_up(&[key("left")]).await.unwrap(), [Some(verdict())], "it is useful");
+    assert_eq!(stage.here.queue().await.unwrap().sample_bytes, bytes("awaited").len() as u64);
+}
+
+async fn who_leaves_is_not_waited_for_and_who_comes_again_goes_first(stage: Stage) {
+    submit(&*stage.here, "again", Lane::Mail).await;
+    stage.here.leave(&[key("again")]).await.unwrap();
+    let claim = claimed(&*stage.there).await;
+    assert_eq!(stage.there.begin(&claim).await.unwrap(), Begin::Nothing);
+    assert_eq!(
+        stage.there.reserve(&[key("again")], Lane::Background).await.unwrap(),
+        [Reservation::Joined],
+        "there is a job in the background already"
+    );
+    assert_eq!(stage.here.reserve(&[key("again")], Lane::Mail).await.unwrap(), [Reservation::Owner]);
+    assert_eq!(submit_again(&*stage.here, "again", Lane::Mail).await, Admission::Queued);
+    let claims = stage.there.claim("worker", 0, room(2), SOON).await.unwrap();
+    assert_eq!(claims.iter().map(|claim| claim.job.lane).collect::<Vec<_>>(), [Lane::Mail, Lane::Background]);
+    assert_eq!(stage.there.begin(&claims[0]).await.unwrap(), Begin::Scan(bytes("again")));
+    assert_eq!(stage.there.begin(&claims[1]).await.unwrap(), Begin::Nothing, "one scan");
+    assert_eq!(stage.here.reserve(&[key("again")], Lane::Mail).await.unwrap(), [Reservation::Joined]);
+}
+
+async fn background_work_is_claimed_as_far_as_there_is_room_for_it(stage: Stage) {
+    for name in ["rescan 1", "rescan 2"] {
+        submit(&*stage.here, name, Lane::Background).await;
+    }
+    let room = |background| Room { most: 2, background };
+    assert_eq!(stage.there.claim("worker", 0, room(0), Duration::ZERO).await.unwrap(), []);
+    let claims = stage.there.claim("worker", 0, room(1), SOON).await.unwrap();
+    assert_eq!(names(&claims), [key("rescan 1")]);
+    sleep(RECLAIM_AFTER).await; // the expiry itself is what is tested
+    assert_eq!(stage.here.reclaim("next", 0, room(0)).await.unwrap(), []);
+    assert_eq!(names(&stage.here.reclaim("next", 0, room(1)).await.unwrap()), [key("rescan 1")]);
+}
+
+async fn a_sample_resubmitted_while_its_job_ends_is_queued_anew(stage: Stage) {
+    let first = queued(&stage, "ending", Lane::Mail).await;
+    stage.there.begin(&first).await.unwrap();
+    // Its lease ends with its worker; a milter owns the sample anew.
+    eventually("the lease is over", async || {
+        stage.here.reserve(&[key("ending")], Lane::Mail).await.unwrap() == [Reservation::Owner]
+    })
+    .await;
+    assert_eq!(submit_again(&*stage.here, "ending", Lane::Mail).await, Admission::Queued);
+    stage.there.complete(&first, &Completion::Answered(Answer::Failed("too late".into()))).await.unwrap();
+    let second = claimed(&*stage.there).await;
+    assert_eq!(second.job.sample, key("ending"), "the first job's end took only itself");
+    assert_eq!(stage.here.queue().await.unwrap().sample_bytes, bytes("ending").len() as u64);
+}
+
+async fn the_farms_generation_makes_clean_verdicts_stale(stage: Stage) {
+    report(&*stage.there, "1").await;
+    store(&stage, "aging", &clean("1")).await;
+    store(&stage, "found", &verdict()).await;
+    let known = Reservation::Known(clean("1"));
+    assert_eq!(stage.here.reserve(&[key("aging")], Lane::Mail).await.unwrap(), [known.clone()]);
+    report(&*stage.there, "2").await;
+    eventually("it is stale everywhere", async || {
+        stage.here.reserve(&[key("aging")], Lane::Mail).await.unwrap() == [Reservation::Owner]
+    })
+    .await;
+    assert_eq!(stage.here.generation().signatures.as_deref(), Some("2"));
+    let found = stage.here.reserve(&[key("found")], Lane::Mail).await.unwrap();
+    assert_eq!(found, [Reservation::Known(verdict())], "what was found stays found");
+    assert_eq!(submit_again(&*stage.here, "aging", Lane::Mail).await, Admission::Queued);
+    let claim = claimed(&*stage.there).await;
+    assert_eq!(stage.there.begin(&claim).await.unwrap(), Begin::Scan(bytes("aging")));
+    stage.there.complete(&claim, &answered(&clean("2"))).await.unwrap();
+    let known = Reservation::Known(clean("2"));
+    assert_eq!(stage.here.reserve(&[key("aging")], Lane::Mail).await.unwrap(), [known]);
+    assert_eq!(stage.there.farm().await.unwrap().len(), 1);
+    report(&*stage.there, "1").await;
+    eventually("the farm has gone back", async || stage.here.generation().signatures.as_deref() == Some("1"))
+        .await;
+}
+
+async fn a_bump_makes_clean_verdicts_stale(stage: Stage) {
+    store(&stage, "custom", &clean("1")).await;
+    assert!(matches!(
+        stage.here.reserve(&[key("custom")], Lane::Mail).await.unwrap()[..],
+        [Reservation::Known(_)]
+    ));
+    let generation = stage.there.bump().await.unwrap();
+    assert!(generation.bumped_at > 0);
+    eventually("it is stale everywhere", async || {
+        stage.here.reserve(&[key("custom")], Lane::Mail).await.unwrap() == [Reservation::Owner]
+    })
+    .await;
+}
+
+async fn a_job_needs_a_verdict_of_its_signatures(stage: Stage) {
+    store(&stage, "needy", &clean("1")).await;
+    assert_eq!(stage.here.submit(&[needing("needy", "2")]).await.unwrap(), [Admission::Queued]);
+    stage.here.reserve(&[key("needy")], Lane::Background).await.unwrap();
+    let claim = claimed(&*stage.there).await;
+    assert_eq!(claim.job.needs.as_deref(), Some("2"));
+    assert_eq!(stage.there.begin(&claim).await.unwrap(), Begin::Scan(bytes("needy")));
+}
+
+async fn a_dropped_dead_letter_is_gone(stage: Stage) {
+    let claim = queued(&stage, "hopeless", Lane::Mail).await;
+    stage.there.begin(&claim).await.unwrap();
+    stage.there.complete(&claim, &Completion::Dead("no instance could".into())).await.unwrap();
+    let letter = stage.here.dead_letters(10).await.unwrap().remove(0);
+    assert!(now() - letter.buried_at < 60);
+    assert!(stage.here.drop_letter(&letter).await.unwrap());
+    assert!(!stage.here.drop_letter(&letter).await.unwrap());
+    assert_eq!(stage.here.retry(&letter).await.unwrap(), Retried::Unknown);
+    assert_eq!(stage.here.queue().await.unwrap().dead_letters, 0);
+}
+
+#[tokio::test]
+async fn a_dead_letter_is_scanned_once_more_while_its_bytes_are_there() {
+    let stage = over_redis().await;
+    for number in 0..3 {
+        // Together above what dead letters may keep.
+        let name = format!("{number}{}", "x".repeat(7000));
+        let claim = queued(&stage, &name, Lane::Mail).await;
+        stage.there.begin(&claim).await.unwrap();
+        stage.there.complete(&claim, &Completion::Dead("no instance could".into())).await.unwrap();
+    }
+    let letters = stage.here.dead_letters(10).await.unwrap();
+    assert_eq!(letters.len(), 3);
+    let retried =
+        [stage.here.retry(&letters[2]).await.unwrap(), stage.here.retry(&letters[0]).await.unwrap()];
+    assert_eq!(retried, [Retried::Queued, Retried::BytesGone]);
+    assert_eq!(stage.here.retry(&letters[2]).await.unwrap(), Retried::Unknown, "it was taken");
+    let claim = claimed(&*stage.there).await;
+    assert_eq!((claim.job.lane, claim.deliveries), (Lane::Background, 1));
+    assert!(matches!(stage.there.begin(&claim).await.unwrap(), Begin::Scan(_)));
+    stage.there.complete(&claim, &answered(&verdict())).await.unwrap();
+    let queue = stage.here.queue().await.unwrap();
+    assert_eq!((queue.dead_letters, queue.sample_bytes), (2, 0));
+}
+
 #[tokio::test]
 async fn a_queued_sample_keeps_no_message_alive() {
     let hub = in_memory().here;
-    let message = Bytes::from("a sample in a long message".to_owned());
     let (mut sample, job) = job("a sample", Lane::Mail);
+    let message = Bytes::from([&sample.bytes[..], b" in a long message"].concat());
     sample.bytes = message.slice(..sample.bytes.len());
     assert_eq!(hub.submit(&[(sample, job)]).await.unwrap(), [Admission::Queued]);
     assert!(message.is_unique());
@@ -403,13 +571,16 @@ async fn another_versions_verdict_is_a_miss_and_overwritten() {
     let name = format!("tg:1:{{{}}}:-:verdict", key("foreign").digest);
     server.command(&format!("SET {name} {{\"v\":2}}")).unwrap();
     assert_eq!(stage.here.look_up(&[key("foreign")]).await.unwrap(), [None]);
-    let reserved = stage.here.reserve(&[key("a"), key("foreign"), key("b")]).await.unwrap();
+    let reserved = stage.here.reserve(&[key("a"), key("foreign"), key("b")], Lane::Mail).await.unwrap();
     assert_eq!(reserved, [const { Reservation::Owner }; 3]);
     assert_eq!(submit_again(&*stage.here, "foreign", Lane::Mail).await, Admission::Queued);
     let claim = claimed(&*stage.there).await;
-    assert_eq!(stage.there.begin(&claim).await.unwrap(), Begin::Scan(Bytes::from("foreign")));
+    assert_eq!(stage.there.begin(&claim).await.unwrap(), Begin::Scan(bytes("foreign")));
     stage.there.complete(&claim, &answered(&verdict())).await.unwrap();
-    assert!(matches!(stage.here.reserve(&[key("foreign")]).await.unwrap()[..], [Reservation::Known(_)]));
+    assert!(matches!(
+        stage.here.reserve(&[key("foreign")], Lane::Mail).await.unwrap()[..],
+        [Reservation::Known(_)]
+    ));
 }
 
 #[tokio::test]
@@ -419,13 +590,13 @@ async fn full_memory_is_a_full_queue_which_still_drains() {
     let stage = redis_stage(server).await;
     let server = stage._server.as_ref().unwrap();
     // A worker is there already: a consumer group cannot be made without memory.
-    assert_eq!(stage.there.claim("worker", 1, Duration::ZERO).await.unwrap(), []);
+    assert_eq!(stage.there.claim("worker", 0, room(1), Duration::ZERO).await.unwrap(), []);
     submit(&*stage.here, "before", Lane::Mail).await;
     server.command("CONFIG SET maxmemory 1mb").unwrap();
-    assert_eq!(stage.here.reserve(&[key("during")]).await.unwrap(), [Reservation::Owner]);
+    assert_eq!(stage.here.reserve(&[key("during")], Lane::Mail).await.unwrap(), [Reservation::Owner]);
     assert_eq!(submit_again(&*stage.here, "during", Lane::Mail).await, Admission::Full);
     let claim = claimed(&*stage.there).await;
-    assert_eq!(stage.there.begin(&claim).await.unwrap(), Begin::Scan(Bytes::from("before")));
+    assert_eq!(stage.there.begin(&claim).await.unwrap(), Begin::Scan(bytes("before")));
     stage.there.complete(&claim, &answered(&verdict())).await.unwrap();
     assert_eq!(stage.here.look_up(&[key("before")]).await.unwrap(), [Some(verdict())]);
     server.command("CONFIG SET maxmemory 64mb").unwrap();
@@ -440,16 +611,17 @@ async fn a_stopped_redis_is_unavailable_at_once_and_back_within_five_seconds() {
     stage._server.as_mut().unwrap().stop();
     for _ in 0..3 {
         let started = Instant::now();
-        assert!(matches!(stage.here.reserve(&[key("x")]).await, Err(HubError::Unavailable(_))));
+        assert!(matches!(stage.here.reserve(&[key("x")], Lane::Mail).await, Err(HubError::Unavailable(_))));
         assert!(matches!(stage.here.submit(&[job("x", Lane::Mail)]).await, Err(HubError::Unavailable(_))));
-        assert!(matches!(stage.there.claim("w", 1, SOON).await, Err(HubError::Unavailable(_))));
+        assert!(matches!(stage.there.claim("w", 0, room(1), SOON).await, Err(HubError::Unavailable(_))));
         assert!(matches!(stage.there.ping().await, Err(HubError::Unavailable(_))));
         assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
     }
     stage._server.as_mut().unwrap().start_again().unwrap();
     let restarted = Instant::now();
     let mut ticket = stage.here.announcements().subscribe(&key("after"));
-    eventually("it reserves again", async || stage.here.reserve(&[key("after")]).await.is_ok()).await;
+    eventually("it reserves again", async || stage.here.reserve(&[key("after")], Lane::Mail).await.is_ok())
+        .await;
     eventually("it submits again", async || stage.here.submit(&[job("after", Lane::Mail)]).await.is_ok())
         .await;
     eventually("so does the other process", async || stage.there.ping().await.is_ok()).await;
@@ -457,7 +629,7 @@ async fn a_stopped_redis_is_unavailable_at_once_and_back_within_five_seconds() {
     stage.there.begin(&claim).await.unwrap();
     // Announced until it is heard, as waiters reserve until they hear.
     eventually("announcements arrive again", async || {
-        stage.here.reserve(&[key("after")]).await.unwrap();
+        stage.here.reserve(&[key("after")], Lane::Mail).await.unwrap();
         stage.there.complete(&claim, &answered(&verdict())).await.unwrap();
         let heard = timeout(Duration::from_millis(50), ticket.answer()).await.is_ok();
         stage.here.forget(&key("after")).await.unwrap();
@@ -485,7 +657,7 @@ async fn a_hung_redis_is_unavailable_within_the_timeout() {
     let server = stage._server.as_ref().unwrap();
     server.command("CLIENT PAUSE 3000 ALL").unwrap();
     let started = Instant::now();
-    assert!(matches!(stage.here.reserve(&[key("x")]).await, Err(HubError::Unavailable(_))));
+    assert!(matches!(stage.here.reserve(&[key("x")], Lane::Mail).await, Err(HubError::Unavailable(_))));
     assert!(started.elapsed() < Duration::from_millis(1500), "{:?}", started.elapsed());
     eventually("it answers again", async || stage.here.ping().await.is_ok()).await;
 }
@@ -498,7 +670,7 @@ async fn forgotten_scripts_and_groups_are_made_anew() {
     server.command("SCRIPT FLUSH").unwrap();
     server.command("FLUSHALL").unwrap();
     let claim = queued(&stage, "after", Lane::Mail).await;
-    assert_eq!(stage.there.begin(&claim).await.unwrap(), Begin::Scan(Bytes::from("after")));
+    assert_eq!(stage.there.begin(&claim).await.unwrap(), Begin::Scan(bytes("after")));
 }
 
 #[tokio::test]
@@ -509,7 +681,7 @@ async fn a_claim_that_is_given_up_takes_no_job_with_it() {
         |count| format!("{:?}", server.command("INFO clients")).contains(&format!("blocked_clients:{count}"));
     let mut claims = JoinSet::new();
     let hub = stage.here.clone();
-    claims.spawn(async move { hub.claim("gone", 1, Duration::from_secs(60)).await });
+    claims.spawn(async move { hub.claim("gone", 0, room(1), Duration::from_secs(60)).await });
     eventually("it waits", async || blocked(1)).await;
     claims.shutdown().await;
     eventually("nobody waits", async || blocked(0)).await;
@@ -522,7 +694,7 @@ async fn an_unreadable_job_is_dropped() {
     let stage = over_redis().await;
     let server = stage._server.as_ref().unwrap();
     server.command("XADD tg:1:{jobs-0}:mail * sample x size 0 tries 0 job {}").unwrap();
-    assert_eq!(stage.here.claim("worker", 10, Duration::ZERO).await.unwrap(), []);
+    assert_eq!(stage.here.claim("worker", 0, room(10), Duration::ZERO).await.unwrap(), []);
     assert_eq!(stage.here.queue().await.unwrap().lanes[0].claimed, 0);
 }
 
@@ -530,7 +702,7 @@ async fn an_unreadable_job_is_dropped() {
 async fn a_unix_socket_will_do() {
     let server = RedisServer::start().unwrap();
     let hub = connect("tg", &config::RedisUrl::One(server.unix_url().into()), "unix").await;
-    assert_eq!(hub.reserve(&[key("x")]).await.unwrap(), [Reservation::Owner]);
+    assert_eq!(hub.reserve(&[key("x")], Lane::Mail).await.unwrap(), [Reservation::Owner]);
 }
 
 #[tokio::test]
@@ -542,7 +714,7 @@ async fn a_fail_over_is_survived() {
     watched.lose_the_master();
     assert!(matches!(stage.here.ping().await, Err(HubError::Unavailable(_))));
     let promoted = Instant::now();
-    while stage.here.reserve(&[key("after")]).await.is_err() {
+    while stage.here.reserve(&[key("after")], Lane::Mail).await.is_err() {
         assert!(promoted.elapsed() < FAIL_OVER, "the replica is not found");
         sleep(Duration::from_millis(50)).await;
     }
@@ -551,12 +723,12 @@ async fn a_fail_over_is_survived() {
         assert_eq!(submit_again(&*stage.here, "after", Lane::Mail).await, Admission::Queued);
         claimed(&*stage.there).await
     };
-    assert_eq!(stage.there.begin(&claim).await.unwrap(), Begin::Scan(Bytes::from("after")));
+    assert_eq!(stage.there.begin(&claim).await.unwrap(), Begin::Scan(bytes("after")));
 }
 
 fn limits() -> config::Queue {
     config::Queue {
-        max_jobs: 8,
+        max_jobs: 32,
         max_bytes: bytesize::ByteSize::kib(64),
         sample_ttl: Duration::from_secs(3),
         reserve_ttl: RESERVE_TTL,
@@ -568,10 +740,11 @@ fn limits() -> config::Queue {
 
 fn ttls() -> config::Cache {
     config::Cache {
-        clean_ttl: Duration::from_secs(2),
+        clean_ttl: Duration::from_secs(120),
         found_ttl: Duration::from_secs(600),
         local_ttl: Duration::from_secs(10),
         local_bytes: bytesize::ByteSize::mib(1),
+        stale: config::Stale::Rescan,
     }
 }
 
@@ -601,15 +774,35 @@ async fn connect(prefix: &str, url: &config::RedisUrl, process: &str) -> Arc<Red
 }
 
 fn key(name: &str) -> SampleKey {
-    SampleKey { digest: Digest::of(name.as_bytes()), hint: NameHint::None }
+    SampleKey { digest: Digest::of(&bytes(name)), hint: NameHint::None }
+}
+
+/// A sample's bytes: its name, padded so that all samples have the same shard.
+fn bytes(name: &str) -> Bytes {
+    let mut padded = name.to_owned();
+    while usize::from(Digest::of(padded.as_bytes()).as_bytes()[0]) % CLUSTER_SHARDS != 0 {
+        padded.push(' ');
+    }
+    padded.into()
+}
+
+fn room(most: usize) -> Room {
+    Room { most, background: most }
 }
 
 fn job(name: &str, lane: Lane) -> (Sample, Job) {
     let enqueued_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
-    let sample = Sample { key: key(name), bytes: Bytes::from(name.to_owned()) };
+    let sample = Sample { key: key(name), bytes: bytes(name) };
     let (source, queue_id) = ("mx1".to_owned(), "4Bq".to_owned());
-    let job =
-        Job { sample: key(name), size: name.len() as u64, lane, source, queue_id, enqueued_ms, needs: None };
+    let job = Job {
+        sample: key(name),
+        size: sample.bytes.len() as u64,
+        lane,
+        source,
+        queue_id,
+        enqueued_ms,
+        needs: None,
+    };
     (sample, job)
 }
 
@@ -617,6 +810,29 @@ fn verdict() -> Arc<Verdict> {
     static SCANNED: std::sync::LazyLock<u64> = std::sync::LazyLock::new(now);
     let findings = vec![Finding { score: 95, ..Finding::default() }];
     Arc::new(Verdict { findings, scanned_at: *SCANNED, ..Verdict::default() })
+}
+
+fn clean(signatures: &str) -> Arc<Verdict> {
+    static SCANNED: std::sync::LazyLock<u64> = std::sync::LazyLock::new(now);
+    let signatures = Some(signatures.to_owned());
+    Arc::new(Verdict { signatures, scanned_at: *SCANNED, ..Verdict::default() })
+}
+
+fn needing(name: &str, signatures: &str) -> (Sample, Job) {
+    let (sample, job) = job(name, Lane::Background);
+    (sample, Job { needs: Some(signatures.to_owned()), ..job })
+}
+
+/// A farm of one instance says what signatures it has.
+async fn report(hub: &dyn Hub, signatures: &str) {
+    let instance = InstanceReport {
+        name: "storm1".into(),
+        healthy: true,
+        signatures: Some(signatures.to_owned()),
+        ..InstanceReport::default()
+    };
+    let report = FarmReport { worker: "worker".into(), at: now(), instances: vec![instance] };
+    hub.report(&report, None).await.unwrap();
 }
 
 fn answered(verdict: &Arc<Verdict>) -> Completion {
@@ -629,7 +845,7 @@ fn names(claims: &[Claim]) -> Vec<SampleKey> {
 
 /// Reserves and submits a sample of which nobody has heard.
 async fn submit(hub: &dyn Hub, name: &str, lane: Lane) {
-    assert_eq!(hub.reserve(&[key(name)]).await.unwrap(), [Reservation::Owner]);
+    assert_eq!(hub.reserve(&[key(name)], Lane::Mail).await.unwrap(), [Reservation::Owner]);
     assert_eq!(submit_again(hub, name, lane).await, Admission::Queued);
 }
 
@@ -638,7 +854,7 @@ async fn submit_again(hub: &dyn Hub, name: &str, lane: Lane) -> Admission {
 }
 
 async fn claimed(hub: &dyn Hub) -> Claim {
-    let mut claims = hub.claim("worker", 1, SOON).await.unwrap();
+    let mut claims = hub.claim("worker", 0, room(1), SOON).await.unwrap();
     claims.pop().expect("there is a job")
 }
 
@@ -650,7 +866,7 @@ async fn queued(stage: &Stage, name: &str, lane: Lane) -> Claim {
 async fn reclaimed(hub: &dyn Hub, worker: &str) -> Claim {
     let started = Instant::now();
     loop {
-        if let Some(claim) = hub.reclaim(worker, 10).await.unwrap().pop() {
+        if let Some(claim) = hub.reclaim(worker, 0, room(10)).await.unwrap().pop() {
             return claim;
         }
         assert!(started.elapsed() < SOON, "nothing to reclaim");
