@@ -1,69 +1,37 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! What every hub does, over one process and over a real Redis with two processes; then what only Redis can do to one.
+//! What every hub does. Scenarios know two processes' ends of it and nothing of what lies behind them.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-use bytes::Bytes;
-use std::{
-    sync::Arc,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
-};
+use super::*;
 use thundergate_common::{
-    config,
-    digest::Digest,
     generation::{FarmReport, InstanceReport},
-    hub::{
-        Admission, Begin, Claim, Completion, Hub, HubError, Receipt, Reservation, Retried, Room,
-        memory::MemoryHub, redis::RedisHub,
-    },
-    job::{Job, Lane},
-    keys::CLUSTER_SHARDS,
-    sample::{NameHint, Sample, SampleKey},
-    verdict::{Answer, Finding, SkipReason, Verdict, now},
+    hub::{Begin, Receipt, Retried},
+    verdict::SkipReason,
 };
-use thundergate_tests::harness::redis::{RedisCluster, RedisServer, WatchedRedis};
-use tokio::{
-    task::JoinSet,
-    time::{sleep, timeout},
-};
+use thundergate_tests::harness::redis::RedisCluster;
+use tokio::{task::JoinSet, time::timeout};
 
-/// Long enough for anything that should happen at once.
-const SOON: Duration = Duration::from_secs(5);
-/// What a Sentinel may take to promote a replica.
-const FAIL_OVER: Duration = Duration::from_secs(20);
-const RESERVE_TTL: Duration = Duration::from_millis(400);
-const LEASE_TTL: Duration = Duration::from_millis(900);
-const RECLAIM_AFTER: Duration = Duration::from_millis(300);
-
-/// Two processes' ends of one hub, and what lies behind them.
-struct Stage {
-    here: Arc<dyn Hub>,
-    there: Arc<dyn Hub>,
-    _server: Option<RedisServer>,
-}
-
-/// Runs a scenario over both kinds of hub.
-macro_rules! every_hub {
+/// Makes a test of every scenario for the two quick hubs, and one function that runs all of them.
+macro_rules! scenarios {
     ($($scenario:ident),* $(,)?) => {
         mod in_memory {
-            $(#[tokio::test] async fn $scenario() { super::$scenario(super::in_memory()).await; })*
+            use super::in_memory;
+            $(#[tokio::test] async fn $scenario() { super::$scenario(in_memory()).await; })*
         }
         mod over_redis {
-            $(#[tokio::test] async fn $scenario() { super::$scenario(super::over_redis().await).await; })*
+            use super::over_redis;
+            $(#[tokio::test] async fn $scenario() { super::$scenario(over_redis().await).await; })*
         }
-        #[tokio::test]
-        async fn everything_holds_over_a_cluster() {
-            let cluster = RedisCluster::start().unwrap();
-            let urls = || cluster.urls().into_iter().map(Into::into).collect();
+        /// Runs every scenario on a stage of its own, made for its name.
+        async fn all_hold(stage: impl AsyncFn(&'static str) -> Stage) {
             $(
                 eprintln!("{}", stringify!($scenario));
-                $scenario(stage(stringify!($scenario), &config::RedisUrl::Cluster(urls())).await).await;
+                $scenario(stage(stringify!($scenario)).await).await;
             )*
         }
     };
 }
 
-every_hub!(
+scenarios!(
     a_completed_sample_is_known,
     a_hundred_reservations_have_one_owner,
     an_announcement_reaches_everybody_who_waits,
@@ -93,6 +61,19 @@ every_hub!(
     a_job_needs_a_verdict_of_its_signatures,
     a_dropped_dead_letter_is_gone,
 );
+
+#[tokio::test]
+async fn everything_holds_over_a_cluster() {
+    let cluster = RedisCluster::start().unwrap();
+    let urls = || config::RedisUrl::Cluster(cluster.urls().into_iter().map(Into::into).collect());
+    all_hold(async |name| stage(&redis(name, urls())).await).await;
+}
+
+#[tokio::test]
+async fn everything_holds_over_a_unix_socket() {
+    let server = RedisServer::start().unwrap();
+    all_hold(async |name| stage(&redis(name, config::RedisUrl::One(server.unix_url().into()))).await).await;
+}
 
 async fn a_completed_sample_is_known(stage: Stage) {
     let (key, verdict) = (key("known"), verdict());
@@ -455,7 +436,7 @@ async fn the_farms_generation_makes_clean_verdicts_stale(stage: Stage) {
     store(&stage, "aging", &clean("1")).await;
     store(&stage, "found", &verdict()).await;
     let known = Reservation::Known(clean("1"));
-    assert_eq!(stage.here.reserve(&[key("aging")], Lane::Mail).await.unwrap(), [known.clone()]);
+    assert_eq!(stage.here.reserve(&[key("aging")], Lane::Mail).await.unwrap(), std::slice::from_ref(&known));
     report(&*stage.there, "2").await;
     eventually("it is stale everywhere", async || {
         stage.here.reserve(&[key("aging")], Lane::Mail).await.unwrap() == [Reservation::Owner]
@@ -511,307 +492,6 @@ async fn a_dropped_dead_letter_is_gone(stage: Stage) {
     assert_eq!(stage.here.queue().await.unwrap().dead_letters, 0);
 }
 
-#[tokio::test]
-async fn a_dead_letter_is_scanned_once_more_while_its_bytes_are_there() {
-    let stage = over_redis().await;
-    for number in 0..3 {
-        // Together above what dead letters may keep.
-        let name = format!("{number}{}", "x".repeat(7000));
-        let claim = queued(&stage, &name, Lane::Mail).await;
-        stage.there.begin(&claim).await.unwrap();
-        stage.there.complete(&claim, &Completion::Dead("no instance could".into())).await.unwrap();
-    }
-    let letters = stage.here.dead_letters(10).await.unwrap();
-    assert_eq!(letters.len(), 3);
-    let retried =
-        [stage.here.retry(&letters[2]).await.unwrap(), stage.here.retry(&letters[0]).await.unwrap()];
-    assert_eq!(retried, [Retried::Queued, Retried::BytesGone]);
-    assert_eq!(stage.here.retry(&letters[2]).await.unwrap(), Retried::Unknown, "it was taken");
-    let claim = claimed(&*stage.there).await;
-    assert_eq!((claim.job.lane, claim.deliveries), (Lane::Background, 1));
-    assert!(matches!(stage.there.begin(&claim).await.unwrap(), Begin::Scan(_)));
-    stage.there.complete(&claim, &answered(&verdict())).await.unwrap();
-    let queue = stage.here.queue().await.unwrap();
-    assert_eq!((queue.dead_letters, queue.sample_bytes), (2, 0));
-}
-
-#[tokio::test]
-async fn a_queued_sample_keeps_no_message_alive() {
-    let hub = in_memory().here;
-    let (mut sample, job) = job("a sample", Lane::Mail);
-    let message = Bytes::from([&sample.bytes[..], b" in a long message"].concat());
-    sample.bytes = message.slice(..sample.bytes.len());
-    assert_eq!(hub.submit(&[(sample, job)]).await.unwrap(), [Admission::Queued]);
-    assert!(message.is_unique());
-}
-
-#[tokio::test]
-async fn a_receipt_takes_little_memory() {
-    let stage = over_redis().await;
-    let server = stage._server.as_ref().unwrap();
-    let receipt = Receipt {
-        at: 1,
-        queue_id: "4Bq".into(),
-        sender: "a@example.org".into(),
-        recipients: ["b@example.org".into()].into(),
-        name: None,
-        decision: "accept".into(),
-    };
-    stage.here.record(&[(key("received"), receipt)]).await.unwrap();
-    let name = format!("tg:1:{{{}}}:-:receipts", key("received").digest);
-    let used = format!("{:?}", server.command(&format!("MEMORY USAGE {name}")).unwrap());
-    let used: u64 = used.chars().filter(char::is_ascii_digit).collect::<String>().parse().unwrap();
-    assert!(used < 1000, "{used} bytes: most samples are received once, and all are kept for weeks");
-}
-
-#[tokio::test]
-async fn another_versions_verdict_is_a_miss_and_overwritten() {
-    let stage = over_redis().await;
-    let server = stage._server.as_ref().unwrap();
-    let name = format!("tg:1:{{{}}}:-:verdict", key("foreign").digest);
-    server.command(&format!("SET {name} {{\"v\":2}}")).unwrap();
-    assert_eq!(stage.here.look_up(&[key("foreign")]).await.unwrap(), [None]);
-    let reserved = stage.here.reserve(&[key("a"), key("foreign"), key("b")], Lane::Mail).await.unwrap();
-    assert_eq!(reserved, [const { Reservation::Owner }; 3]);
-    assert_eq!(submit_again(&*stage.here, "foreign", Lane::Mail).await, Admission::Queued);
-    let claim = claimed(&*stage.there).await;
-    assert_eq!(stage.there.begin(&claim).await.unwrap(), Begin::Scan(bytes("foreign")));
-    stage.there.complete(&claim, &answered(&verdict())).await.unwrap();
-    assert!(matches!(
-        stage.here.reserve(&[key("foreign")], Lane::Mail).await.unwrap()[..],
-        [Reservation::Known(_)]
-    ));
-}
-
-#[tokio::test]
-async fn full_memory_is_a_full_queue_which_still_drains() {
-    let server =
-        RedisServer::start_with(&["--maxmemory", "64mb", "--maxmemory-policy", "noeviction"]).unwrap();
-    let stage = redis_stage(server).await;
-    let server = stage._server.as_ref().unwrap();
-    // A worker is there already: a consumer group cannot be made without memory.
-    assert_eq!(stage.there.claim("worker", 0, room(1), Duration::ZERO).await.unwrap(), []);
-    submit(&*stage.here, "before", Lane::Mail).await;
-    server.command("CONFIG SET maxmemory 1mb").unwrap();
-    assert_eq!(stage.here.reserve(&[key("during")], Lane::Mail).await.unwrap(), [Reservation::Owner]);
-    assert_eq!(submit_again(&*stage.here, "during", Lane::Mail).await, Admission::Full);
-    let claim = claimed(&*stage.there).await;
-    assert_eq!(stage.there.begin(&claim).await.unwrap(), Begin::Scan(bytes("before")));
-    stage.there.complete(&claim, &answered(&verdict())).await.unwrap();
-    assert_eq!(stage.here.look_up(&[key("before")]).await.unwrap(), [Some(verdict())]);
-    server.command("CONFIG SET maxmemory 64mb").unwrap();
-    assert_eq!(submit_again(&*stage.here, "during", Lane::Mail).await, Admission::Queued);
-}
-
-#[tokio::test]
-async fn a_stopped_redis_is_unavailable_at_once_and_back_within_five_seconds() {
-    let mut stage = over_redis().await;
-    submit(&*stage.here, "lost", Lane::Mail).await;
-    claimed(&*stage.there).await;
-    stage._server.as_mut().unwrap().stop();
-    for _ in 0..3 {
-        let started = Instant::now();
-        assert!(matches!(stage.here.reserve(&[key("x")], Lane::Mail).await, Err(HubError::Unavailable(_))));
-        assert!(matches!(stage.here.submit(&[job("x", Lane::Mail)]).await, Err(HubError::Unavailable(_))));
-        assert!(matches!(stage.there.claim("w", 0, room(1), SOON).await, Err(HubError::Unavailable(_))));
-        assert!(matches!(stage.there.ping().await, Err(HubError::Unavailable(_))));
-        assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
-    }
-    stage._server.as_mut().unwrap().start_again().unwrap();
-    let restarted = Instant::now();
-    let mut ticket = stage.here.announcements().subscribe(&key("after"));
-    eventually("it reserves again", async || stage.here.reserve(&[key("after")], Lane::Mail).await.is_ok())
-        .await;
-    eventually("it submits again", async || stage.here.submit(&[job("after", Lane::Mail)]).await.is_ok())
-        .await;
-    eventually("so does the other process", async || stage.there.ping().await.is_ok()).await;
-    let claim = claimed(&*stage.there).await;
-    stage.there.begin(&claim).await.unwrap();
-    // Announced until it is heard, as waiters reserve until they hear.
-    eventually("announcements arrive again", async || {
-        stage.here.reserve(&[key("after")], Lane::Mail).await.unwrap();
-        stage.there.complete(&claim, &answered(&verdict())).await.unwrap();
-        let heard = timeout(Duration::from_millis(50), ticket.answer()).await.is_ok();
-        stage.here.forget(&key("after")).await.unwrap();
-        heard
-    })
-    .await;
-    assert!(restarted.elapsed() < SOON, "{:?}", restarted.elapsed());
-}
-
-#[tokio::test]
-async fn a_hub_starts_while_redis_is_down() {
-    let mut server = RedisServer::start().unwrap();
-    server.stop();
-    let hub = connect("tg", &config::RedisUrl::One(server.url().into()), "early").await;
-    assert!(matches!(hub.ping().await, Err(HubError::Unavailable(_))));
-    server.start_again().unwrap();
-    eventually("it finds Redis", async || hub.ping().await.is_ok()).await;
-    eventually("it listens", async || hub.listens()).await;
-}
-
-#[tokio::test]
-async fn a_hung_redis_is_unavailable_within_the_timeout() {
-    let stage = over_redis().await;
-    stage.here.ping().await.unwrap();
-    let server = stage._server.as_ref().unwrap();
-    server.command("CLIENT PAUSE 3000 ALL").unwrap();
-    let started = Instant::now();
-    assert!(matches!(stage.here.reserve(&[key("x")], Lane::Mail).await, Err(HubError::Unavailable(_))));
-    assert!(started.elapsed() < Duration::from_millis(1500), "{:?}", started.elapsed());
-    eventually("it answers again", async || stage.here.ping().await.is_ok()).await;
-}
-
-#[tokio::test]
-async fn forgotten_scripts_and_groups_are_made_anew() {
-    let stage = over_redis().await;
-    queued(&stage, "before", Lane::Mail).await;
-    let server = stage._server.as_ref().unwrap();
-    server.command("SCRIPT FLUSH").unwrap();
-    server.command("FLUSHALL").unwrap();
-    let claim = queued(&stage, "after", Lane::Mail).await;
-    assert_eq!(stage.there.begin(&claim).await.unwrap(), Begin::Scan(bytes("after")));
-}
-
-#[tokio::test]
-async fn a_claim_that_is_given_up_takes_no_job_with_it() {
-    let stage = over_redis().await;
-    let server = stage._server.as_ref().unwrap();
-    let blocked =
-        |count| format!("{:?}", server.command("INFO clients")).contains(&format!("blocked_clients:{count}"));
-    let mut claims = JoinSet::new();
-    let hub = stage.here.clone();
-    claims.spawn(async move { hub.claim("gone", 0, room(1), Duration::from_secs(60)).await });
-    eventually("it waits", async || blocked(1)).await;
-    claims.shutdown().await;
-    eventually("nobody waits", async || blocked(0)).await;
-    let claim = queued(&stage, "kept", Lane::Mail).await;
-    assert_eq!((claim.job.sample, claim.deliveries), (key("kept"), 1));
-}
-
-#[tokio::test]
-async fn an_unreadable_job_is_dropped() {
-    let stage = over_redis().await;
-    let server = stage._server.as_ref().unwrap();
-    server.command("XADD tg:1:{jobs-0}:mail * sample x size 0 tries 0 job {}").unwrap();
-    assert_eq!(stage.here.claim("worker", 0, room(10), Duration::ZERO).await.unwrap(), []);
-    assert_eq!(stage.here.queue().await.unwrap().lanes[0].claimed, 0);
-}
-
-#[tokio::test]
-async fn a_unix_socket_will_do() {
-    let server = RedisServer::start().unwrap();
-    let hub = connect("tg", &config::RedisUrl::One(server.unix_url().into()), "unix").await;
-    assert_eq!(hub.reserve(&[key("x")], Lane::Mail).await.unwrap(), [Reservation::Owner]);
-}
-
-#[tokio::test]
-async fn a_fail_over_is_survived() {
-    let mut watched = WatchedRedis::start().unwrap();
-    let stage = stage("tg", &config::RedisUrl::One(watched.url().into())).await;
-    store(&stage, "kept", &verdict()).await;
-    stage.here.ping().await.unwrap();
-    watched.lose_the_master();
-    assert!(matches!(stage.here.ping().await, Err(HubError::Unavailable(_))));
-    let promoted = Instant::now();
-    while stage.here.reserve(&[key("after")], Lane::Mail).await.is_err() {
-        assert!(promoted.elapsed() < FAIL_OVER, "the replica is not found");
-        sleep(Duration::from_millis(50)).await;
-    }
-    assert_eq!(stage.here.look_up(&[key("kept")]).await.unwrap(), [Some(verdict())]);
-    let claim = {
-        assert_eq!(submit_again(&*stage.here, "after", Lane::Mail).await, Admission::Queued);
-        claimed(&*stage.there).await
-    };
-    assert_eq!(stage.there.begin(&claim).await.unwrap(), Begin::Scan(bytes("after")));
-}
-
-fn limits() -> config::Queue {
-    config::Queue {
-        max_jobs: 32,
-        max_bytes: bytesize::ByteSize::kib(64),
-        sample_ttl: Duration::from_secs(3),
-        reserve_ttl: RESERVE_TTL,
-        lease_ttl: LEASE_TTL,
-        reclaim_after: RECLAIM_AFTER,
-        max_deliveries: 3,
-    }
-}
-
-fn ttls() -> config::Cache {
-    config::Cache {
-        clean_ttl: Duration::from_secs(120),
-        found_ttl: Duration::from_secs(600),
-        local_ttl: Duration::from_secs(10),
-        local_bytes: bytesize::ByteSize::mib(1),
-        stale: config::Stale::Rescan,
-    }
-}
-
-fn in_memory() -> Stage {
-    let hub = MemoryHub::new(&limits(), &ttls());
-    Stage { here: hub.clone(), there: hub, _server: None }
-}
-
-async fn over_redis() -> Stage {
-    redis_stage(RedisServer::start().unwrap()).await
-}
-
-async fn redis_stage(server: RedisServer) -> Stage {
-    let stage = stage("tg", &config::RedisUrl::One(server.url().into())).await;
-    Stage { _server: Some(server), ..stage }
-}
-
-async fn stage(prefix: &str, url: &config::RedisUrl) -> Stage {
-    let (here, there) = (connect(prefix, url, "here").await, connect(prefix, url, "there").await);
-    Stage { here, there, _server: None }
-}
-
-async fn connect(prefix: &str, url: &config::RedisUrl, process: &str) -> Arc<RedisHub> {
-    let (url, prefix) = (url.clone(), prefix.to_owned());
-    let redis = config::Redis { url, prefix, timeout: Duration::from_secs(1) };
-    RedisHub::connect(&redis, &limits(), &ttls(), process.to_owned()).await.unwrap()
-}
-
-fn key(name: &str) -> SampleKey {
-    SampleKey { digest: Digest::of(&bytes(name)), hint: NameHint::None }
-}
-
-/// A sample's bytes: its name, padded so that all samples have the same shard.
-fn bytes(name: &str) -> Bytes {
-    let mut padded = name.to_owned();
-    while usize::from(Digest::of(padded.as_bytes()).as_bytes()[0]) % CLUSTER_SHARDS != 0 {
-        padded.push(' ');
-    }
-    padded.into()
-}
-
-fn room(most: usize) -> Room {
-    Room { most, background: most }
-}
-
-fn job(name: &str, lane: Lane) -> (Sample, Job) {
-    let enqueued_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
-    let sample = Sample { key: key(name), bytes: bytes(name) };
-    let (source, queue_id) = ("mx1".to_owned(), "4Bq".to_owned());
-    let job = Job {
-        sample: key(name),
-        size: sample.bytes.len() as u64,
-        lane,
-        source,
-        queue_id,
-        enqueued_ms,
-        needs: None,
-    };
-    (sample, job)
-}
-
-fn verdict() -> Arc<Verdict> {
-    static SCANNED: std::sync::LazyLock<u64> = std::sync::LazyLock::new(now);
-    let findings = vec![Finding { score: 95, ..Finding::default() }];
-    Arc::new(Verdict { findings, scanned_at: *SCANNED, ..Verdict::default() })
-}
-
 fn clean(signatures: &str) -> Arc<Verdict> {
     static SCANNED: std::sync::LazyLock<u64> = std::sync::LazyLock::new(now);
     let signatures = Some(signatures.to_owned());
@@ -833,57 +513,4 @@ async fn report(hub: &dyn Hub, signatures: &str) {
     };
     let report = FarmReport { worker: "worker".into(), at: now(), instances: vec![instance] };
     hub.report(&report, None).await.unwrap();
-}
-
-fn answered(verdict: &Arc<Verdict>) -> Completion {
-    Completion::Answered(Answer::Verdict(verdict.clone()))
-}
-
-fn names(claims: &[Claim]) -> Vec<SampleKey> {
-    claims.iter().map(|claim| claim.job.sample.clone()).collect()
-}
-
-/// Reserves and submits a sample of which nobody has heard.
-async fn submit(hub: &dyn Hub, name: &str, lane: Lane) {
-    assert_eq!(hub.reserve(&[key(name)], Lane::Mail).await.unwrap(), [Reservation::Owner]);
-    assert_eq!(submit_again(hub, name, lane).await, Admission::Queued);
-}
-
-async fn submit_again(hub: &dyn Hub, name: &str, lane: Lane) -> Admission {
-    hub.submit(&[job(name, lane)]).await.unwrap()[0]
-}
-
-async fn claimed(hub: &dyn Hub) -> Claim {
-    let mut claims = hub.claim("worker", 0, room(1), SOON).await.unwrap();
-    claims.pop().expect("there is a job")
-}
-
-async fn queued(stage: &Stage, name: &str, lane: Lane) -> Claim {
-    submit(&*stage.here, name, lane).await;
-    claimed(&*stage.there).await
-}
-
-async fn reclaimed(hub: &dyn Hub, worker: &str) -> Claim {
-    let started = Instant::now();
-    loop {
-        if let Some(claim) = hub.reclaim(worker, 0, room(10)).await.unwrap().pop() {
-            return claim;
-        }
-        assert!(started.elapsed() < SOON, "nothing to reclaim");
-        sleep(Duration::from_millis(20)).await;
-    }
-}
-
-/// Gives a sample a verdict, by way of a job.
-async fn store(stage: &Stage, name: &str, verdict: &Arc<Verdict>) {
-    let claim = Claim { id: "0-0".into(), job: job(name, Lane::Mail).1, deliveries: 1 };
-    stage.there.complete(&claim, &answered(verdict)).await.unwrap();
-}
-
-async fn eventually(what: &str, mut happens: impl AsyncFnMut() -> bool) {
-    let started = Instant::now();
-    while !happens().await {
-        assert!(started.elapsed() < SOON, "never: {what}");
-        sleep(Duration::from_millis(20)).await;
-    }
 }
