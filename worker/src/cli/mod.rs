@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The command line. Exit statuses are those of sysexits.h: 64 wrong usage, 69 Redis or the farm is unavailable,
-//! 70 anything unforeseen, 78 wrong configuration; and 1 where nothing is known of a sample.
+//! 70 anything unforeseen, 78 wrong configuration; and 1 where nothing is known of a sample or a dead letter.
 
 /// Prints a line. Whoever closed the pipe (`… | head`) wanted no more of them.
 macro_rules! say {
@@ -11,6 +11,7 @@ macro_rules! say {
 }
 
 mod farm;
+mod generation;
 mod queue;
 mod sample;
 mod serve;
@@ -53,8 +54,10 @@ enum Command {
     Check,
     /// Ask every Thunderstorm server how it is.
     Farm(Output),
-    /// Show what waits, what is being scanned and what was given up.
-    Queue(Output),
+    /// Show what waits, what is being scanned and what was given up; try that again or drop it.
+    Queue(QueueArgs),
+    /// Show the signature version that the farm has reached, or make older verdicts stale by hand.
+    Generation(GenerationArgs),
     /// Show or forget what is known of a sample.
     Verdict(VerdictArgs),
     /// Show who received a sample.
@@ -72,6 +75,40 @@ struct Output {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+struct QueueArgs {
+    #[command(flatten)]
+    output: Output,
+    #[command(subcommand)]
+    action: Option<QueueAction>,
+}
+
+#[derive(Debug, Subcommand)]
+enum QueueAction {
+    /// Have the samples of dead letters scanned once more, as far as their bytes are still there (queue.sample_ttl).
+    Retry(queue::Which),
+    /// Forget dead letters.
+    Drop(queue::Which),
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+struct GenerationArgs {
+    #[command(flatten)]
+    output: Output,
+    #[command(subcommand)]
+    action: Option<GenerationAction>,
+}
+
+#[derive(Debug, Subcommand)]
+enum GenerationAction {
+    /// Show it.
+    Show(Output),
+    /// Custom rules have changed, which no version shows: clean verdicts from before now are stale.
+    Bump(Output),
 }
 
 #[derive(Debug, Args)]
@@ -117,6 +154,8 @@ enum CliError {
     Unavailable(&'static str),
     #[error("nothing is known of this sample")]
     Unknown,
+    #[error("there is no dead letter {0}")]
+    NoLetter(String),
     #[error(transparent)]
     Other(#[from] anyhow::Error),
 }
@@ -126,7 +165,7 @@ impl CliError {
         match self {
             Self::Config(_) | Self::Address(_) => CONFIG,
             Self::Hub(_) | Self::Unavailable(_) => UNAVAILABLE,
-            Self::Unknown => 1,
+            Self::Unknown | Self::NoLetter(_) => 1,
             Self::Other(_) => SOFTWARE,
         }
     }
@@ -158,11 +197,28 @@ async fn dispatch(cli: Cli) -> Result<(), CliError> {
         Command::Serve => serve::serve(&config).await,
         Command::Check => check(&config),
         Command::Farm(output) => farm::show(&config, output.json).await,
-        Command::Queue(output) => queue::show(&*connect(&config).await?, output.json).await,
+        Command::Queue(args) => queue(&*connect(&config).await?, args).await,
+        Command::Generation(args) => generation(&*connect(&config).await?, args).await,
         Command::Seen { sample, output } => {
             sample::seen(&*connect(&config).await?, &sample, output.json).await
         }
         Command::Verdict(args) => verdict(&config, args).await,
+    }
+}
+
+async fn queue(hub: &dyn Hub, args: QueueArgs) -> Result<(), CliError> {
+    match args.action {
+        None => queue::show(hub, args.output.json).await,
+        Some(QueueAction::Retry(which)) => queue::retry(hub, &which).await,
+        Some(QueueAction::Drop(which)) => queue::drop(hub, &which).await,
+    }
+}
+
+async fn generation(hub: &dyn Hub, args: GenerationArgs) -> Result<(), CliError> {
+    match args.action {
+        None => generation::show(hub, args.output.json).await,
+        Some(GenerationAction::Show(output)) => generation::show(hub, output.json).await,
+        Some(GenerationAction::Bump(output)) => generation::bump(hub, output.json).await,
     }
 }
 
