@@ -12,6 +12,7 @@ macro_rules! say {
 
 mod farm;
 mod queue;
+mod reload;
 mod sample;
 mod serve;
 
@@ -155,7 +156,7 @@ pub async fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 async fn dispatch(cli: Cli) -> Result<(), CliError> {
     let config = Config::load(cli.config.as_deref())?;
     match cli.command {
-        Command::Serve => serve::serve(&config).await,
+        Command::Serve => serve::serve(&config, cli.config).await,
         Command::Check => check(&config),
         Command::Farm(output) => farm::show(&config, output.json).await,
         Command::Queue(output) => queue::show(&*connect(&config).await?, output.json).await,

@@ -109,6 +109,19 @@ impl Program {
         assert!(Command::new("kill").args([signal, &id]).status().await.unwrap().success());
     }
 
+    /// The next log line that holds `text`.
+    async fn line(&mut self, text: &str) -> serde_json::Value {
+        let line = async {
+            loop {
+                let line = self.lines.next_line().await.unwrap().expect("it runs");
+                if line.contains(text) {
+                    return serde_json::from_str(&line).unwrap();
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, line).await.unwrap_or_else(|_| panic!("no line with {text:?}"))
+    }
+
     async fn end(mut self) -> (Option<i32>, Vec<String>) {
         let mut rest = Vec::new();
         while let Some(line) = self.lines.next_line().await.unwrap() {
@@ -162,6 +175,35 @@ async fn the_job_of_a_worker_that_was_killed_is_done_by_another() {
     assert!(started.elapsed().as_secs() < 15);
     other.signal("-TERM").await;
     assert_eq!(other.end().await.0, Some(0));
+}
+
+#[tokio::test]
+async fn sighup_changes_the_farm_and_a_wrong_file_changes_nothing() {
+    let (one, two) = (Stub::start().await, Stub::start().await);
+    two.answer(alert);
+    let site = Site::start(&one).await;
+    let file = site.directory.path().join("worker.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let mut program = site.serve().await;
+    assert!(matches!(site.scan(&sample(b"a")).await, Answer::Verdict(verdict) if verdict.instance == "one"));
+
+    std::fs::write(&file, text.replace("[farm]", "[farm]\nattempts = 0")).unwrap();
+    program.signal("-HUP").await;
+    let line = program.line("The configuration is wrong").await;
+    let place = format!("{}:4: farm.attempts: ", file.display());
+    assert!(line["error"].as_str().unwrap().starts_with(&place), "{line}");
+    assert_eq!(line["level"], "warning");
+    assert!(matches!(site.scan(&sample(b"b")).await, Answer::Verdict(verdict) if verdict.instance == "one"));
+
+    let other = text.replace("\"one\"", "\"two\"").replace(&one.url, &two.url);
+    std::fs::write(&file, other.replace("lease_ttl = \"1s\"", "lease_ttl = \"2s\"")).unwrap();
+    program.signal("-HUP").await;
+    let line = program.line("The farm is what").await;
+    assert_eq!((&line["farm.added"], &line["farm.removed"]), (&"two".into(), &"one".into()), "{line}");
+    assert_eq!(line["config.needs_restart"], "queue.lease_ttl");
+    assert!(matches!(site.scan(&sample(b"c")).await, Answer::Verdict(verdict) if verdict.instance == "two"));
+    program.signal("-TERM").await;
+    assert_eq!(program.end().await.0, Some(0));
 }
 
 #[tokio::test]
