@@ -19,7 +19,7 @@ pub use rules::Rules;
 pub use settings::{Fault, FaultPlan, Settings, Shape};
 
 use scans::Scans;
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 use thundergate_common::digest::Digest;
 use tokio::{net::TcpListener, sync::Mutex, task::JoinSet};
 
@@ -82,6 +82,11 @@ impl Standin {
     /// Scan requests of any fate: answered, refused or met by a fault.
     pub fn requests(&self) -> u64 {
         self.scans.requests()
+    }
+
+    /// How long its threads were busy in all, scans under way left out.
+    pub fn busy(&self) -> Duration {
+        self.scans.busy()
     }
 
     /// Scans under way at this moment.

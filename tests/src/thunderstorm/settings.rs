@@ -12,7 +12,7 @@ pub struct Settings {
     pub threads: usize,
     /// Synchronous requests that may wait for a thread; one more gets 503.
     pub waiting: usize,
-    /// How long a thread is busy with one sample, in addition to the matching itself.
+    /// How long a thread is busy with one sample; longer only where matching takes longer.
     #[serde(with = "humantime_serde")]
     pub service_time: Duration,
     /// Time on the way, spent without a thread.
