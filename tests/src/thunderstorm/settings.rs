@@ -35,6 +35,10 @@ pub struct Settings {
     pub asynchronous: bool,
     /// Results kept for `getAsyncResults`.
     pub result_cache: usize,
+    /// The only `Authorization` header that the API lets in; none: everybody. As a reverse proxy in front would.
+    pub authorization: Option<String>,
+    /// When the licence ends, `2099-12-31`.
+    pub licence_ends: String,
 }
 
 /// Which generation of the API is served.
@@ -103,6 +107,8 @@ impl Default for Settings {
             shape: Shape::Both,
             asynchronous: true,
             result_cache: 10_000,
+            authorization: None,
+            licence_ends: "2099-12-31".to_owned(),
         }
     }
 }

@@ -7,7 +7,7 @@ use thundergate_common::generation::InstanceReport;
 
 /// Prints every instance. An error where none is available.
 pub async fn show(config: &Config, json: bool) -> Result<(), CliError> {
-    let farm = Farm::new(&config.farm, FarmMetrics::default()).map_err(anyhow::Error::from)?;
+    let farm = Farm::new(&config.farm, FarmMetrics::default())?;
     farm.probe().await;
     let instances = farm.reports();
     if json {

@@ -16,7 +16,7 @@ mod reload;
 mod sample;
 mod serve;
 
-use crate::{config::Config, farm::with_causes};
+use crate::{config::Config, farm::with_causes, thunderstorm::client::SetupError};
 use clap::{Args, Parser, Subcommand};
 use std::{ffi::OsString, path::PathBuf, process::ExitCode, sync::Arc};
 use thundergate_common::{
@@ -110,6 +110,8 @@ enum VerdictAction {
 enum CliError {
     #[error("configuration")]
     Config(#[from] ConfigError),
+    #[error("configuration")]
+    Farm(#[from] SetupError),
     #[error("redis.url")]
     Address(#[source] HubError),
     #[error("redis")]
@@ -125,7 +127,7 @@ enum CliError {
 impl CliError {
     fn status(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Address(_) => CONFIG,
+            Self::Config(_) | Self::Farm(_) | Self::Address(_) => CONFIG,
             Self::Hub(_) | Self::Unavailable(_) => UNAVAILABLE,
             Self::Unknown => 1,
             Self::Other(_) => SOFTWARE,

@@ -22,7 +22,7 @@ pub async fn serve(config: &Config, file: Option<PathBuf>) -> Result<(), CliErro
     let admin = Admin::bind(&config.admin).await.map_err(anyhow::Error::from)?;
     let hub = connect(config).await?;
     let mut registry = Registry::default();
-    let worker = Worker::new(hub, &config.farm, &config.queue, &mut registry).map_err(anyhow::Error::from)?;
+    let worker = Worker::new(hub, &config.farm, &config.queue, &mut registry)?;
 
     say_ready(config, admin.as_ref());
     let mut tasks = JoinSet::new();

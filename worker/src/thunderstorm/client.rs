@@ -15,17 +15,19 @@
 use super::{
     address::Address,
     facts::{self, Info, Progress},
-    settings::Settings,
+    settings::{Pem, Settings},
     shapes::{self, ShapeError},
 };
 use bytes::Bytes;
 use reqwest::{
-    Body, RequestBuilder, Response, StatusCode,
+    Body, Certificate, ClientBuilder, Identity, Proxy, RequestBuilder, Response, StatusCode,
     header::RETRY_AFTER,
     multipart::{Form, Part},
     redirect,
 };
 use std::{
+    fmt,
+    path::PathBuf,
     sync::Mutex,
     time::{Duration, Instant},
 };
@@ -74,19 +76,42 @@ pub enum CallError {
     Timeout,
 }
 
-/// Why there is no client for an instance.
+/// Why there is no client for an instance. Exit status 78 (EX_CONFIG).
 #[derive(Debug, thiserror::Error)]
-#[error("cannot set up HTTP")]
-pub struct SetupError(#[source] reqwest::Error);
+pub enum SetupError {
+    /// A file that the configuration names cannot be read.
+    #[error("{key}: {file} cannot be read")]
+    Unreadable {
+        /// The key, `farm.ca_file`.
+        key: &'static str,
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// What stands in it is of no use.
+    #[error("{key}: {file} {problem}")]
+    Unusable {
+        /// The key.
+        key: &'static str,
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// Certificates, key or proxy do not work together.
+    #[error("cannot set up HTTP with what [farm] says")]
+    Http(#[source] reqwest::Error),
+}
 
 /// One server.
-#[derive(Debug)]
 pub struct Client {
     http: reqwest::Client,
     address: Address,
     /// Where the API was found; forgotten when it is not there any more.
     found: Mutex<Option<Url>>,
     asynchronous: bool,
+    login: Option<(String, String)>,
     timeout: Duration,
     probe_timeout: Duration,
 }
@@ -101,22 +126,13 @@ impl Client {
         // Programs install the provider first thing; a test or an embedding program may not have, and reqwest would
         // panic. Losing the race to install it is fine: there is one then.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut http = reqwest::Client::builder()
-            .user_agent(concat!("thundergate/", env!("CARGO_PKG_VERSION")))
-            .no_proxy()
-            .redirect(redirect::Policy::none())
-            .connect_timeout(settings.connect_timeout)
-            .pool_idle_timeout(IDLE);
-        if settings.url.scheme() == "http" {
-            // Without TLS nothing needs the system's certificates, and a small container has none.
-            http = http.tls_certs_only([]);
-        }
-        let http = http.build().map_err(SetupError)?;
+        let http = builder(settings)?.build().map_err(SetupError::Http)?;
         Ok(Self {
             http,
             address: Address::of(&settings.url),
             found: Mutex::default(),
             asynchronous: settings.asynchronous,
+            login: settings.login.clone(),
             timeout: settings.timeout,
             // Info and status cost a scanner nothing: one that cannot answer them while a connection may be awaited
             // is no place for a sample.
@@ -164,7 +180,7 @@ impl Client {
             tokio::time::sleep(pause).await;
             pause = pause.mul_f32(1.5).min(POLL.1);
             let url = self.call("getAsyncResults", &[("id", ticket.as_str())]).await?;
-            let body = match exchange(self.http.get(url).timeout(self.timeout)).await {
+            let body = match exchange(self.logged_in(self.http.get(url)).timeout(self.timeout)).await {
                 // The sample is there already: elsewhere it would be scanned twice.
                 Err(CallError::Busy(longer)) => {
                     tokio::time::sleep(longer.min(DEFAULT_PAUSE)).await;
@@ -182,7 +198,8 @@ impl Client {
 
     async fn upload(&self, call: &str, sample: &Sample, source: &str) -> Result<Bytes, CallError> {
         let url = self.call(call, &[("source", source)]).await?;
-        let answer = exchange(self.http.post(url).multipart(form(sample)).timeout(self.timeout)).await;
+        let request = self.logged_in(self.http.post(url)).multipart(form(sample)).timeout(self.timeout);
+        let answer = exchange(request).await;
         if matches!(answer, Err(CallError::Refused(404 | 405))) {
             self.remember(None);
         }
@@ -207,8 +224,16 @@ impl Client {
     }
 
     async fn info_at(&self, api: &Url) -> Result<Info, CallError> {
-        let request = self.http.get(join(api, "info")).timeout(self.probe_timeout);
+        let request = self.logged_in(self.http.get(join(api, "info"))).timeout(self.probe_timeout);
         Info::read(&exchange(request).await?).ok_or(CallError::NoApi)
+    }
+
+    /// A user in the URL needs no help.
+    fn logged_in(&self, request: RequestBuilder) -> RequestBuilder {
+        match &self.login {
+            Some((user, password)) => request.basic_auth(user, Some(password)),
+            None => request,
+        }
     }
 
     fn known_api(&self) -> Option<Url> {
@@ -218,6 +243,49 @@ impl Client {
     fn remember(&self, api: Option<Url>) {
         *self.found.lock().expect("nothing panics while it holds the address") = api;
     }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Client")
+    }
+}
+
+fn builder(settings: &Settings) -> Result<ClientBuilder, SetupError> {
+    let mut http = reqwest::Client::builder()
+        .user_agent(concat!("thundergate/", env!("CARGO_PKG_VERSION")))
+        .no_proxy()
+        .redirect(redirect::Policy::none())
+        .connect_timeout(settings.connect_timeout)
+        .pool_idle_timeout(IDLE);
+    if let Some(pem) = &settings.authorities {
+        http = http.tls_certs_only(authorities(pem)?);
+    } else if [Some(&settings.url), settings.proxy.as_ref()]
+        .iter()
+        .flatten()
+        .all(|url| url.scheme() == "http")
+    {
+        // Without TLS nothing needs the system's certificates, and a small container has none.
+        http = http.tls_certs_only([]);
+    }
+    if let Some(pem) = &settings.identity {
+        let problem = "and farm.key_file hold no certificate with its key";
+        let unusable = |_| SetupError::Unusable { key: "farm.cert_file", file: pem.file.clone(), problem };
+        http = http.identity(Identity::from_pem(&pem.bytes).map_err(unusable)?);
+    }
+    if let Some(proxy) = &settings.proxy {
+        http = http.proxy(Proxy::all(proxy.clone()).map_err(|error| SetupError::Http(error.without_url()))?);
+    }
+    Ok(http)
+}
+
+fn authorities(pem: &Pem) -> Result<Vec<Certificate>, SetupError> {
+    let found = Certificate::from_pem_bundle(&pem.bytes).unwrap_or_default();
+    if found.is_empty() {
+        let problem = "holds no certificate";
+        return Err(SetupError::Unusable { key: "farm.ca_file", file: pem.file.clone(), problem });
+    }
+    Ok(found)
 }
 
 fn join(api: &Url, call: &str) -> Url {

@@ -215,7 +215,8 @@ async fn exit_statuses_tell_what_is_wrong() {
     assert!(status == Some(0) && shown.contains("2026/01/01-000000"), "{shown}");
     let mut command = site.command(&["farm"]);
     let command = command.env("SSL_CERT_FILE", "/nonexistent").env("SSL_CERT_DIR", "/nonexistent");
-    assert!(command.output().await.unwrap().status.success(), "no certificates are needed without TLS");
+    let command = command.env("HTTP_PROXY", "http://127.0.0.1:1").env("http_proxy", "http://127.0.0.1:1");
+    assert!(command.output().await.unwrap().status.success(), "neither certificates nor a proxy are needed");
     assert_eq!(site.output(&["nonsense"]).await.0, Some(64));
     assert_eq!(site.output(&["verdict", "nonsense"]).await.0, Some(64));
     let wrong = [
@@ -223,6 +224,20 @@ async fn exit_statuses_tell_what_is_wrong() {
         ("THUNDERGATE_FARM__INSTANCES", "[]"),
         ("THUNDERGATE_FARM__INSTANCES", "[{ url = \"ftp://x\" }]"),
         ("THUNDERGATE_FARM__INSTANCES", "[{ url = \"http://x\" }, { url = \"http://x:80\" }]"),
+        ("THUNDERGATE_FARM__CA_FILE", "/nonexistent/ca.pem"),
+        ("THUNDERGATE_FARM__CERT_FILE", "/dev/null"),
+        ("THUNDERGATE_FARM__PROXY", "ftp://x"),
+        ("THUNDERGATE_FARM__QUORUM", "2"),
+        ("THUNDERGATE_FARM__QUORUM", "0"),
+        ("THUNDERGATE_FARM__INSTANCES", "[{ url = \"http://x\", username = \"u\" }]"),
+        (
+            "THUNDERGATE_FARM__INSTANCES",
+            "[{ url = \"http://x\", username = \"u\", password_file = \"/nonexistent\" }]",
+        ),
+        (
+            "THUNDERGATE_FARM__INSTANCES",
+            "[{ url = \"http://v@x\", username = \"u\", password_file = \"/dev/null\" }]",
+        ),
         ("THUNDERGATE_LOG__LEVEL", "loud"),
         ("THUNDERGATE_QUEUE__MAXIMUM", "1"),
         ("THUNDERGATE_REDIS__URL", "http://x"),
@@ -232,6 +247,7 @@ async fn exit_statuses_tell_what_is_wrong() {
         let output = site.command(&[command]).env(key, value).output().await.unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(78), "{key}: {said}");
+        assert!(!key.starts_with("THUNDERGATE_FARM") || said.contains("farm."), "names its key: {said}");
     }
     let nobody = "redis://127.0.0.1:1/0";
     let output = site.command(&["queue"]).env("THUNDERGATE_REDIS__URL", nobody).output().await.unwrap();
