@@ -8,6 +8,7 @@
 //!
 //! A scan counts as an upload when a thread takes it: refused and faulty requests are counted apart.
 
+pub mod drift;
 pub mod rules;
 mod scans;
 mod serve;
@@ -15,6 +16,7 @@ pub mod settings;
 pub mod shapes;
 pub mod uploads;
 
+pub use drift::Drift;
 pub use rules::Rules;
 pub use settings::{Fault, FaultPlan, Settings, Shape};
 

@@ -5,6 +5,7 @@
 //! service that fails closes its connection. Aborting [`serve`] closes the listener and all connections with it.
 
 use super::{
+    drift::Drift,
     rules::Assessment,
     scans::{Busy, Progress, Scans, Upload},
     settings::{Fault, FaultPlan, Shape},
@@ -31,6 +32,9 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 type Server = Arc<Scans>;
+
+/// What ids begin with that are strings.
+const TEXT_ID: &str = "scan-";
 
 /// Why a connection is closed without an answer.
 #[derive(Debug, thiserror::Error)]
@@ -171,7 +175,12 @@ async fn check_later(
     };
     match refusal(&scans, fault) {
         Some(refusal) => refusal,
-        None => Json(json!({ "id": scans.check_later(upload) })).into_response(),
+        None => {
+            let id = scans.check_later(upload);
+            let text = scans.settings().drift == Some(Drift::TextIds);
+            let id = if text { format!("{TEXT_ID}{id}").into() } else { Value::from(id) };
+            Json(json!({ "id": id })).into_response()
+        }
     }
 }
 
@@ -185,7 +194,7 @@ async fn result(
     Extension(generation): Extension<Generation>,
     Query(ask): Query<Ask>,
 ) -> Response {
-    let id = ask.id.and_then(|id| id.parse().ok());
+    let id = ask.id.and_then(|id| id.strip_prefix(TEXT_ID).unwrap_or(&id).parse().ok());
     let answer = match id.and_then(|id| scans.result(id)) {
         None => {
             return failure(
@@ -292,7 +301,12 @@ fn failure(code: StatusCode, message: &str) -> Response {
 }
 
 fn findings(scans: &Scans, generation: Generation, upload: &Upload, answer: Option<&Assessment>) -> Value {
-    shapes::findings(generation, &upload.name, &upload.bytes, answer, scans.settings().max_reasons)
+    let settings = scans.settings();
+    let usual = shapes::findings(generation, &upload.name, &upload.bytes, answer, settings.max_reasons);
+    match settings.drift {
+        Some(drift) => drift.apply(usual),
+        None => usual,
+    }
 }
 
 /// The answer to a scan, as the fault distorts it.

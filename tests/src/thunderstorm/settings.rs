@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! How the stand-in behaves: what it says of itself, how slow it is, and what goes wrong.
 
+use super::drift::Drift;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -37,6 +38,8 @@ pub struct Settings {
     pub result_cache: usize,
     /// The only `Authorization` header that the API lets in; none: everybody. As a reverse proxy in front would.
     pub authorization: Option<String>,
+    /// How answers differ from the usual form; none: not at all.
+    pub drift: Option<Drift>,
     /// When the licence ends, `2099-12-31`.
     pub licence_ends: String,
 }
@@ -108,6 +111,7 @@ impl Default for Settings {
             asynchronous: true,
             result_cache: 10_000,
             authorization: None,
+            drift: None,
             licence_ends: "2099-12-31".to_owned(),
         }
     }

@@ -160,7 +160,7 @@ async fn dispatch(cli: Cli) -> Result<(), CliError> {
     match cli.command {
         Command::Serve => serve::serve(&config, cli.config).await,
         Command::Check => check(&config),
-        Command::Farm(output) => farm::show(&config, output.json).await,
+        Command::Farm(output) => farm::show(&config, &[], output.json).await,
         Command::Queue(output) => queue::show(&*connect(&config).await?, output.json).await,
         Command::Seen { sample, output } => {
             sample::seen(&*connect(&config).await?, &sample, output.json).await
@@ -202,14 +202,25 @@ fn print_json(value: &impl serde::Serialize) -> Result<(), CliError> {
 
 /// Prints rows in columns that are as wide as what stands in them.
 fn print_table<const N: usize>(head: [&str; N], rows: &[[String; N]]) {
+    say_all(&table(head, rows));
+}
+
+/// Prints lines.
+fn say_all(lines: &[String]) {
+    lines.iter().for_each(|line| say!("{line}"));
+}
+
+/// The head and the rows in columns that are as wide as what stands in them, one line each.
+fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> Vec<String> {
     let width = |column: usize| {
         let longest = rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
         longest.max(head[column].len())
     };
-    let print = |row: &[&str; N]| {
+    let line = |row: [&str; N]| {
         let cells = row.iter().enumerate().map(|(column, cell)| format!("{cell:<0$}", width(column)));
-        say!("{}", cells.collect::<Vec<_>>().join("  ").trim_end());
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
-    print(&head);
-    rows.iter().for_each(|row| print(&row.each_ref().map(String::as_str)));
+    std::iter::once(line(head))
+        .chain(rows.iter().map(|row| line(row.each_ref().map(String::as_str))))
+        .collect()
 }

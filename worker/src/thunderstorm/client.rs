@@ -39,20 +39,20 @@ const LONGEST_ANSWER: usize = 16 << 20;
 /// How long an idle connection is kept. Below the 30 s at which many proxies close theirs, so that a sample is rarely
 /// sent into a connection that is being closed.
 const IDLE: Duration = Duration::from_secs(20);
-/// Back-pressure without a `Retry-After`. The collectors of the vendor wait 30 s, but they have no sender waiting: here
-/// a mail waits 20 s in all, so a server that is busy for a moment should be asked again while that lasts.
-const DEFAULT_PAUSE: Duration = Duration::from_secs(5);
 /// The longest back-pressure that is believed.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// The first and the longest wait between two questions for an asynchronous result.
 const POLL: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
+/// The longest wait between two of them, where the server asks for a longer one.
+const LONGEST_POLL: Duration = Duration::from_secs(5);
+
 /// Why a call gave no usable answer.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
-    /// 503: the server has enough to do; how long it wants to be left alone.
-    #[error("the scanner is busy for {0:?}")]
-    Busy(Duration),
+    /// 503: the server has enough to do; how long it wants to be left alone, if it says so.
+    #[error("the scanner is busy")]
+    Busy(Option<Duration>),
     /// No connection, no answer in time, or a connection that broke.
     #[error("the scanner cannot be reached")]
     Transport(#[source] reqwest::Error),
@@ -183,7 +183,7 @@ impl Client {
             let body = match exchange(self.logged_in(self.http.get(url)).timeout(self.timeout)).await {
                 // The sample is there already: elsewhere it would be scanned twice.
                 Err(CallError::Busy(longer)) => {
-                    tokio::time::sleep(longer.min(DEFAULT_PAUSE)).await;
+                    tokio::time::sleep(longer.unwrap_or(POLL.1).min(LONGEST_POLL)).await;
                     continue;
                 }
                 other => other?,
@@ -331,10 +331,10 @@ async fn read(mut answer: Response) -> Result<Bytes, CallError> {
     Ok(body.into())
 }
 
-fn pause(answer: &Response) -> Duration {
+fn pause(answer: &Response) -> Option<Duration> {
     let seconds =
         answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
-    seconds.map_or(DEFAULT_PAUSE, |seconds| Duration::from_secs(seconds).min(LONGEST_PAUSE))
+    seconds.map(|seconds| Duration::from_secs(seconds).min(LONGEST_PAUSE))
 }
 
 /// A URL may hold a password, and the instance's name says where it is.

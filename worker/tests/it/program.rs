@@ -3,7 +3,7 @@
 
 use crate::{
     PATIENCE, eventually,
-    stub::{Stub, alert, sample},
+    stub::{Reply, Stub, alert, sample},
 };
 use std::{net::TcpListener, process::Stdio, sync::Arc, time::Instant};
 use tempfile::TempDir;
@@ -204,6 +204,21 @@ async fn sighup_changes_the_farm_and_a_wrong_file_changes_nothing() {
     assert!(matches!(site.scan(&sample(b"c")).await, Answer::Verdict(verdict) if verdict.instance == "two"));
     program.signal("-TERM").await;
     assert_eq!(program.end().await.0, Some(0));
+}
+
+#[tokio::test]
+async fn a_licence_that_ends_is_a_warning_in_the_log() {
+    let stub = Stub::start().await;
+    stub.info(Reply::new(200, "{\"threads\": 4, \"license_expiration\": \"2020-07-08T00:00:00Z\"}"));
+    let site = Site::start(&stub).await;
+    let mut program = site.serve().await;
+    let line = program.line("licence").await;
+    assert_eq!((&line["level"], &line["farm.instance"]), (&"warning".into(), &"one".into()), "{line}");
+    assert!(line["licence.days_left"].as_i64().unwrap() < -2000, "{line}");
+    assert!(site.output(&["farm"]).await.1.contains("has ended"));
+    program.signal("-TERM").await;
+    let (_, rest) = program.end().await;
+    assert!(!rest.iter().any(|line| line.contains("licence")), "once a day, not once a probe: {rest:?}");
 }
 
 #[tokio::test]
