@@ -13,14 +13,16 @@ macro_rules! say {
 mod farm;
 mod generation;
 mod queue;
+mod reload;
 mod sample;
 mod serve;
 
-use crate::{config::Config, farm::with_causes};
+use crate::{config::Config, farm::with_causes, thunderstorm::client::SetupError};
 use clap::{Args, Parser, Subcommand};
 use std::{ffi::OsString, path::PathBuf, process::ExitCode, sync::Arc};
 use thundergate_common::{
     config::ConfigError,
+    generation::FarmReport,
     hub::{Hub, HubError, redis::RedisHub},
     sample::SampleKey,
     telemetry,
@@ -146,6 +148,8 @@ enum VerdictAction {
 enum CliError {
     #[error("configuration")]
     Config(#[from] ConfigError),
+    #[error("configuration")]
+    Farm(#[from] SetupError),
     #[error("redis.url")]
     Address(#[source] HubError),
     #[error("redis")]
@@ -163,7 +167,7 @@ enum CliError {
 impl CliError {
     fn status(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Address(_) => CONFIG,
+            Self::Config(_) | Self::Farm(_) | Self::Address(_) => CONFIG,
             Self::Hub(_) | Self::Unavailable(_) => UNAVAILABLE,
             Self::Unknown | Self::NoLetter(_) => 1,
             Self::Other(_) => SOFTWARE,
@@ -194,9 +198,9 @@ pub async fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 async fn dispatch(cli: Cli) -> Result<(), CliError> {
     let config = Config::load(cli.config.as_deref())?;
     match cli.command {
-        Command::Serve => serve::serve(&config).await,
+        Command::Serve => serve::serve(&config, cli.config).await,
         Command::Check => check(&config),
-        Command::Farm(output) => farm::show(&config, output.json).await,
+        Command::Farm(output) => farm::show(&config, &reports(&config).await, output.json).await,
         Command::Queue(args) => queue(&*connect(&config).await?, args).await,
         Command::Generation(args) => generation(&*connect(&config).await?, args).await,
         Command::Seen { sample, output } => {
@@ -204,6 +208,15 @@ async fn dispatch(cli: Cli) -> Result<(), CliError> {
         }
         Command::Verdict(args) => verdict(&config, args).await,
     }
+}
+
+/// What the workers say of the farm; nothing where Redis is away: the instances can be asked without it.
+async fn reports(config: &Config) -> Vec<FarmReport> {
+    let reports = async { Ok::<_, CliError>(connect(config).await?.farm().await?) };
+    reports.await.unwrap_or_else(|error| {
+        eprintln!("thundergate-worker: what the workers see is not known: {}", with_causes(&error));
+        Vec::new()
+    })
 }
 
 async fn queue(hub: &dyn Hub, args: QueueArgs) -> Result<(), CliError> {
@@ -255,14 +268,25 @@ fn print_json(value: &impl serde::Serialize) -> Result<(), CliError> {
 
 /// Prints rows in columns that are as wide as what stands in them.
 fn print_table<const N: usize>(head: [&str; N], rows: &[[String; N]]) {
+    say_all(&table(head, rows));
+}
+
+/// Prints lines.
+fn say_all(lines: &[String]) {
+    lines.iter().for_each(|line| say!("{line}"));
+}
+
+/// The head and the rows in columns that are as wide as what stands in them, one line each.
+fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> Vec<String> {
     let width = |column: usize| {
         let longest = rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
         longest.max(head[column].len())
     };
-    let print = |row: &[&str; N]| {
+    let line = |row: [&str; N]| {
         let cells = row.iter().enumerate().map(|(column, cell)| format!("{cell:<0$}", width(column)));
-        say!("{}", cells.collect::<Vec<_>>().join("  ").trim_end());
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
-    print(&head);
-    rows.iter().for_each(|row| print(&row.each_ref().map(String::as_str)));
+    std::iter::once(line(head))
+        .chain(rows.iter().map(|row| line(row.each_ref().map(String::as_str))))
+        .collect()
 }
