@@ -596,7 +596,7 @@ async fn stage(prefix: &str, url: &config::RedisUrl) -> Stage {
 
 async fn connect(prefix: &str, url: &config::RedisUrl, process: &str) -> Arc<RedisHub> {
     let (url, prefix) = (url.clone(), prefix.to_owned());
-    let redis = config::Redis { url, prefix, timeout: Duration::from_secs(1) };
+    let redis = config::Redis { prefix, ..config::Redis::at(url) };
     RedisHub::connect(&redis, &limits(), &ttls(), process.to_owned()).await.unwrap()
 }
 

@@ -74,9 +74,9 @@ pub struct RedisHub {
     _listener: JoinSet<()>,
 }
 
-/// Whether `url` can be read; connects to nothing.
-pub(crate) fn check_address(url: &config::RedisUrl) -> RedisResult<()> {
-    Target::new(url).map(drop)
+/// Whether the address can be read and goes with what `access` says; connects to nothing.
+pub(crate) fn check_address(redis: &config::Redis, access: &config::Access) -> RedisResult<()> {
+    Target::new(redis, access).map(drop)
 }
 
 impl RedisHub {
@@ -91,7 +91,8 @@ impl RedisHub {
         if redis.prefix.contains(['{', '}']) {
             return Err(error::unusable("redis.prefix must not hold braces"));
         }
-        let target = Arc::new(Target::new(&redis.url).map_err(error::unusable)?);
+        let access = redis.access().map_err(error::unusable)?;
+        let target = Arc::new(Target::new(redis, &access).map_err(error::unusable)?);
         let keys = Keys::new(&redis.prefix);
         let announcements = Announcements::default();
         let (sender, mut listening) = watch::channel(false);
