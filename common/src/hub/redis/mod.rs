@@ -6,6 +6,7 @@
 //! | `target` | where Redis is: a server, Sentinels, a cluster |
 //! | `connection` | connections that come back by themselves, and pipelines |
 //! | `scripts` | the Lua scripts |
+//! | `seal` | what leaves the process, sealed |
 //! | `listener` | the announcements |
 //! | `milter`, `claims`, `worker`, `operator` | the calls of [`Hub`], by who makes them |
 //! | `error`, `wire` | what errors mean; JSON |
@@ -28,6 +29,7 @@ mod listener;
 mod milter;
 mod operator;
 mod scripts;
+pub mod seal;
 mod target;
 mod wire;
 mod worker;
