@@ -3,7 +3,7 @@
 //! (`cache.local_bytes`). An entry lives `cache.local_ttl`, so that an operator's override reaches every process, and
 //! never longer than its verdict is fresh.
 
-use crate::{config, sample::SampleKey, verdict::Verdict};
+use crate::{config, generation::Generation, job::Lane, sample::SampleKey, verdict::Verdict};
 use moka::{Expiry, sync::Cache};
 use std::{
     mem,
@@ -14,10 +14,15 @@ use std::{
 /// What an entry costs besides its strings: moka's own book-keeping, measured.
 const ENTRY_OVERHEAD: usize = 330;
 
+/// How often, and for how many samples, a process asks for the same re-scan in the background.
+const REFRESH: Duration = Duration::from_secs(30);
+const REFRESHED: u64 = 10_000;
+
 /// Verdicts by sample.
 #[derive(Clone, Debug)]
 pub struct VerdictCache {
     verdicts: Cache<SampleKey, Remembered>,
+    refreshed: Cache<SampleKey, ()>,
     config: config::Cache,
 }
 
@@ -38,7 +43,8 @@ impl VerdictCache {
             })
             .expire_after(OwnLife)
             .build();
-        Self { verdicts, config: cache.clone() }
+        let refreshed = Cache::builder().max_capacity(REFRESHED).time_to_live(REFRESH).build();
+        Self { verdicts, refreshed, config: cache.clone() }
     }
 
     /// The verdict of a sample, while it is fresh.
@@ -56,6 +62,21 @@ impl VerdictCache {
         } else {
             self.verdicts.insert(key.clone(), Remembered { verdict, life });
         }
+    }
+
+    /// Whether a message can be decided on `verdict`.
+    pub fn believes(&self, verdict: &Verdict, generation: &Generation) -> bool {
+        self.config.believes(verdict, generation, Lane::Mail)
+    }
+
+    /// Whether it is time to have a sample with a stale verdict scanned again: once in a while, not with every message.
+    pub fn refresh_is_due(&self, key: &SampleKey) -> bool {
+        self.refreshed.entry_by_ref(key).or_insert(()).is_fresh()
+    }
+
+    /// The configuration it was made from.
+    pub fn config(&self) -> &config::Cache {
+        &self.config
     }
 
     /// Forgets the verdict of a sample.
@@ -120,7 +141,8 @@ mod tests {
 
     fn cache(local_ttl: Duration, local_bytes: ByteSize) -> VerdictCache {
         let (clean_ttl, found_ttl) = (Duration::from_secs(60), Duration::from_secs(600));
-        VerdictCache::new(&config::Cache { clean_ttl, found_ttl, local_ttl, local_bytes })
+        let stale = config::Stale::Rescan;
+        VerdictCache::new(&config::Cache { clean_ttl, found_ttl, local_ttl, local_bytes, stale })
     }
 
     fn key(number: u32) -> SampleKey {

@@ -68,6 +68,13 @@ pub struct Generation {
 }
 
 impl Generation {
+    /// The same, with signatures at least as new as `needs`.
+    pub fn at_least(&self, needs: Option<&str>) -> Self {
+        let newer = needs.filter(|needs| Some(*needs) > self.signatures.as_deref());
+        let signatures = newer.map_or_else(|| self.signatures.clone(), |needs| Some(needs.to_owned()));
+        Self { signatures, ..*self }
+    }
+
     /// Whether `verdict` is clean and from before this generation. One without a known version counts as older than any.
     pub fn outdates(&self, verdict: &Verdict) -> bool {
         verdict.is_clean() && (verdict.signatures < self.signatures || verdict.began_at() <= self.bumped_at)

@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Every key in Redis. The part in braces is the hash tag of Redis Cluster: keys that share it share a slot, so that one
-//! script may touch them all. A sample's tag is its digest; the queue's tag is its shard, of which there is one so far.
+//! script may touch them all. A sample's tag is its digest. The queue has one shard on a server and [`CLUSTER_SHARDS`] in
+//! a cluster, so that its load spreads; a sample's digest says which is its shard.
 //!
 //! | name | type | written by | expiry |
 //! |---|---|---|---|
 //! | `<prefix>:1:{<digest>}:<hint>:verdict` | string, [`Verdict::encode`](crate::verdict::Verdict::encode) | worker, operator | `cache.clean_ttl` or `cache.found_ttl` after the scan |
 //! | `<prefix>:1:{<digest>}:<hint>:sample` | string, the bytes | milter | deleted with the verdict, at most `queue.sample_ttl` |
-//! | `<prefix>:1:{<digest>}:<hint>:lease` | string: `milter:<process>`, `job:<lane>:<entry>`, or `queued` after a job was handed back | milter, then worker | `queue.reserve_ttl`, then `queue.lease_ttl`, renewed |
+//! | `<prefix>:1:{<digest>}:<hint>:lease` | string: `milter:<process>`, `job:<lane>:<entry>`, `queued` after a job was handed back, `background` where a job waits that nobody waits for | milter, then worker | `queue.reserve_ttl`, then `queue.lease_ttl`, renewed; `background`: `queue.sample_ttl` |
 //! | `<prefix>:1:{<digest>}:<hint>:waiters` | set of process ids | milter | deleted with the answer, at most `queue.sample_ttl` |
 //! | `<prefix>:1:{<digest>}:<hint>:receipts` | list of JSON, the newest first, capped | milter | 30 days after the last receipt |
 //! | `<prefix>:1:{jobs-<shard>}:<lane>` | stream with the consumer group `workers` | milter | entries are deleted when acknowledged |
 //! | `<prefix>:1:{jobs-<shard>}:<lane>:queued` | hash: sample → entry of its job | as the stream | fields go with their entries |
 //! | `<prefix>:1:{jobs-<shard>}:bytes` | integer: bytes of the samples of all entries | as the stream | changes with the entries |
 //! | `<prefix>:1:{jobs-<shard>}:dead` | stream, capped | worker | 30 days after the last letter |
+//! | `<prefix>:1:{farm}:reports` | hash: worker → time of Redis and its [`FarmReport`](crate::generation::FarmReport) | worker | fields go 30 s after the last report, the hash as well |
+//! | `<prefix>:1:{farm}:signatures` | string: the version that the farm has reached | worker | 30 days after the last report |
+//! | `<prefix>:1:{farm}:bumped` | string: seconds since the epoch | operator | 30 days, or `cache.clean_ttl` where that is longer |
 //! | `<prefix>:1:announce:<process>` | channel | whoever has an answer | – |
 //!
 //! `<hint>` is `-` for none, `.<extension>` or `/<file name>`.
@@ -24,13 +28,14 @@ use crate::{
 
 /// The version of all wire forms; programs of two versions share a Redis without seeing each other.
 const VERSION: u8 = 1;
-/// The one shard of the queue that there is.
-const SHARD: u8 = 0;
+/// How many shards the queue has in a cluster. Every program must have the same idea of it, so it is no setting.
+pub const CLUSTER_SHARDS: usize = 4;
 
 /// Builds the names of keys.
 #[derive(Clone, Debug)]
 pub struct Keys {
     root: String,
+    shards: usize,
 }
 
 /// What is kept of one sample.
@@ -52,9 +57,19 @@ impl Keys {
     /// The consumer group of all job streams.
     pub const GROUP: &str = "workers";
 
-    /// Keys that begin with `prefix`, which must not hold braces.
-    pub fn new(prefix: &str) -> Self {
-        Self { root: format!("{prefix}:{VERSION}") }
+    /// Keys that begin with `prefix`, which must not hold braces, and a queue of `shards`.
+    pub fn new(prefix: &str, shards: usize) -> Self {
+        Self { root: format!("{prefix}:{VERSION}"), shards: shards.max(1) }
+    }
+
+    /// How many shards the queue has.
+    pub fn shards(&self) -> usize {
+        self.shards
+    }
+
+    /// The shard that has the jobs of a sample.
+    pub fn shard_of(&self, sample: &SampleKey) -> usize {
+        usize::from(sample.digest.as_bytes()[0]) % self.shards
     }
 
     /// A key of one sample.
@@ -75,23 +90,38 @@ impl Keys {
     }
 
     /// The stream of a lane's jobs.
-    pub fn jobs(&self, lane: Lane) -> String {
-        self.queue(lane.as_str())
+    pub fn jobs(&self, shard: usize, lane: Lane) -> String {
+        self.queue(shard, lane.as_str())
     }
 
     /// Which samples a lane holds a job for.
-    pub fn queued(&self, lane: Lane) -> String {
-        self.queue(&format!("{}:queued", lane.as_str()))
+    pub fn queued(&self, shard: usize, lane: Lane) -> String {
+        self.queue(shard, &format!("{}:queued", lane.as_str()))
     }
 
     /// How many bytes the samples of all jobs have.
-    pub fn job_bytes(&self) -> String {
-        self.queue("bytes")
+    pub fn job_bytes(&self, shard: usize) -> String {
+        self.queue(shard, "bytes")
     }
 
     /// The dead letters.
-    pub fn dead_letters(&self) -> String {
-        self.queue("dead")
+    pub fn dead_letters(&self, shard: usize) -> String {
+        self.queue(shard, "dead")
+    }
+
+    /// What the workers report of the farm.
+    pub fn reports(&self) -> String {
+        format!("{}:{{farm}}:reports", self.root)
+    }
+
+    /// The signature version that the farm has reached.
+    pub fn signatures(&self) -> String {
+        format!("{}:{{farm}}:signatures", self.root)
+    }
+
+    /// When an operator bumped the generation.
+    pub fn bumped(&self) -> String {
+        format!("{}:{{farm}}:bumped", self.root)
     }
 
     /// What all announcement channels begin with.
@@ -104,8 +134,8 @@ impl Keys {
         format!("{}{process}", self.announce_root())
     }
 
-    fn queue(&self, rest: &str) -> String {
-        format!("{}:{{jobs-{SHARD}}}:{rest}", self.root)
+    fn queue(&self, shard: usize, rest: &str) -> String {
+        format!("{}:{{jobs-{shard}}}:{rest}", self.root)
     }
 }
 
@@ -116,7 +146,7 @@ mod tests {
 
     #[test]
     fn keys_of_one_digest_share_a_hash_tag_and_hints_tell_them_apart() {
-        let keys = Keys::new("tg");
+        let keys = Keys::new("tg", 2);
         let name = |hint| keys.of(&SampleKey { digest: Digest::of(b""), hint }, Kept::Verdict);
         let tag = format!("tg:1:{{{}}}", Digest::of(b""));
         assert_eq!(name(NameHint::None), format!("{tag}:-:verdict"));
@@ -125,10 +155,19 @@ mod tests {
     }
 
     #[test]
-    fn the_queue_shares_one_hash_tag() {
-        let keys = Keys::new("tg");
-        assert_eq!(keys.jobs(Lane::Mail), "tg:1:{jobs-0}:mail");
-        assert_eq!(keys.queued(Lane::Background), "tg:1:{jobs-0}:background:queued");
-        assert_eq!(keys.dead_letters(), "tg:1:{jobs-0}:dead");
+    fn a_shard_of_the_queue_shares_one_hash_tag() {
+        let keys = Keys::new("tg", 2);
+        assert_eq!(keys.jobs(0, Lane::Mail), "tg:1:{jobs-0}:mail");
+        assert_eq!(keys.queued(1, Lane::Background), "tg:1:{jobs-1}:background:queued");
+        assert_eq!(keys.dead_letters(0), "tg:1:{jobs-0}:dead");
+    }
+
+    #[test]
+    fn samples_spread_over_all_shards() {
+        let keys = Keys::new("tg", CLUSTER_SHARDS);
+        let shard =
+            |number: u8| keys.shard_of(&SampleKey { digest: Digest::of(&[number]), hint: NameHint::None });
+        let used: std::collections::BTreeSet<usize> = (0..100).map(shard).collect();
+        assert_eq!(used.into_iter().collect::<Vec<_>>(), (0..CLUSTER_SHARDS).collect::<Vec<_>>());
     }
 }

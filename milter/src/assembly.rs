@@ -6,8 +6,9 @@ use crate::{
     inspect::Gate,
     ledger::{Clerk, Ledger},
     metrics::Metrics,
+    outage::Outages,
     policy::Policy,
-    resolve::{Outages, Resolver},
+    resolve::Resolver,
     standalone::Standalone,
 };
 use prometheus_client::registry::Registry;

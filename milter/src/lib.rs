@@ -22,7 +22,7 @@ pub mod scan;
 pub mod serve;
 
 mod mta;
-mod outage;
+pub mod outage;
 mod report;
 mod session;
 mod standalone;

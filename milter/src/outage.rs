@@ -6,22 +6,80 @@ use std::{
     sync::{Mutex, MutexGuard},
     time::{Duration, Instant},
 };
+use thundergate_common::hub::{Admission, HubError};
 
 /// How long a trouble has to stay away.
 const QUIET: Duration = Duration::from_secs(5);
 
+/// The troubles there are.
+#[derive(Debug, Default)]
+pub struct Outages {
+    hub: Outage,
+    seats: Outage,
+    queue: Outage,
+}
+
+impl Outages {
+    /// The hub was asked; `direct` says whether something else scans meanwhile.
+    pub fn hub(&self, error: Option<&HubError>, direct: bool) {
+        let now = Instant::now();
+        match error {
+            Some(error) if self.hub.begins(now) => {
+                let error = error as &dyn std::error::Error;
+                if direct {
+                    tracing::warn!(
+                        error,
+                        "The hub does not serve; samples are scanned directly until it does"
+                    );
+                } else {
+                    tracing::warn!(
+                        error,
+                        "The hub does not serve; messages get policy.on.unavailable until it does"
+                    );
+                }
+            }
+            None if self.hub.ends(now) => tracing::info!("The hub serves again"),
+            _ => {}
+        }
+    }
+
+    /// A message wanted to wait.
+    pub fn seat(&self, taken: bool) {
+        let now = Instant::now();
+        if !taken && self.seats.begins(now) {
+            tracing::warn!(
+                "All seats for waiting messages are taken; more messages get policy.on.pending at once"
+            );
+        } else if taken && self.seats.ends(now) {
+            tracing::info!("There are seats for waiting messages again");
+        }
+    }
+
+    /// A job was submitted.
+    pub fn queue(&self, admission: Admission) {
+        let now = Instant::now();
+        if admission == Admission::Full {
+            if self.queue.begins(now) {
+                tracing::warn!("The queue is full; messages with new samples get policy.on.overload");
+            }
+        } else if self.queue.ends(now) {
+            tracing::info!("The queue takes samples again");
+        }
+    }
+}
+
 /// One kind of trouble; remembers when it was met last, while it lasts.
 #[derive(Debug, Default)]
-pub struct Outage(Mutex<Option<Instant>>);
+struct Outage(Mutex<Option<Instant>>);
 
 impl Outage {
     /// The trouble is met. True where it is news.
-    pub fn begins(&self, now: Instant) -> bool {
+    fn begins(&self, now: Instant) -> bool {
         self.lock().replace(now).is_none()
     }
 
     /// It is not met this time. True where it is over by that.
-    pub fn ends(&self, now: Instant) -> bool {
+    fn ends(&self, now: Instant) -> bool {
         self.lock().take_if(|met| now.saturating_duration_since(*met) >= QUIET).is_some()
     }
 

@@ -9,7 +9,7 @@ use thundergate_common::{
     config::{Cache, Farm, Queue},
     hub::{Hub, memory::MemoryHub},
 };
-use thundergate_worker::{Worker, thunderstorm::client::SetupError};
+use thundergate_worker::{Worker, memory::Memory, thunderstorm::client::SetupError};
 use tokio_util::sync::CancellationToken;
 
 /// A worker and the hub it serves.
@@ -27,7 +27,7 @@ impl Standalone {
         registry: &mut Registry,
     ) -> Result<Self, SetupError> {
         let hub = MemoryHub::new(queue, cache);
-        let worker = Worker::new(Arc::clone(&hub) as Arc<dyn Hub>, farm, queue, registry)?;
+        let worker = Worker::new(Arc::clone(&hub) as Arc<dyn Hub>, farm, queue, Memory::shared(), registry)?;
         Ok(Self { hub, worker })
     }
 

@@ -5,14 +5,15 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use prometheus_client::registry::Registry;
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 use thundergate_common::{
     cache::VerdictCache,
+    generation::{FarmReport, Generation},
     hub::{
         Admission, Announcements, Begin, Claim, Completion, DeadLetter, Hub, HubError, QueueState, Receipt,
-        Reservation, memory::MemoryHub,
+        Reservation, Retried, Room, memory::MemoryHub,
     },
-    job::Job,
+    job::{Job, Lane},
     sample::{Sample, SampleKey},
     verdict::{Answer, Verdict, now},
 };
@@ -24,8 +25,9 @@ use thundergate_milter::{
     ledger::Ledger,
     message::Message,
     metrics::Metrics,
+    outage::Outages,
     policy::Policy,
-    resolve::{Outages, Resolver},
+    resolve::Resolver,
 };
 use tokio::sync::Semaphore;
 
@@ -42,8 +44,8 @@ impl Hub for Nasty {
         assert!(!self.panics, "a bug");
         self.hub.look_up(keys).await
     }
-    async fn reserve(&self, keys: &[SampleKey]) -> Result<Vec<Reservation>, HubError> {
-        self.hub.reserve(keys).await
+    async fn reserve(&self, keys: &[SampleKey], lane: Lane) -> Result<Vec<Reservation>, HubError> {
+        self.hub.reserve(keys, lane).await
     }
     async fn submit(&self, jobs: &[(Sample, Job)]) -> Result<Vec<Admission>, HubError> {
         self.hub.submit(jobs).await
@@ -54,11 +56,41 @@ impl Hub for Nasty {
     async fn record(&self, receipts: &[(SampleKey, Receipt)]) -> Result<(), HubError> {
         self.hub.record(receipts).await
     }
-    async fn claim(&self, worker: &str, most: usize, patience: Duration) -> Result<Vec<Claim>, HubError> {
-        self.hub.claim(worker, most, patience).await
+    async fn claim(
+        &self,
+        worker: &str,
+        shard: usize,
+        room: Room,
+        patience: Duration,
+    ) -> Result<Vec<Claim>, HubError> {
+        self.hub.claim(worker, shard, room, patience).await
     }
-    async fn reclaim(&self, worker: &str, most: usize) -> Result<Vec<Claim>, HubError> {
-        self.hub.reclaim(worker, most).await
+    async fn leave(&self, keys: &[SampleKey]) -> Result<(), HubError> {
+        self.hub.leave(keys).await
+    }
+    fn generation(&self) -> Arc<Generation> {
+        self.hub.generation()
+    }
+    fn shards(&self) -> usize {
+        self.hub.shards()
+    }
+    async fn reclaim(&self, worker: &str, shard: usize, room: Room) -> Result<Vec<Claim>, HubError> {
+        self.hub.reclaim(worker, shard, room).await
+    }
+    async fn report(&self, report: &FarmReport, quorum: Option<NonZeroUsize>) -> Result<(), HubError> {
+        self.hub.report(report, quorum).await
+    }
+    async fn farm(&self) -> Result<Vec<FarmReport>, HubError> {
+        self.hub.farm().await
+    }
+    async fn bump(&self) -> Result<Generation, HubError> {
+        self.hub.bump().await
+    }
+    async fn retry(&self, letter: &DeadLetter) -> Result<Retried, HubError> {
+        self.hub.retry(letter).await
+    }
+    async fn drop_letter(&self, letter: &DeadLetter) -> Result<bool, HubError> {
+        self.hub.drop_letter(letter).await
     }
     async fn begin(&self, claim: &Claim) -> Result<Begin, HubError> {
         self.hub.begin(claim).await
@@ -134,7 +166,8 @@ async fn a_panic_defers_the_message_and_only_that() {
 async fn a_lost_announcement_costs_time_and_nothing_else() {
     let (gate, hub) = gate(false);
     let scan = async {
-        let claims = hub.claim("worker", 1, Duration::from_secs(10)).await.unwrap();
+        let claims =
+            hub.claim("worker", 0, Room { most: 1, background: 0 }, Duration::from_secs(10)).await.unwrap();
         assert!(matches!(hub.begin(&claims[0]).await.unwrap(), Begin::Scan(_)));
         let verdict = Verdict { scanned_at: now(), ..Verdict::default() };
         hub.complete(&claims[0], &Completion::Answered(Answer::Verdict(Arc::new(verdict)))).await.unwrap();

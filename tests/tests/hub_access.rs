@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use thundergate_common::{
     config,
     digest::Digest,
-    hub::{Admission, Begin, Completion, Hub, HubError, Receipt, Reservation, redis::RedisHub},
+    hub::{Admission, Begin, Claim, Completion, Hub, HubError, Receipt, Reservation, Room, redis::RedisHub},
     job::{Job, Lane},
     sample::{NameHint, Sample, SampleKey},
     verdict::{Answer, Verdict, now},
@@ -29,6 +29,7 @@ use tokio::time::timeout;
 
 /// Long enough for anything that should happen at once.
 const SOON: Duration = Duration::from_secs(5);
+const ONE: Room = Room { most: 1, background: 1 };
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 #[tokio::test]
@@ -196,10 +197,10 @@ async fn a_cluster_survives_the_loss_of_a_master() {
     let redis = config::Redis::at(config::RedisUrl::Cluster(urls));
     let hub = connect(&redis, "here").await;
     let key = key();
-    assert_eq!(hub.reserve(std::slice::from_ref(&key)).await.unwrap(), [Reservation::Owner]);
+    assert_eq!(hub.reserve(std::slice::from_ref(&key), Lane::Mail).await.unwrap(), [Reservation::Owner]);
     cluster.lose_the_holder_of(&format!("{{{}}}", key.digest)).unwrap();
     let started = std::time::Instant::now();
-    while hub.reserve(std::slice::from_ref(&key)).await.is_err() {
+    while hub.reserve(std::slice::from_ref(&key), Lane::Mail).await.is_err() {
         assert!(started.elapsed() < SOON * 4, "the hub finds the new master");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -213,9 +214,9 @@ async fn a_sample_passes(milter: &config::Redis, worker: &config::Redis) {
     let key = key();
     assert_eq!(here.look_up(std::slice::from_ref(&key)).await.unwrap(), [None]);
     let mut ticket = here.announcements().subscribe(&key);
-    assert_eq!(here.reserve(std::slice::from_ref(&key)).await.unwrap(), [Reservation::Owner]);
+    assert_eq!(here.reserve(std::slice::from_ref(&key), Lane::Mail).await.unwrap(), [Reservation::Owner]);
     assert_eq!(here.submit(&[job(&key)]).await.unwrap(), [Admission::Queued]);
-    let claim = there.claim("worker", 1, SOON).await.unwrap().pop().expect("there is a job");
+    let claim = claimed(&there).await;
     assert_eq!(there.begin(&claim).await.unwrap(), Begin::Scan(Bytes::from("sample")));
     there.renew("worker", std::slice::from_ref(&claim)).await.unwrap();
     let answer = Answer::Verdict(Arc::new(Verdict { scanned_at: now(), ..Verdict::default() }));
@@ -224,8 +225,18 @@ async fn a_sample_passes(milter: &config::Redis, worker: &config::Redis) {
     let known = here.look_up(std::slice::from_ref(&key)).await.unwrap().remove(0).expect("it is known");
     assert_eq!(Answer::Verdict(known), answer);
     here.record(&[(key, Receipt { sender: "a@b.example".into(), ..receipt() })]).await.unwrap();
-    there.reclaim("other", 1).await.unwrap();
+    there.reclaim("other", 0, ONE).await.unwrap();
     there.queue().await.unwrap();
+}
+
+/// The one job that there is, in whatever shard.
+async fn claimed(hub: &RedisHub) -> Claim {
+    for shard in 0..hub.shards() {
+        if let Some(claim) = hub.claim("worker", shard, ONE, Duration::ZERO).await.unwrap().pop() {
+            return claim;
+        }
+    }
+    panic!("there is no job");
 }
 
 async fn connect(redis: &config::Redis, process: &str) -> Arc<RedisHub> {

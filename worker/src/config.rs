@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! `worker.toml`. The commented file under `deploy/` is its documentation and, compiled in, its default.
 
+use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
 use thundergate_common::config::{
-    Admin, Cache, ConfigError, Farm, Fault, Log, Queue, Redis, Source, check_shared, load_checked,
+    Admin, Cache, ConfigError, Farm, Fault, Log, Queue, Redis, Source, check_shared, exact_size, load_checked,
 };
 
 /// The defaults, and the documentation of every key.
@@ -31,10 +32,21 @@ pub struct Config {
     pub queue: Queue,
     /// How long verdicts live.
     pub cache: Cache,
+    /// What this process may take.
+    pub limits: Limits,
     /// Logs.
     pub log: Log,
     /// The admin server.
     pub admin: Admin,
+}
+
+/// `[limits]`: what a worker may take.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Bytes of all samples in its hands; a job whose sample does not fit waits.
+    #[serde(serialize_with = "exact_size")]
+    pub memory_bytes: ByteSize,
 }
 
 impl Config {
@@ -53,6 +65,9 @@ impl Config {
 
     /// What serde cannot see: values that do not go together.
     fn check(&self) -> Result<(), Fault> {
+        if self.limits.memory_bytes.as_u64() == 0 {
+            return Err(Fault::new(&["limits.memory_bytes"], "must be more than 0"));
+        }
         check_shared(Some(&self.redis), Some(&self.farm), &self.queue, &self.cache, &self.log)
     }
 }

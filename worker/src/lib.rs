@@ -7,6 +7,8 @@
 //! | [`runner`] | the life of a worker: claim, scan, drain |
 //! | [`consumer`], [`reclaimer`], [`renewer`] | jobs from the queue, jobs of dead workers, leases |
 //! | [`scan`] | one delivery of one job, from its claim to its completion |
+//! | [`memory`] | what the samples in its hands may take |
+//! | [`reporter`] | what the hub is told of the farm |
 //! | [`farm`] | the scanners as a whole: which one gets a sample, and which gets none |
 //! | [`thunderstorm`] | talking to one of them |
 //! | [`metrics`] | what is counted |
@@ -17,9 +19,11 @@ pub mod cli;
 pub mod config;
 pub mod consumer;
 pub mod farm;
+pub mod memory;
 pub mod metrics;
 pub mod reclaimer;
 pub mod renewer;
+pub mod reporter;
 pub mod runner;
 pub mod scan;
 pub mod thunderstorm;

@@ -4,10 +4,7 @@
 //! Counters get their `_total` from the encoder. Names of instances are the only labels with free values, and their
 //! number is that of the configured instances.
 
-use crate::{
-    farm::{Farm, breaker::State},
-    thunderstorm::client::CallError,
-};
+use crate::{farm::Farm, thunderstorm::client::CallError};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric},
@@ -192,12 +189,12 @@ impl fmt::Debug for FarmState {
 
 impl Collector for FarmState {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
-        let instances = self.0.instances();
-        let state = |state| match state {
-            State::Closed => 0.0,
-            State::Paused => 1.0,
-            State::Open => 2.0,
-            State::Unheard => 3.0,
+        let instances = self.0.reports();
+        let state = |state: &str| match state {
+            "closed" => 0.0,
+            "paused" => 1.0,
+            "open" => 2.0,
+            _ => 3.0,
         };
         let mut gauge = |name, help, values: Vec<f64>| {
             let mut family =
@@ -217,7 +214,7 @@ impl Collector for FarmState {
         gauge(
             "thundergate_farm_instance_state",
             "0 closed (gets samples), 1 paused (503), 2 open (failed too often), 3 unheard",
-            instances.iter().map(|instance| state(instance.state)).collect(),
+            instances.iter().map(|instance| state(&instance.state)).collect(),
         )?;
         gauge(
             "thundergate_farm_in_flight_scans",

@@ -2,7 +2,7 @@
 //! Takes over the jobs of workers that died, and the failed deliveries of those that live.
 
 use std::time::{Duration, Instant};
-use thundergate_common::hub::{Claim, Hub, HubError};
+use thundergate_common::hub::{Claim, Hub, HubError, Room};
 
 /// How often the hub is asked. Together with `queue.reclaim_after` (10 s) it keeps the promise of 15 s.
 const EVERY: Duration = Duration::from_secs(2);
@@ -14,7 +14,7 @@ pub struct Reclaimer {
 }
 
 impl Reclaimer {
-    /// At most `most` jobs that nobody has renewed for long enough; none where it is too early to ask.
+    /// Jobs of a shard that nobody has renewed for long enough; none where it is too early to ask.
     ///
     /// # Errors
     ///
@@ -23,14 +23,15 @@ impl Reclaimer {
         &mut self,
         hub: &dyn Hub,
         worker: &str,
-        most: usize,
+        shard: usize,
+        room: Room,
     ) -> Result<Vec<Claim>, HubError> {
-        if most == 0 || self.asked.is_some_and(|asked| asked.elapsed() < EVERY) {
+        if self.asked.is_some_and(|asked| asked.elapsed() < EVERY) {
             return Ok(Vec::new());
         }
-        let claims = hub.reclaim(worker, most).await?;
+        let claims = hub.reclaim(worker, shard, room).await?;
         // A full hand means that there is more: ask again at once.
-        self.asked = (claims.len() < most).then(Instant::now);
+        self.asked = (claims.len() < room.most).then(Instant::now);
         Ok(claims)
     }
 }

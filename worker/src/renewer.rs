@@ -9,7 +9,10 @@ use std::{
     sync::{Mutex, MutexGuard},
     time::Duration,
 };
-use thundergate_common::hub::{Claim, Hub};
+use thundergate_common::{
+    hub::{Claim, Hub},
+    job::Lane,
+};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
@@ -35,6 +38,11 @@ impl Running {
     /// All claims.
     pub fn all(&self) -> Vec<Claim> {
         self.lock().1.values().cloned().collect()
+    }
+
+    /// How many of them are of the background lane.
+    pub fn background(&self) -> usize {
+        self.lock().1.values().filter(|claim| claim.job.lane == Lane::Background).count()
     }
 
     /// All claims; none are left.

@@ -3,15 +3,18 @@
 //!
 //! 1. Claim as many jobs as the available instances have room for, and deliver each in a task of its own ([`crate::scan`]).
 //!    Where no instance is available nothing is claimed: jobs wait in the queue, and none of their deliveries is spent.
-//! 2. Beside that, probe the farm and renew what is being scanned.
+//!    Background work gets half of the room at most, so that mail never waits for all of it.
+//! 2. Beside that, probe the farm, report it to the hub ([`crate::reporter`]) and renew what is being scanned.
 //! 3. Drain: claim nothing more, finish what runs; what a claim still under way brings is handed back.
 //! 4. Leave: stop what still runs and hand it back, so that another worker begins it at once.
 
 use crate::{
     consumer::Consumer,
     farm::Farm,
+    memory::Memory,
     metrics::{FarmMetrics, FarmState, WorkerMetrics},
     renewer::{self, Running},
+    reporter,
     scan::Scanning,
     thunderstorm::client::SetupError,
 };
@@ -20,7 +23,7 @@ use prometheus_client::registry::Registry;
 use std::{sync::Arc, time::Duration};
 use thundergate_common::{
     config,
-    hub::{Claim, Hub},
+    hub::{Claim, Hub, Room},
     telemetry,
 };
 use tokio::task::JoinSet;
@@ -35,11 +38,12 @@ pub struct Worker {
     hub: Arc<dyn Hub>,
     farm: Arc<Farm>,
     queue: config::Queue,
+    memory: Memory,
     metrics: WorkerMetrics,
 }
 
 impl Worker {
-    /// A worker between `hub` and `farm`, its metrics in `registry`. Nothing is sent yet.
+    /// A worker between `hub` and `farm`, whose samples take `memory`, its metrics in `registry`. Nothing is sent yet.
     ///
     /// # Errors
     ///
@@ -48,12 +52,13 @@ impl Worker {
         hub: Arc<dyn Hub>,
         farm: &config::Farm,
         queue: &config::Queue,
+        memory: Memory,
         registry: &mut Registry,
     ) -> Result<Self, SetupError> {
         let farm = Arc::new(Farm::new(farm, FarmMetrics::new(registry))?);
         registry.register_collector(Box::new(FarmState(Arc::clone(&farm))));
         let metrics = WorkerMetrics::new(registry);
-        Ok(Self { name: telemetry::process_name(), hub, farm, queue: queue.clone(), metrics })
+        Ok(Self { name: telemetry::process_name(), hub, farm, queue: queue.clone(), memory, metrics })
     }
 
     /// Its scanners: [`Farm::available`] says whether samples would be scanned now.
@@ -85,6 +90,7 @@ impl Worker {
         tokio::join!(
             self.farm.watch(ended.clone()),
             renewer::renew(&*self.hub, &self.name, &running, every, &self.metrics, &ended),
+            reporter::report(&*self.hub, &self.name, &self.farm, &ended),
             work,
         );
     }
@@ -95,22 +101,24 @@ impl Worker {
         let scanning = Arc::new(Scanning {
             hub: Arc::clone(&self.hub),
             farm: Arc::clone(&self.farm),
+            memory: self.memory.clone(),
             max_deliveries: self.queue.max_deliveries,
             metrics: self.metrics.clone(),
         });
         loop {
             self.metrics.in_flight.set(scans.len() as i64);
-            let free = self.farm.capacity().saturating_sub(scans.len());
+            let room = room(self.farm.capacity(), scans.len(), running.background());
             tokio::select! {
                 biased;
                 () = drain.cancelled() => break,
                 Some(_) = scans.join_next() => {}
-                claims = consumer.claims(free), if free > 0 || consumer.is_claiming() => {
+                claims = consumer.claims(room), if room.most > 0 || consumer.is_claiming() => {
                     for claim in claims {
-                        scans.spawn(deliver(Arc::clone(&scanning), Arc::clone(running), claim));
+                        let number = running.insert(claim.clone());
+                        scans.spawn(deliver(Arc::clone(&scanning), Arc::clone(running), claim, number));
                     }
                 }
-                () = self.farm.changed(), if free == 0 => {}
+                () = self.farm.changed(), if room.most == 0 => {}
             }
         }
         self.drain(&mut scans, &mut consumer, leave).await;
@@ -127,7 +135,7 @@ impl Worker {
                 () = leave.cancelled() => return,
                 _ = scans.join_next() => {}
                 // Dropping the claim would leave its jobs with a worker that does not look at them.
-                claims = consumer.claims(0), if consumer.is_claiming() => self.hand_back(claims).await,
+                claims = consumer.claims(room(0, 0, 0)), if consumer.is_claiming() => self.hand_back(claims).await,
             }
         }
     }
@@ -151,9 +159,14 @@ impl Worker {
     }
 }
 
+/// How many jobs may be claimed.
+fn room(capacity: usize, running: usize, background: usize) -> Room {
+    let most = capacity.saturating_sub(running);
+    Room { most, background: capacity.div_ceil(2).saturating_sub(background).min(most) }
+}
+
 /// A claim that is stopped half-way stays among the running ones, and is handed back from there.
-async fn deliver(scanning: Arc<Scanning>, running: Arc<Running>, claim: Claim) {
-    let number = running.insert(claim.clone());
+async fn deliver(scanning: Arc<Scanning>, running: Arc<Running>, claim: Claim, number: u64) {
     scanning.deliver(&claim).await;
     running.remove(number);
 }

@@ -13,6 +13,7 @@
 
 use crate::{
     farm::{Farm, ScanError, with_causes},
+    memory::Memory,
     metrics::WorkerMetrics,
 };
 use backon::{ExponentialBuilder, Retryable};
@@ -40,6 +41,8 @@ pub struct Scanning {
     pub hub: Arc<dyn Hub>,
     /// The scanners.
     pub farm: Arc<Farm>,
+    /// For the bytes of samples.
+    pub memory: Memory,
     /// After so many deliveries a job is a dead letter.
     pub max_deliveries: u32,
     /// What is counted.
@@ -74,6 +77,7 @@ impl Scanning {
             // Each of them ended without a word: perhaps the sample kills the workers.
             return Ending::Failed(format!("{} deliveries ended without an answer", claim.deliveries - 1));
         }
+        let _memory = self.memory.take(claim.job.size).await;
         self.metrics.begun(claim.job.lane, waited(&claim.job));
         match self.hub.begin(claim).await {
             Ok(Begin::Scan(bytes)) => self.scan(&claim.job, bytes).await,
@@ -91,7 +95,9 @@ impl Scanning {
             return Ending::Failed("the bytes in the hub do not have the sample's digest".to_owned());
         }
         let sample = Sample { key: job.sample.clone(), bytes };
-        match self.farm.scan(&sample, &job.source).await {
+        // Where the farm has gone back since, no instance could meet what the job needed.
+        let needs = job.needs.clone().min(self.hub.generation().signatures.clone());
+        match self.farm.scan(&sample, &job.source, needs.as_deref()).await {
             Ok(verdict) => {
                 self.metrics.scanned(&verdict);
                 log(job, &verdict);

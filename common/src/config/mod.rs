@@ -13,6 +13,7 @@ pub use check::check_shared;
 pub use load::{ConfigError, Fault, Source, load, load_checked};
 pub use redis::{Access, ClientCertificate, Redis, RedisUrl};
 
+use crate::{generation::Generation, job::Lane, verdict::Verdict};
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize, Serializer};
 use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
@@ -149,6 +150,22 @@ pub struct Cache {
     /// Memory for those copies.
     #[serde(serialize_with = "exact_size")]
     pub local_bytes: ByteSize,
+    /// What a clean verdict is good for that is older than the farm's signatures.
+    #[serde(default)]
+    pub stale: Stale,
+}
+
+/// What a clean verdict is good for that is older than the farm's signatures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stale {
+    /// Nothing: the sample is scanned again before a message is decided.
+    #[default]
+    Rescan,
+    /// The message is decided on it, and the sample scanned again in the background.
+    Serve,
+    /// As much as any other.
+    Ignore,
 }
 
 /// `[log]`.
@@ -229,8 +246,13 @@ fn public_url<S: Serializer>(url: &url::Url, serializer: S) -> Result<S::Ok, S::
 
 impl Cache {
     /// How long `verdict` is kept from its scan on.
-    pub fn ttl(&self, verdict: &crate::verdict::Verdict) -> Duration {
+    pub fn ttl(&self, verdict: &Verdict) -> Duration {
         if verdict.is_clean() { self.clean_ttl } else { self.found_ttl }
+    }
+
+    /// Whether who would have a sample scanned in `lane` can do with `verdict` instead.
+    pub fn believes(&self, verdict: &Verdict, generation: &Generation, lane: Lane) -> bool {
+        !generation.outdates(verdict) || (lane == Lane::Mail && self.stale != Stale::Rescan)
     }
 }
 

@@ -49,6 +49,11 @@ impl Announcements {
         }
     }
 
+    /// Whether somebody in this process waits for `key`.
+    pub fn is_awaited(&self, key: &SampleKey) -> bool {
+        self.lock().contains_key(key)
+    }
+
     /// How many samples somebody waits for.
     pub fn waiting(&self) -> usize {
         self.lock().len()

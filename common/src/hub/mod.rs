@@ -5,11 +5,11 @@
 //! The life of an unknown sample:
 //!
 //! 1. A milter subscribes to its announcement and **reserves** it. One of all milters becomes the owner, the others
-//!    join; who comes after the verdict gets the verdict.
+//!    join; who comes after the verdict gets the verdict. Who waits no longer **leaves**.
 //! 2. The owner **submits** the bytes and a job. Until then the reservation lasts `queue.reserve_ttl`, so that an
 //!    owner that dies does not block the sample.
 //! 3. A worker **claims** the job and **begins** it: it takes the scan's lease and gets the bytes, or learns that
-//!    there is nothing left to do.
+//!    there is nothing left to do. A job of the mail lane that nobody waits for any more goes to the background lane.
 //! 4. While it scans it **renews** the lease and the claim. What a dead worker claimed is **reclaimed** by another.
 //! 5. It **completes** the job: verdict stored, announced, bytes and lease deleted, job acknowledged, in this order. A
 //!    crash between any two repeats work and loses none.
@@ -19,6 +19,9 @@
 //! a restarted Redis cost time, never correctness.
 //!
 //! A failed scan is announced and put among the dead letters; it is never stored as a verdict.
+//!
+//! Beside that, workers **report** what they see of the farm, and every process learns of the
+//! [`generation`](crate::generation) that follows from it.
 
 mod announcements;
 pub mod memory;
@@ -27,6 +30,7 @@ pub mod redis;
 pub use announcements::{Announcements, Ticket};
 
 use crate::{
+    generation::{FarmReport, Generation},
     job::{Job, Lane},
     sample::{Sample, SampleKey},
     verdict::{Answer, Verdict},
@@ -34,7 +38,7 @@ use crate::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 /// Why the hub could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -78,13 +82,34 @@ pub struct Claim {
     pub deliveries: u32,
 }
 
+/// How many jobs a worker can take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Of all lanes together.
+    pub most: usize,
+    /// Of the background lane, no more than that.
+    pub background: usize,
+}
+
+/// What became of a dead letter that was to be tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retried {
+    /// Its job stands in the background lane.
+    Queued,
+    /// The bytes of its sample are gone: only its sender can bring them again.
+    BytesGone,
+    /// There is no such letter.
+    Unknown,
+}
+
 /// What [`Hub::begin`] found.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Begin {
     /// The lease is taken: scan these bytes.
     Scan(Bytes),
-    /// Nothing left to do: the verdict is there (and is announced again), another worker scans this sample, or its
-    /// bytes are gone and with them everybody who waited. The job is acknowledged.
+    /// Nothing to do now: the verdict is there (and is announced again), another worker scans this sample, or its bytes
+    /// are gone and with them everybody who waited: the job is acknowledged. Or nobody waits for it any more: it went to
+    /// the background lane.
     Nothing,
 }
 
@@ -132,6 +157,9 @@ pub struct DeadLetter {
     pub reason: String,
     /// How often it was tried.
     pub deliveries: u32,
+    /// When it was given up, in seconds since the epoch.
+    #[serde(default)]
+    pub buried_at: u64,
 }
 
 /// One delivery of a sample to recipients, for "who received this digest?".
@@ -158,8 +186,10 @@ pub trait Hub: Send + Sync + 'static {
     /// The verdicts of `keys`, in their order. One round trip, whatever their number.
     async fn look_up(&self, keys: &[SampleKey]) -> Result<Vec<Option<Arc<Verdict>>>, HubError>;
 
-    /// Reserves or joins every one of `keys`, in their order. One round trip.
-    async fn reserve(&self, keys: &[SampleKey]) -> Result<Vec<Reservation>, HubError>;
+    /// Reserves or joins every one of `keys`, in their order, unless their verdicts can be
+    /// [believed](crate::config::Cache::believes). In the mail lane the caller waits for the answer, until it comes or
+    /// the caller leaves. One round trip.
+    async fn reserve(&self, keys: &[SampleKey], lane: Lane) -> Result<Vec<Reservation>, HubError>;
 
     /// Puts bytes and jobs of samples that the caller owns into the queue. One round trip, on a connection that
     /// look-ups do not share.
@@ -168,14 +198,30 @@ pub trait Hub: Send + Sync + 'static {
     /// Where the answers for this process arrive.
     fn announcements(&self) -> &Announcements;
 
+    /// Nobody in this process waits for `keys` any more.
+    async fn leave(&self, keys: &[SampleKey]) -> Result<(), HubError>;
+
+    /// What clean verdicts must have seen, as far as this process knows: at most seconds old.
+    fn generation(&self) -> Arc<Generation>;
+
     /// Notes who received samples.
     async fn record(&self, receipts: &[(SampleKey, Receipt)]) -> Result<(), HubError>;
 
-    /// Hands at most `most` jobs to `worker`, the mail lane first; waits up to `patience` for the first.
-    async fn claim(&self, worker: &str, most: usize, patience: Duration) -> Result<Vec<Claim>, HubError>;
+    /// Into how many parts the queue is divided; claims are made in each.
+    fn shards(&self) -> usize;
 
-    /// Takes over jobs of workers that have not renewed them for `queue.reclaim_after`, at most `most`.
-    async fn reclaim(&self, worker: &str, most: usize) -> Result<Vec<Claim>, HubError>;
+    /// Hands jobs of one shard to `worker` as far as there is room, the mail lane first; waits up to `patience` for the
+    /// first.
+    async fn claim(
+        &self,
+        worker: &str,
+        shard: usize,
+        room: Room,
+        patience: Duration,
+    ) -> Result<Vec<Claim>, HubError>;
+
+    /// Takes over jobs of workers that have not renewed them for `queue.reclaim_after`.
+    async fn reclaim(&self, worker: &str, shard: usize, room: Room) -> Result<Vec<Claim>, HubError>;
 
     /// Takes the lease of the claim's sample and fetches its bytes.
     async fn begin(&self, claim: &Claim) -> Result<Begin, HubError>;
@@ -189,11 +235,27 @@ pub trait Hub: Send + Sync + 'static {
     /// Puts a claim back at once, for another worker; this delivery does not count.
     async fn hand_back(&self, claim: &Claim) -> Result<(), HubError>;
 
+    /// Says how a worker's instances are. With the reports of the others it gives the generation, for which `quorum`
+    /// of the healthy instances are enough (none: all).
+    async fn report(&self, report: &FarmReport, quorum: Option<NonZeroUsize>) -> Result<(), HubError>;
+
+    /// What the workers have reported lately.
+    async fn farm(&self) -> Result<Vec<FarmReport>, HubError>;
+
+    /// Makes every clean verdict stale whose scan has begun by now.
+    async fn bump(&self) -> Result<Generation, HubError>;
+
     /// The queue as it stands.
     async fn queue(&self) -> Result<QueueState, HubError>;
 
     /// The newest dead letters, at most `most`.
     async fn dead_letters(&self, most: usize) -> Result<Vec<DeadLetter>, HubError>;
+
+    /// Has a dead letter's sample scanned once more. The letter goes.
+    async fn retry(&self, letter: &DeadLetter) -> Result<Retried, HubError>;
+
+    /// Forgets a dead letter and the bytes of its sample. True where there was one.
+    async fn drop_letter(&self, letter: &DeadLetter) -> Result<bool, HubError>;
 
     /// Who received the samples with this digest, newest first, at most `most`.
     async fn receipts(&self, key: &SampleKey, most: usize) -> Result<Vec<Receipt>, HubError>;

@@ -2,17 +2,14 @@
 //! `farm`: every instance, asked directly; Redis is not needed.
 
 use super::{CliError, print_json, print_table};
-use crate::{
-    config::Config,
-    farm::{Farm, instance::InstanceState},
-    metrics::FarmMetrics,
-};
+use crate::{config::Config, farm::Farm, metrics::FarmMetrics};
+use thundergate_common::generation::InstanceReport;
 
 /// Prints every instance. An error where none is available.
 pub async fn show(config: &Config, json: bool) -> Result<(), CliError> {
     let farm = Farm::new(&config.farm, FarmMetrics::default()).map_err(anyhow::Error::from)?;
     farm.probe().await;
-    let instances = farm.instances();
+    let instances = farm.reports();
     if json {
         print_json(&instances)?;
     } else {
@@ -24,17 +21,17 @@ pub async fn show(config: &Config, json: bool) -> Result<(), CliError> {
     if farm.available() { Ok(()) } else { Err(CliError::Unavailable("no instance is available")) }
 }
 
-fn row(instance: &InstanceState) -> [String; 9] {
+fn row(instance: &InstanceReport) -> [String; 9] {
     let known = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     let number = |number: Option<String>| known(&number);
     [
         instance.name.clone(),
-        instance.state.as_str().to_owned(),
-        known(&instance.info.thor),
-        known(&instance.info.signatures),
-        number(instance.info.threads.map(|threads| threads.to_string())),
+        instance.state.clone(),
+        known(&instance.thor),
+        known(&instance.signatures),
+        number(instance.threads.map(|threads| threads.to_string())),
         number(instance.info_ms.map(|ms| format!("{ms} ms"))),
-        known(&instance.info.licence_ends),
+        known(&instance.licence_ends),
         instance.url.clone(),
         instance.last_error.clone().unwrap_or_default(),
     ]

@@ -2,7 +2,7 @@
 //! `serve`: bind, say "ready", work, drain.
 
 use super::{CliError, connect};
-use crate::{Worker, config::Config};
+use crate::{Worker, config::Config, memory::Memory};
 use prometheus_client::registry::Registry;
 use sd_notify::NotifyState;
 use std::sync::Arc;
@@ -17,7 +17,9 @@ pub async fn serve(config: &Config) -> Result<(), CliError> {
     let admin = Admin::bind(&config.admin).await.map_err(anyhow::Error::from)?;
     let hub = connect(config).await?;
     let mut registry = Registry::default();
-    let worker = Worker::new(hub, &config.farm, &config.queue, &mut registry).map_err(anyhow::Error::from)?;
+    let worker =
+        Worker::new(hub, &config.farm, &config.queue, Memory::of(config.limits.memory_bytes), &mut registry)
+            .map_err(anyhow::Error::from)?;
 
     say_ready(config, admin.as_ref());
     let mut tasks = JoinSet::new();

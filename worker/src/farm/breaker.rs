@@ -79,6 +79,12 @@ impl Breaker {
         }
     }
 
+    /// From now on opens after `threshold` failures in a row, for `hold` at first.
+    pub fn tune(&mut self, threshold: u32, hold: Duration) {
+        self.threshold = threshold.max(1);
+        self.hold = hold;
+    }
+
     /// The state at `now`.
     pub fn state(&self, now: Instant) -> State {
         match self.position {

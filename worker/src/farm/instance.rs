@@ -3,23 +3,25 @@
 //!
 //! Results carry no signature version, so `info` is read before and after each scan and the older version is stored:
 //! a server may take new signatures into use at any moment. One read serves every scan that it lies on the right side
-//! of, so a busy instance is asked a few times a second, not twice a scan.
+//! of, so a busy instance is asked a few times a second, not twice a scan. The place at the instance is free again
+//! before the second read.
 
 use super::{
     balance::Latency,
     breaker::{Breaker, State},
+    limit::Limit,
 };
 use crate::thunderstorm::{
     client::{CallError, Client, SetupError},
     facts::Info,
+    settings::Settings,
 };
-use serde::Serialize;
 use std::{
     sync::{Arc, Mutex, MutexGuard},
     time::{Duration, Instant},
 };
 use thundergate_common::{
-    config,
+    generation::InstanceReport,
     sample::Sample,
     verdict::{self, Verdict},
 };
@@ -40,10 +42,16 @@ const BEFORE: Duration = Duration::from_secs(1);
 pub struct Instance {
     name: String,
     url: String,
+    settings: Settings,
     client: Client,
+    standing: Arc<Standing>,
+}
+
+/// What is known of an instance; outlives a change of how it is reached.
+#[derive(Debug)]
+struct Standing {
     /// Always of the same size: a permit is a scan in flight, and the limit moves with `info` and the breaker.
     slots: Arc<Semaphore>,
-    configured: Option<usize>,
     condition: Mutex<Condition>,
     /// Held while `info` is read, so that one read serves many.
     reading: tokio::sync::Mutex<()>,
@@ -52,58 +60,42 @@ pub struct Instance {
 #[derive(Debug)]
 struct Condition {
     breaker: Breaker,
+    limit: Limit,
     latency: Latency,
     info: Info,
-    /// When the request for `info` was sent.
-    asked: Option<Instant>,
+    /// The last time that `info` was asked for.
+    asked: Option<Asked>,
     /// How long it took to answer `info`.
     info_took: Option<Duration>,
     last_error: Option<String>,
 }
 
-/// An instance as an operator sees it.
-#[derive(Clone, Debug, Serialize)]
-pub struct InstanceState {
-    /// Its name.
-    pub name: String,
-    /// Where it is, without a password.
-    pub url: String,
-    /// Whether it gets samples.
-    pub state: State,
-    /// What it says of itself.
-    #[serde(flatten)]
-    pub info: Info,
-    /// Scans it runs for this process.
-    pub in_flight: usize,
-    /// Scans it may run for this process now.
-    pub capacity: usize,
-    /// Recent latency in milliseconds; none before the first scan.
-    pub latency_ms: Option<u64>,
-    /// How long it took to answer `/api/info`, in milliseconds.
-    pub info_ms: Option<u64>,
-    /// Why the last call failed; none where it did not.
-    pub last_error: Option<String>,
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    /// When the request was sent.
+    at: Instant,
+    /// Whether it was answered.
+    answered: bool,
 }
 
 impl Instance {
-    /// The instance that `configured` describes. Nothing is sent yet.
-    pub fn new(configured: &config::Instance, farm: &config::Farm) -> Result<Self, SetupError> {
-        Ok(Self {
-            name: configured.name(),
-            url: without_password(&configured.url),
-            client: Client::new(configured, farm)?,
-            slots: Arc::new(Semaphore::new(MOST_SCANS)),
-            configured: configured.concurrency.map(Into::into),
-            condition: Mutex::new(Condition {
-                breaker: Breaker::new(farm.breaker_failures, farm.probe_interval),
-                latency: Latency::default(),
-                info: Info::default(),
-                asked: None,
-                info_took: None,
-                last_error: None,
-            }),
-            reading: tokio::sync::Mutex::default(),
-        })
+    /// The instance `name`, reached as `settings` say. With what is known of `predecessor`, if that was at the same
+    /// place. Nothing is sent yet.
+    ///
+    /// # Errors
+    ///
+    /// HTTP cannot be set up.
+    pub fn new(name: String, settings: Settings, predecessor: Option<&Self>) -> Result<Self, SetupError> {
+        let breaker = || Breaker::new(settings.breaker_failures, settings.breaker_hold);
+        let same = predecessor.filter(|old| old.settings.url == settings.url);
+        let standing = match same {
+            Some(old) => {
+                old.lock().breaker.tune(settings.breaker_failures, settings.breaker_hold);
+                Arc::clone(&old.standing)
+            }
+            None => Arc::new(Standing::new(breaker())),
+        };
+        Ok(Self { url: settings.public_url(), client: Client::new(&settings)?, name, settings, standing })
     }
 
     /// Its name.
@@ -111,14 +103,29 @@ impl Instance {
         &self.name
     }
 
+    /// Whether it is reached as `settings` say.
+    pub fn is_set(&self, settings: &Settings) -> bool {
+        self.settings == *settings
+    }
+
     /// How many scans it may run at `now`; 0 where it is not available.
     pub fn capacity(&self, now: Instant) -> usize {
         self.allowance(&self.lock(), now)
     }
 
+    /// Whether it may run one more scan at `now`.
+    pub fn has_room(&self, now: Instant) -> bool {
+        self.in_flight() < self.capacity(now)
+    }
+
+    /// Whether its signature version is `needs` or newer.
+    pub fn has_signatures(&self, needs: Option<&str>) -> bool {
+        needs.is_none() || self.lock().info.signatures.as_deref() >= needs
+    }
+
     /// Scans it runs for this process.
     pub fn in_flight(&self) -> usize {
-        MOST_SCANS - self.slots.available_permits()
+        MOST_SCANS - self.standing.slots.available_permits()
     }
 
     /// Recent latency; none before the first scan.
@@ -136,18 +143,28 @@ impl Instance {
         // Under the lock, or two could both see the last place.
         let condition = self.lock();
         let room = self.in_flight() < self.allowance(&condition, now);
-        room.then(|| Arc::clone(&self.slots).try_acquire_owned().ok()).flatten()
+        room.then(|| Arc::clone(&self.standing.slots).try_acquire_owned().ok()).flatten()
     }
 
-    /// Scans, and takes note of how it went. `first` says whether this instance gets the sample for the first time:
-    /// a sample that no scanner survives must not look like several failures of the scanner.
-    pub async fn scan(&self, sample: &Sample, source: &str, first: bool) -> Result<Verdict, CallError> {
+    /// Scans, and takes note of how it went; then drops `slot`, the place that it has. `first` says whether this
+    /// instance gets the sample for the first time: a sample that no scanner survives must not look like several
+    /// failures of the scanner.
+    pub async fn scan<S>(
+        &self,
+        sample: &Sample,
+        source: &str,
+        first: bool,
+        slot: S,
+    ) -> Result<Verdict, CallError> {
         let before = self.signatures(Instant::now().checked_sub(BEFORE)).await;
+        // Where they cannot be read, what it had last is what it has at least.
+        let before = before.or_else(|| self.lock().info.signatures.clone());
         let started = Instant::now();
         let result = self.client.scan(sample, source).await;
         let ended = Instant::now();
         let took = ended.saturating_duration_since(started);
         self.note(&result, took, first);
+        drop(slot);
         let findings = result?;
         let after = self.signatures(Some(ended)).await;
         Ok(Verdict {
@@ -161,37 +178,46 @@ impl Instance {
 
     /// Asks the instance how it is. What it says of its threads and signatures holds until the next time.
     pub async fn probe(&self) -> Result<Info, CallError> {
-        let _reading = self.reading.lock().await;
+        let _reading = self.standing.reading.lock().await;
         self.read().await
     }
 
     /// The instance as it stands.
-    pub fn state(&self) -> InstanceState {
+    pub fn report(&self) -> InstanceReport {
         let now = Instant::now();
         let condition = self.lock();
-        InstanceState {
+        let state = condition.breaker.state(now);
+        let info = condition.info.clone();
+        let ms = |time: Duration| time.as_millis() as u64;
+        InstanceReport {
             name: self.name.clone(),
             url: self.url.clone(),
-            state: condition.breaker.state(now),
-            info: condition.info.clone(),
+            healthy: matches!(state, State::Closed | State::Paused),
+            state: state.as_str().to_owned(),
+            thor: info.thor,
+            signatures: info.signatures,
+            threads: info.threads,
+            licence_ends: info.licence_ends,
             in_flight: self.in_flight(),
             capacity: self.allowance(&condition, now),
-            latency_ms: condition.latency.average().map(|average| average.as_millis() as u64),
-            info_ms: condition.info_took.map(|took| took.as_millis() as u64),
+            latency_ms: condition.latency.average().map(ms),
+            info_ms: condition.info_took.map(ms),
             last_error: condition.last_error.clone(),
         }
     }
 
-    /// The signature version as read at or after `since`; none where it cannot be read.
+    /// The signature version as read at or after `since`; none where it could not be read then.
     async fn signatures(&self, since: Option<Instant>) -> Option<String> {
         let known = || {
             let condition = self.lock();
-            (condition.asked.is_some() && condition.asked >= since).then(|| condition.info.signatures.clone())
+            let asked = condition.asked.filter(|asked| Some(asked.at) >= since)?;
+            // A read that failed serves those who waited for it, too: one after the other, they would wait for ever.
+            Some(asked.answered.then(|| condition.info.signatures.clone()).flatten())
         };
         if let Some(signatures) = known() {
             return signatures;
         }
-        let _reading = self.reading.lock().await;
+        let _reading = self.standing.reading.lock().await;
         match known() {
             Some(signatures) => signatures,
             None => self.read().await.ok().and_then(|info| info.signatures),
@@ -202,10 +228,10 @@ impl Instance {
         let asked = Instant::now();
         let answer = self.client.info().await;
         let mut condition = self.lock();
+        condition.asked = Some(Asked { at: asked, answered: answer.is_ok() });
         match &answer {
             Ok(info) => {
                 condition.info = info.clone();
-                condition.asked = Some(asked);
                 condition.info_took = Some(asked.elapsed());
                 if condition.breaker.answered(Instant::now()) {
                     condition.last_error = None;
@@ -226,8 +252,8 @@ impl Instance {
     }
 
     fn allowance(&self, condition: &Condition, now: Instant) -> usize {
-        let limit = self.configured.or(condition.info.threads).unwrap_or(ASSUMED_THREADS);
-        condition.breaker.allowance(limit.min(MOST_SCANS), now)
+        let most = self.settings.concurrency.or(condition.info.threads).unwrap_or(ASSUMED_THREADS);
+        condition.breaker.allowance(condition.limit.allowed(most.min(MOST_SCANS), now), now)
     }
 
     fn note<T>(&self, result: &Result<T, CallError>, took: Duration, first: bool) {
@@ -239,7 +265,14 @@ impl Instance {
                 condition.latency.record(took, now);
                 condition.last_error = None;
             }
-            Err(CallError::Busy(pause)) => condition.breaker.busy((*pause).max(SHORTEST_PAUSE), now),
+            Err(CallError::Busy(pause)) => {
+                // This one is in flight still.
+                let others = self.in_flight().saturating_sub(1);
+                condition.limit.refused(others, now);
+                if others == 0 {
+                    condition.breaker.busy((*pause).max(SHORTEST_PAUSE), now);
+                }
+            }
             Err(error) => {
                 let opened = first && condition.breaker.failed(now);
                 self.failed(&mut condition, error, opened);
@@ -260,7 +293,25 @@ impl Instance {
     }
 
     fn lock(&self) -> MutexGuard<'_, Condition> {
-        self.condition.lock().expect("nothing panics while it holds the condition")
+        self.standing.condition.lock().expect("nothing panics while it holds the condition")
+    }
+}
+
+impl Standing {
+    fn new(breaker: Breaker) -> Self {
+        Self {
+            slots: Arc::new(Semaphore::new(MOST_SCANS)),
+            condition: Mutex::new(Condition {
+                breaker,
+                limit: Limit::default(),
+                latency: Latency::default(),
+                info: Info::default(),
+                asked: None,
+                info_took: None,
+                last_error: None,
+            }),
+            reading: tokio::sync::Mutex::default(),
+        }
     }
 }
 
@@ -275,18 +326,11 @@ pub fn with_causes(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Signature versions sort as text. An unknown one says nothing about the other.
+/// Signature versions sort as text. Without one from before the scan nothing is known of what the scan had.
 fn older(before: Option<String>, after: Option<String>) -> Option<String> {
-    match (before, after) {
-        (Some(before), Some(after)) => Some(before.min(after)),
-        (before, after) => before.or(after),
-    }
-}
-
-fn without_password(url: &url::Url) -> String {
-    let mut url = url.clone();
-    // Both fail only where there is no host, and then there are no credentials.
-    let _ = url.set_username("");
-    let _ = url.set_password(None);
-    url.to_string()
+    let before = before?;
+    Some(match after {
+        Some(after) => after.min(before),
+        None => before,
+    })
 }

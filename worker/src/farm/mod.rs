@@ -1,38 +1,55 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The farm: all Thunderstorm servers. It gives a sample to one of them and, where that fails, to another.
 //!
-//! 1. Among the available instances with room, [`balance`] chooses one; none has room: wait until one has.
-//! 2. A verdict: done. 503: the instance pauses, the sample goes elsewhere at once, and nothing has failed.
+//! 1. Among the available instances with room, and with the signatures that the sample needs, [`balance`] chooses one.
+//!    None has room: the sample stands in [`line`] until one has.
+//! 2. A verdict: done. 503: the instance gets fewer samples ([`limit`]) or none for a while, this one goes elsewhere at
+//!    once, and nothing has failed.
 //! 3. Anything else is a failed attempt. After `farm.attempts` of them the delivery failed.
-//! 4. No instance is available for [`PATIENCE`]: [`ScanError::NoInstance`]; nobody's fault, so the job goes back.
+//! 4. No instance is available for some seconds: [`ScanError::NoInstance`]; nobody's fault, so the job goes back.
 //!
-//! Whether an instance is available is the [`breaker`]'s business; [`Farm::watch`] probes them all.
+//! Nothing hangs: every call to a server has a time-out, which covers its answer to the last byte; a sample stands in
+//! the line for a bounded time; and once a delivery has taken `farm.timeout` × `farm.attempts`, it begins no further
+//! attempt, whether the ones before failed or were refused. A sample whose sender has given up is scanned all the same:
+//! the sender's next try finds the verdict.
+//!
+//! Whether an instance is available is the [`breaker`]'s business; [`Farm::watch`] probes them all. Which ones there
+//! are can change while it runs ([`Farm::reconfigure`]).
 //!
 //! Metrics: `thundergate_farm_*`, see [`metrics`](crate::metrics).
 
 pub mod balance;
 pub mod breaker;
 pub mod instance;
+pub mod limit;
+pub mod line;
+pub mod roster;
 
 pub use instance::with_causes;
+pub use roster::Changes;
 
 use crate::{
     metrics::FarmMetrics,
     thunderstorm::client::{CallError, SetupError},
 };
-use futures_util::future::join_all;
-use instance::{Instance, InstanceState};
-use std::time::{Duration, Instant};
-use thundergate_common::{config, sample::Sample, verdict::Verdict};
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use futures_util::{
+    future::join_all,
+    stream::{FuturesUnordered, StreamExt},
+};
+use instance::Instance;
+use line::{Line, Place, Wish};
+use roster::Roster;
+use std::{
+    num::NonZeroUsize,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use thundergate_common::{config, generation::InstanceReport, sample::Sample, verdict::Verdict};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// How long a sample waits for an instance before its job goes back to the queue, where another worker finds it.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// Pauses and slow starts end without a word: look again this often.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
-/// Assumed of all instances before the first scan of any.
-const ASSUMED: Duration = Duration::from_millis(50);
 
 /// Why there is no verdict.
 #[derive(Debug, thiserror::Error)]
@@ -56,35 +73,45 @@ pub enum ScanError {
 /// All instances.
 #[derive(Debug)]
 pub struct Farm {
-    instances: Vec<Instance>,
-    attempts: u32,
-    patience: Duration,
-    probe_interval: Duration,
-    largest: u64,
+    roster: watch::Sender<Arc<Roster>>,
+    line: Line,
     changed: watch::Sender<()>,
     metrics: FarmMetrics,
 }
 
-/// A place at one instance; whoever waits for one is told when it is free again.
+/// A place at one instance; once it is free again, the next in the line gets it.
 struct Slot<'a> {
-    permit: Option<OwnedSemaphorePermit>,
+    place: Option<Place>,
     farm: &'a Farm,
-    index: usize,
 }
 
 impl Farm {
     /// The farm that `configured` describes. Nothing is sent yet.
+    ///
+    /// # Errors
+    ///
+    /// HTTP cannot be set up as configured: a certificate or a password file, say.
     pub fn new(configured: &config::Farm, metrics: FarmMetrics) -> Result<Self, SetupError> {
-        let instances = configured.instances.iter().map(|instance| Instance::new(instance, configured));
         Ok(Self {
-            instances: instances.collect::<Result<_, _>>()?,
-            attempts: configured.attempts.max(1),
-            patience: PATIENCE.min(configured.timeout),
-            probe_interval: configured.probe_interval,
-            largest: configured.max_file_bytes.as_u64(),
+            roster: watch::Sender::new(Arc::new(Roster::new(configured)?)),
+            line: Line::default(),
             changed: watch::Sender::new(()),
             metrics,
         })
+    }
+
+    /// From now on it is the farm that `configured` describes. Instances that stay keep their breaker, latency and
+    /// scans in flight; removed ones finish their scans and get no more; new ones get samples once [`Farm::watch`]
+    /// has heard of them. Certificates and passwords are read again.
+    ///
+    /// # Errors
+    ///
+    /// As [`Farm::new`]; then all stays as it is.
+    pub fn reconfigure(&self, configured: &config::Farm) -> Result<Changes, SetupError> {
+        let (next, changes) = self.roster().next(configured)?;
+        self.roster.send_replace(Arc::new(next));
+        self.announce();
+        Ok(changes)
     }
 
     /// Whether a sample would be scanned now.
@@ -94,18 +121,22 @@ impl Farm {
 
     /// How many scans the available instances run at a time.
     pub fn capacity(&self) -> usize {
-        let now = Instant::now();
-        self.instances.iter().map(|instance| instance.capacity(now)).sum()
+        self.roster().capacity(Instant::now())
     }
 
     /// The largest sample in bytes that the instances scan; above it they would answer "nothing found".
     pub fn largest(&self) -> u64 {
-        self.largest
+        self.roster().largest
     }
 
-    /// All instances as they stand.
-    pub fn instances(&self) -> Vec<InstanceState> {
-        self.instances.iter().map(Instance::state).collect()
+    /// How many healthy instances must have reached a signature version before the farm has; none: all of them.
+    pub fn quorum(&self) -> Option<NonZeroUsize> {
+        self.roster().quorum
+    }
+
+    /// All instances as they stand, in the order of the configuration.
+    pub fn reports(&self) -> Vec<InstanceReport> {
+        self.roster().instances.iter().map(|instance| instance.report()).collect()
     }
 
     /// Waits until an instance may have become available or free; at most a moment.
@@ -114,27 +145,44 @@ impl Farm {
         let _ = tokio::time::timeout(LOOK_AGAIN, changed.changed()).await;
     }
 
-    /// Has one of the instances scan `sample`; `source` is the host that its log shall name.
-    pub async fn scan(&self, sample: &Sample, source: &str) -> Result<Verdict, ScanError> {
-        let mut tried = Vec::new();
+    /// Has one of the instances scan `sample`; `source` is the host that its log shall name. Only instances whose
+    /// signature version is `needs` or newer are asked, and while there is none it is as if none were available. Where
+    /// an instance turns out to have gone back to older ones, the verdict says so.
+    ///
+    /// # Errors
+    ///
+    /// [`ScanError`].
+    pub async fn scan(
+        &self,
+        sample: &Sample,
+        source: &str,
+        needs: Option<&str>,
+    ) -> Result<Verdict, ScanError> {
+        let roster = self.roster();
+        let mut tried: Vec<Arc<Instance>> = Vec::new();
         let mut failure = ScanError::NoInstance;
-        let mut give_up = Instant::now() + self.patience;
-        while (tried.len() as u32) < self.attempts {
-            let Some(slot) = self.slot(&tried, give_up).await else { break };
-            let instance = &self.instances[slot.index];
-            let first = !tried.contains(&slot.index);
+        let end = Instant::now() + roster.longest;
+        let mut give_up = Instant::now() + roster.patience;
+        while (tried.len() as u32) < roster.attempts && Instant::now() < end {
+            let wish = Wish { tried: tried.clone(), needs: needs.map(str::to_owned) };
+            let Some((slot, instance)) = self.slot(wish, give_up.min(end)).await else { break };
+            let first = !tried.iter().any(|tried| tried.name() == instance.name());
+            if !first {
+                // The same one again: give it a moment, or all attempts are over in one hiccup.
+                tokio::time::sleep(LOOK_AGAIN.mul_f64(tried.len() as f64 * (0.5 + fastrand::f64()))).await;
+            }
             if !tried.is_empty() {
                 self.metrics.retries.inc();
             }
-            let result = instance.scan(sample, source, first).await;
+            let result = instance.scan(sample, source, first, slot).await;
             self.metrics.attempt(instance.name(), &result);
             match result {
                 Ok(verdict) => return Ok(verdict),
                 Err(CallError::Busy(_)) => continue,
                 Err(last) => {
-                    tried.push(slot.index);
-                    failure = self.failed(sample, instance, tried.len() as u32, last);
-                    give_up = Instant::now() + self.patience;
+                    failure = failed(sample, &instance, 1 + tried.len() as u32, last);
+                    tried.push(instance);
+                    give_up = Instant::now() + roster.patience;
                 }
             }
         }
@@ -143,78 +191,92 @@ impl Farm {
 
     /// Probes every instance at once.
     pub async fn probe(&self) {
-        join_all(self.instances.iter().map(Instance::probe)).await;
-        self.changed.send_replace(());
+        join_all(self.roster().instances.iter().map(|instance| instance.probe())).await;
+        self.announce();
     }
 
-    /// Probes every instance again and again, until `shutdown`.
+    /// Probes every instance again and again, and new ones at once, until `shutdown`.
     pub async fn watch(&self, shutdown: CancellationToken) {
-        let watch_one = |instance| async move {
+        let all = async {
+            let mut rosters = self.roster.subscribe();
+            let mut watched: Vec<Arc<Instance>> = Vec::new();
+            let mut probing = FuturesUnordered::new();
             loop {
-                // How it went is in the instance's state, and logged where that changes.
-                let _ = Instance::probe(instance).await;
-                self.changed.send_replace(());
-                // A tenth of jitter: the workers of a site shall not all probe in the same moment.
-                tokio::time::sleep(self.probe_interval.mul_f64(0.95 + fastrand::f64() / 10.0)).await;
+                let roster = Arc::clone(&rosters.borrow_and_update());
+                let new = |one: &&Arc<Instance>| !watched.iter().any(|old| Arc::ptr_eq(old, one));
+                probing
+                    .extend(roster.instances.iter().filter(new).map(|one| self.watch_one(Arc::clone(one))));
+                watched.clone_from(&roster.instances);
+                while !rosters.has_changed().unwrap_or(false) {
+                    tokio::select! {
+                        _ = rosters.changed() => break,
+                        _ = probing.next(), if !probing.is_empty() => {}
+                    }
+                }
             }
         };
-        let all = join_all(self.instances.iter().map(watch_one));
         shutdown.run_until_cancelled(all).await;
     }
 
-    fn failed(&self, sample: &Sample, instance: &Instance, attempts: u32, last: CallError) -> ScanError {
-        tracing::debug!(
-            sample.key = %sample.key,
-            farm.instance = instance.name(),
-            scan.attempts = attempts,
-            error = instance::with_causes(&last),
-            "An attempt to scan failed"
-        );
-        ScanError::Failed { attempts, instance: instance.name().to_owned(), last }
+    /// Probes `instance` until it is no longer part of the farm.
+    async fn watch_one(&self, instance: Arc<Instance>) {
+        loop {
+            // How it went is in the instance's state, and logged where that changes.
+            let _ = instance.probe().await;
+            self.announce();
+            // A tenth of jitter: the workers of a site shall not all probe in the same moment.
+            let interval = self.roster().probe_interval.mul_f64(0.95 + fastrand::f64() / 10.0);
+            tokio::time::sleep(interval).await;
+            if !self.roster().instances.iter().any(|one| Arc::ptr_eq(one, &instance)) {
+                return;
+            }
+        }
     }
 
-    /// A place at an instance, one not yet `tried` if there is any; none where there is no place until `give_up`.
-    async fn slot(&self, tried: &[usize], give_up: Instant) -> Option<Slot<'_>> {
-        loop {
-            let mut changed = self.changed.subscribe();
-            if let Some(slot) = self.choose(tried) {
-                if tried.contains(&slot.index) {
-                    // The same one again: give it a moment, or all attempts are over in one hiccup.
-                    tokio::time::sleep(LOOK_AGAIN.mul_f64(tried.len() as f64 * (0.5 + fastrand::f64())))
-                        .await;
+    fn roster(&self) -> Arc<Roster> {
+        Arc::clone(&self.roster.borrow())
+    }
+
+    /// There may be room where there was none.
+    fn announce(&self) {
+        self.line.serve(&self.roster(), Instant::now());
+        self.changed.send_replace(());
+    }
+
+    /// A place at an instance as `wish` has it; none where there is no such place until `give_up`.
+    async fn slot(&self, wish: Wish, give_up: Instant) -> Option<(Slot<'_>, Arc<Instance>)> {
+        let mut place = self.line.join(wish);
+        let place = loop {
+            self.line.serve(&self.roster(), Instant::now());
+            let left = give_up.saturating_duration_since(Instant::now());
+            match tokio::time::timeout(LOOK_AGAIN.min(left), &mut place).await {
+                Ok(place) => break place.ok()?,
+                Err(_) if left.is_zero() => {
+                    place.close();
+                    break place.try_recv().ok()?;
                 }
-                return Some(slot);
+                Err(_) => {}
             }
-            if Instant::now() >= give_up {
-                return None;
-            }
-            let _ = tokio::time::timeout(LOOK_AGAIN, changed.changed()).await;
-        }
-    }
-
-    fn choose(&self, tried: &[usize]) -> Option<Slot<'_>> {
-        let now = Instant::now();
-        let available = |index: &usize| self.instances[*index].capacity(now) > 0;
-        let mut candidates: Vec<usize> =
-            (0..self.instances.len()).filter(|index| !tried.contains(index)).filter(available).collect();
-        if candidates.is_empty() {
-            candidates = (0..self.instances.len()).filter(available).collect();
-        }
-        candidates.retain(|index| self.instances[*index].in_flight() < self.instances[*index].capacity(now));
-        let quickest = self.instances.iter().filter_map(Instance::latency).min().unwrap_or(ASSUMED);
-        loop {
-            let index = balance::choose(&candidates, |index| self.instances[index].cost(quickest, now))?;
-            if let Some(permit) = self.instances[index].take(now) {
-                return Some(Slot { permit: Some(permit), farm: self, index });
-            }
-            candidates.retain(|other| *other != index);
-        }
+        };
+        let instance = Arc::clone(&place.instance);
+        Some((Slot { place: Some(place), farm: self }, instance))
     }
 }
 
 impl Drop for Slot<'_> {
     fn drop(&mut self) {
-        drop(self.permit.take());
-        self.farm.changed.send_replace(());
+        drop(self.place.take());
+        self.farm.announce();
     }
+}
+
+fn failed(sample: &Sample, instance: &Instance, attempts: u32, last: CallError) -> ScanError {
+    tracing::debug!(
+        sample.key = %sample.key,
+        farm.instance = instance.name(),
+        scan.attempts = attempts,
+        error = instance::with_causes(&last),
+        "An attempt to scan failed"
+    );
+    ScanError::Failed { attempts, instance: instance.name().to_owned(), last }
 }

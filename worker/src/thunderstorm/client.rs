@@ -15,6 +15,7 @@
 use super::{
     address::Address,
     facts::{self, Info, Progress},
+    settings::Settings,
     shapes::{self, ShapeError},
 };
 use bytes::Bytes;
@@ -28,7 +29,7 @@ use std::{
     sync::Mutex,
     time::{Duration, Instant},
 };
-use thundergate_common::{config, sample::Sample, verdict::Finding};
+use thundergate_common::{sample::Sample, verdict::Finding};
 use url::Url;
 
 /// The longest answer that is read. Scanners list two rules a finding unless told otherwise; 16 MiB is far above that.
@@ -91,8 +92,12 @@ pub struct Client {
 }
 
 impl Client {
-    /// The client for `instance`. Nothing is sent yet.
-    pub fn new(instance: &config::Instance, farm: &config::Farm) -> Result<Self, SetupError> {
+    /// The client for the server at `settings`. Nothing is sent yet.
+    ///
+    /// # Errors
+    ///
+    /// HTTP cannot be set up.
+    pub fn new(settings: &Settings) -> Result<Self, SetupError> {
         // Programs install the provider first thing; a test or an embedding program may not have, and reqwest would
         // panic. Losing the race to install it is fine: there is one then.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -100,22 +105,22 @@ impl Client {
             .user_agent(concat!("thundergate/", env!("CARGO_PKG_VERSION")))
             .no_proxy()
             .redirect(redirect::Policy::none())
-            .connect_timeout(farm.connect_timeout)
+            .connect_timeout(settings.connect_timeout)
             .pool_idle_timeout(IDLE);
-        if instance.url.scheme() == "http" {
+        if settings.url.scheme() == "http" {
             // Without TLS nothing needs the system's certificates, and a small container has none.
             http = http.tls_certs_only([]);
         }
         let http = http.build().map_err(SetupError)?;
         Ok(Self {
             http,
-            address: Address::of(&instance.url),
+            address: Address::of(&settings.url),
             found: Mutex::default(),
-            asynchronous: instance.asynchronous,
-            timeout: farm.timeout,
+            asynchronous: settings.asynchronous,
+            timeout: settings.timeout,
             // Info and status cost a scanner nothing: one that cannot answer them while a connection may be awaited
             // is no place for a sample.
-            probe_timeout: farm.connect_timeout.saturating_mul(2).min(farm.timeout),
+            probe_timeout: settings.connect_timeout.saturating_mul(2).min(settings.timeout),
         })
     }
 

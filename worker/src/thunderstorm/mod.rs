@@ -4,6 +4,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`client`] | the HTTP calls; the only file that names reqwest |
+//! | [`settings`] | how one is reached, with what stands in the files that the configuration names |
 //! | [`address`] | which API a configured URL means |
 //! | [`facts`] | what `/api/info` and the asynchronous calls answer |
 //! | [`shapes`] | the shapes of scan results, all turned into the same findings |
@@ -11,4 +12,5 @@
 pub mod address;
 pub mod client;
 pub mod facts;
+pub mod settings;
 pub mod shapes;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use thundergate_common::digest::Digest;
 use thundergate_worker::thunderstorm::{
     client::{CallError, Client},
+    settings::Settings,
     shapes::ShapeError,
 };
 
@@ -14,7 +15,7 @@ fn client(url: &str) -> Client {
 
 fn client_with(instance: &str, keys: &str) -> Client {
     let farm = farm_with(&[instance.to_owned()], keys);
-    Client::new(&farm.instances[0], &farm).unwrap()
+    Client::new(&Settings::read(&farm.instances[0], &farm).unwrap()).unwrap()
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use crate::{
 use std::{sync::Arc, time::Duration};
 use thundergate_common::config;
 use thundergate_worker::{
-    farm::{Farm, ScanError, breaker::State},
+    farm::{Farm, ScanError},
     metrics::FarmMetrics,
 };
 use tokio::task::JoinSet;
@@ -30,7 +30,7 @@ async fn a_verdict_tells_who_scanned_and_with_which_signatures() {
     stub.answer(alert);
     let farm = probed(&farm(&[instance("one", &stub.url)])).await;
     assert_eq!(farm.capacity(), 4, "the threads of /api/info");
-    let verdict = farm.scan(&sample(b"x"), "mx").await.unwrap();
+    let verdict = farm.scan(&sample(b"x"), "mx", None).await.unwrap();
     assert_eq!((verdict.instance.as_str(), verdict.score()), ("one", 90));
     assert_eq!(verdict.signatures.as_deref(), Some("2026/01/01-000000"));
 }
@@ -42,13 +42,13 @@ async fn signatures_that_change_during_a_scan_leave_the_older_version() {
     stub.hold();
     let mut scan = JoinSet::new();
     let scanning = Arc::clone(&farm);
-    scan.spawn(async move { scanning.scan(&sample(b"x"), "").await });
+    scan.spawn(async move { scanning.scan(&sample(b"x"), "", None).await });
     eventually("the upload arrives", async || stub.uploads().len() == 1).await;
     stub.info(info("2026/02/02-000000", 4));
     stub.let_pass(1);
     let verdict = scan.join_next().await.unwrap().unwrap().unwrap();
     assert_eq!(verdict.signatures.as_deref(), Some("2026/01/01-000000"));
-    assert_eq!(farm.instances()[0].info.signatures.as_deref(), Some("2026/02/02-000000"), "read afterwards");
+    assert_eq!(farm.reports()[0].signatures.as_deref(), Some("2026/02/02-000000"), "read afterwards");
 }
 
 #[tokio::test]
@@ -58,7 +58,7 @@ async fn many_scans_do_not_ask_for_signatures_twice_each() {
     let mut scans = JoinSet::new();
     for n in 0..100_u8 {
         let farm = Arc::clone(&farm);
-        scans.spawn(async move { farm.scan(&sample(&[n]), "").await.map(drop) });
+        scans.spawn(async move { farm.scan(&sample(&[n]), "", None).await.map(drop) });
     }
     assert!(scans.join_all().await.into_iter().all(|result| result.is_ok()));
     assert!(stub.infos() < 150, "{} times", stub.infos());
@@ -75,14 +75,14 @@ async fn no_instance_gets_more_scans_than_it_may_run() {
     let mut scans = JoinSet::new();
     for n in 0..20_u8 {
         let farm = Arc::clone(&farm);
-        scans.spawn(async move { farm.scan(&sample(&[n]), "").await.map(drop) });
+        scans.spawn(async move { farm.scan(&sample(&[n]), "", None).await.map(drop) });
     }
     eventually("both are full", async || one.uploads().len() + two.uploads().len() == 6).await;
     assert_eq!((one.uploads().len(), two.uploads().len()), (4, 2));
     one.let_pass(100);
     two.let_pass(100);
     assert!(scans.join_all().await.into_iter().all(|result| result.is_ok()));
-    assert!(farm.instances().iter().all(|instance| instance.in_flight == 0));
+    assert!(farm.reports().iter().all(|instance| instance.in_flight == 0));
 }
 
 #[tokio::test]
@@ -95,12 +95,12 @@ async fn a_busy_instance_pauses_and_the_sample_goes_elsewhere_at_once() {
     ))
     .await;
     for n in 0..20_u8 {
-        assert_eq!(farm.scan(&sample(&[n]), "").await.unwrap().instance, "free");
+        assert_eq!(farm.scan(&sample(&[n]), "", None).await.unwrap().instance, "free");
     }
     assert!(busy.uploads().len() <= 1, "it was asked again during its pause");
     assert_eq!(free.uploads().len(), 20);
     if !busy.uploads().is_empty() {
-        assert_eq!(farm.instances()[0].state, State::Paused, "back-pressure is no failure");
+        assert_eq!(farm.reports()[0].state, "paused", "back-pressure is no failure");
     }
 }
 
@@ -116,7 +116,7 @@ async fn a_failed_attempt_goes_to_another_instance_with_all_its_bytes() {
     let body = vec![7_u8; 300_000];
     for n in 0..20_u8 {
         let body = [&body[..], &[n]].concat();
-        assert_eq!(farm.scan(&sample(&body), "").await.unwrap().instance, "sound");
+        assert_eq!(farm.scan(&sample(&body), "", None).await.unwrap().instance, "sound");
     }
     let retried = broken.uploads();
     assert!(!retried.is_empty());
@@ -130,13 +130,13 @@ async fn when_all_attempts_fail_so_does_the_scan() {
     let stub = Stub::start().await;
     stub.answer(|_| Reply::new(200, "<html>"));
     let farm = probed(&farm(&[instance("one", &stub.url)])).await;
-    match farm.scan(&sample(b"x"), "").await {
+    match farm.scan(&sample(b"x"), "", None).await {
         Err(ScanError::Failed { attempts: 3, instance, .. }) => assert_eq!(instance, "one"),
         other => panic!("{other:?}"),
     }
     assert_eq!(stub.uploads().len(), 3);
     assert!(stub.uploads().iter().all(|upload| upload.bytes.len() == 1), "each with the whole body");
-    assert_eq!(farm.instances()[0].state, State::Closed, "one sample is one failure");
+    assert_eq!(farm.reports()[0].state, "closed", "one sample is one failure");
 }
 
 #[tokio::test]
@@ -146,17 +146,17 @@ async fn failures_open_the_breaker_and_a_probe_closes_it() {
     let farm = probed(&farm_with(&[instance("one", &stub.url)], "attempts = 1")).await;
     for n in 0..3_u8 {
         assert!(farm.available());
-        farm.scan(&sample(&[n]), "").await.unwrap_err();
+        farm.scan(&sample(&[n]), "", None).await.unwrap_err();
     }
     assert!(!farm.available());
-    assert_eq!(farm.instances()[0].state, State::Open);
+    assert_eq!(farm.reports()[0].state, "open");
     stub.answer(|_| Reply::new(200, "[]"));
     let (shutdown, mut tasks) = (CancellationToken::new(), JoinSet::new());
     let (watching, until) = (Arc::clone(&farm), shutdown.clone());
     tasks.spawn(async move { watching.watch(until).await });
     eventually("a probe closes the breaker", async || farm.available()).await;
     assert_eq!(farm.capacity(), 1, "slow start");
-    farm.scan(&sample(b"y"), "").await.unwrap();
+    farm.scan(&sample(b"y"), "", None).await.unwrap();
     shutdown.cancel();
     tasks.join_next().await.unwrap().unwrap();
 }
@@ -169,8 +169,8 @@ async fn an_instance_that_is_down_is_found_out_without_a_sample() {
     ))
     .await;
     assert!(!farm.available());
-    assert!(farm.instances()[0].last_error.is_some());
+    assert!(farm.reports()[0].last_error.is_some());
     let started = std::time::Instant::now();
-    assert!(matches!(farm.scan(&sample(b"x"), "").await, Err(ScanError::NoInstance)));
+    assert!(matches!(farm.scan(&sample(b"x"), "", None).await, Err(ScanError::NoInstance)));
     assert!(started.elapsed() < Duration::from_secs(5));
 }

@@ -4,6 +4,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::{
+    num::NonZeroUsize,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -11,11 +12,12 @@ use std::{
     time::Duration,
 };
 use thundergate_common::{
+    generation::{FarmReport, Generation},
     hub::{
         Admission, Announcements, Begin, Claim, Completion, DeadLetter, Hub, HubError, QueueState, Receipt,
-        Reservation, memory::MemoryHub,
+        Reservation, Retried, Room, memory::MemoryHub,
     },
-    job::Job,
+    job::{Job, Lane},
     sample::{Sample, SampleKey},
     verdict::Verdict,
 };
@@ -44,8 +46,18 @@ fn unavailable<T>() -> Result<T, HubError> {
 
 #[async_trait]
 impl Hub for Faulty {
-    async fn claim(&self, worker: &str, most: usize, patience: Duration) -> Result<Vec<Claim>, HubError> {
-        if fails(&self.faults.claims) { unavailable() } else { self.hub.claim(worker, most, patience).await }
+    async fn claim(
+        &self,
+        worker: &str,
+        shard: usize,
+        room: Room,
+        patience: Duration,
+    ) -> Result<Vec<Claim>, HubError> {
+        if fails(&self.faults.claims) {
+            unavailable()
+        } else {
+            self.hub.claim(worker, shard, room, patience).await
+        }
     }
     async fn begin(&self, claim: &Claim) -> Result<Begin, HubError> {
         assert!(!fails(&self.faults.begins_that_panic), "on request");
@@ -62,8 +74,8 @@ impl Hub for Faulty {
     async fn look_up(&self, keys: &[SampleKey]) -> Result<Vec<Option<Arc<Verdict>>>, HubError> {
         self.hub.look_up(keys).await
     }
-    async fn reserve(&self, keys: &[SampleKey]) -> Result<Vec<Reservation>, HubError> {
-        self.hub.reserve(keys).await
+    async fn reserve(&self, keys: &[SampleKey], lane: Lane) -> Result<Vec<Reservation>, HubError> {
+        self.hub.reserve(keys, lane).await
     }
     async fn submit(&self, jobs: &[(Sample, Job)]) -> Result<Vec<Admission>, HubError> {
         self.hub.submit(jobs).await
@@ -74,8 +86,32 @@ impl Hub for Faulty {
     async fn record(&self, receipts: &[(SampleKey, Receipt)]) -> Result<(), HubError> {
         self.hub.record(receipts).await
     }
-    async fn reclaim(&self, worker: &str, most: usize) -> Result<Vec<Claim>, HubError> {
-        self.hub.reclaim(worker, most).await
+    async fn leave(&self, keys: &[SampleKey]) -> Result<(), HubError> {
+        self.hub.leave(keys).await
+    }
+    fn generation(&self) -> Arc<Generation> {
+        self.hub.generation()
+    }
+    fn shards(&self) -> usize {
+        self.hub.shards()
+    }
+    async fn reclaim(&self, worker: &str, shard: usize, room: Room) -> Result<Vec<Claim>, HubError> {
+        self.hub.reclaim(worker, shard, room).await
+    }
+    async fn report(&self, report: &FarmReport, quorum: Option<NonZeroUsize>) -> Result<(), HubError> {
+        self.hub.report(report, quorum).await
+    }
+    async fn farm(&self) -> Result<Vec<FarmReport>, HubError> {
+        self.hub.farm().await
+    }
+    async fn bump(&self) -> Result<Generation, HubError> {
+        self.hub.bump().await
+    }
+    async fn retry(&self, letter: &DeadLetter) -> Result<Retried, HubError> {
+        self.hub.retry(letter).await
+    }
+    async fn drop_letter(&self, letter: &DeadLetter) -> Result<bool, HubError> {
+        self.hub.drop_letter(letter).await
     }
     async fn renew(&self, worker: &str, claims: &[Claim]) -> Result<(), HubError> {
         self.hub.renew(worker, claims).await

@@ -89,7 +89,7 @@ impl Site {
     }
 
     async fn submit(&self, sample: &Sample) {
-        self.hub.reserve(std::slice::from_ref(&sample.key)).await.unwrap();
+        self.hub.reserve(std::slice::from_ref(&sample.key), Lane::Mail).await.unwrap();
         let job = Job {
             sample: sample.key.clone(),
             size: sample.bytes.len() as u64,

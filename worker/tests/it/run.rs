@@ -8,12 +8,12 @@ use prometheus_client::{encoding::text::encode, registry::Registry};
 use std::{sync::Arc, time::Duration};
 use thundergate_common::{
     config,
-    hub::{Admission, Hub, Reservation, Ticket, memory::MemoryHub},
+    hub::{Admission, Hub, Reservation, Room, Ticket, memory::MemoryHub},
     job::{Job, Lane},
     sample::Sample,
     verdict::{Answer, SkipReason},
 };
-use thundergate_worker::Worker;
+use thundergate_worker::{Worker, memory::Memory};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -43,7 +43,7 @@ fn start_with(farm: &config::Farm, keys: &str, faults: Faults) -> Running {
     let hub = MemoryHub::new(&queue, &toml::from_str(cache).unwrap());
     let mut registry = Registry::default();
     let faulty = Arc::new(Faulty { hub: hub.clone(), faults });
-    let worker = Worker::new(faulty, farm, &queue, &mut registry).unwrap();
+    let worker = Worker::new(faulty, farm, &queue, Memory::shared(), &mut registry).unwrap();
     let (drain, leave) = (CancellationToken::new(), CancellationToken::new());
     let mut tasks = JoinSet::new();
     tasks.spawn(worker.run(drain.clone(), leave.clone()));
@@ -55,7 +55,7 @@ const SOON: &str = "lease_ttl = \"300ms\"\nreclaim_after = \"300ms\"";
 impl Running {
     async fn submit(&self, sample: &Sample) -> Ticket {
         let ticket = self.hub.announcements().subscribe(&sample.key);
-        let reserved = self.hub.reserve(std::slice::from_ref(&sample.key)).await.unwrap();
+        let reserved = self.hub.reserve(std::slice::from_ref(&sample.key), Lane::Mail).await.unwrap();
         assert_eq!(reserved, [Reservation::Owner]);
         let job = Job {
             sample: sample.key.clone(),
@@ -197,7 +197,9 @@ async fn what_is_being_scanned_is_not_reclaimed() {
     let ticket = worker.submit(&sample(b"x")).await;
     let started = std::time::Instant::now();
     eventually("four leases have passed", async || {
-        assert!(worker.hub.reclaim("another", 10).await.unwrap().is_empty());
+        assert!(
+            worker.hub.reclaim("another", 0, Room { most: 10, background: 10 }).await.unwrap().is_empty()
+        );
         !stub.uploads().is_empty() && started.elapsed() > Duration::from_millis(1200)
     })
     .await;
@@ -234,7 +236,8 @@ async fn at_the_end_of_the_grace_period_the_rest_is_handed_back() {
     worker.drain.cancel();
     worker.leave.cancel();
     worker.ended().await;
-    let claims = worker.hub.claim("another", 9, Duration::ZERO).await.unwrap();
+    let claims =
+        worker.hub.claim("another", 0, Room { most: 9, background: 9 }, Duration::ZERO).await.unwrap();
     assert_eq!((claims.len(), claims[0].deliveries), (1, 1), "the delivery does not count");
 }
 

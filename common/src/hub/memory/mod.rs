@@ -10,18 +10,20 @@ mod state;
 use crate::{
     cache::VerdictCache,
     config,
+    generation::{FarmReport, Generation, reached},
     hub::{
         Admission, Announcements, Begin, Claim, Completion, DeadLetter, Hub, HubError, QueueState, Receipt,
-        Reservation,
+        Reservation, Retried, Room,
     },
-    job::Job,
+    job::{Job, Lane},
     sample::{Sample, SampleKey},
-    verdict::{Answer, Verdict},
+    verdict::{Answer, Verdict, now},
 };
 use async_trait::async_trait;
 use state::{Lease, State, Taken};
 use std::{
     collections::VecDeque,
+    num::NonZeroUsize,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
@@ -39,6 +41,10 @@ const RECEIPTS: usize = 10_000;
 /// The hub of one process.
 pub struct MemoryHub {
     state: Mutex<State>,
+    cache: config::Cache,
+    generation: Mutex<Arc<Generation>>,
+    /// The one worker's.
+    report: Mutex<Option<FarmReport>>,
     verdicts: VerdictCache,
     announcements: Announcements,
     work: Notify,
@@ -54,6 +60,9 @@ impl MemoryHub {
         Arc::new(Self {
             state: Mutex::new(State::new(queue)),
             verdicts: VerdictCache::new(&cache),
+            cache,
+            generation: Mutex::default(),
+            report: Mutex::default(),
             announcements: Announcements::default(),
             work: Notify::new(),
             letters: Mutex::default(),
@@ -65,12 +74,13 @@ impl MemoryHub {
         lock(&self.state)
     }
 
-    fn reserve_one(&self, key: &SampleKey) -> Reservation {
+    fn reserve_one(&self, key: &SampleKey, lane: Lane) -> Reservation {
         // Under the lock, or a scan that ends in between would be missed and repeated.
         let mut state = self.state();
-        match self.verdicts.get(key) {
+        let verdict = self.verdicts.get(key);
+        match verdict.filter(|verdict| self.cache.believes(verdict, &self.generation(), lane)) {
             Some(verdict) => Reservation::Known(verdict),
-            None if state.reserve(key) => Reservation::Owner,
+            None if state.reserve(key, lane) => Reservation::Owner,
             None => Reservation::Joined,
         }
     }
@@ -96,8 +106,8 @@ impl Hub for MemoryHub {
         Ok(keys.iter().map(|key| self.verdicts.get(key)).collect())
     }
 
-    async fn reserve(&self, keys: &[SampleKey]) -> Result<Vec<Reservation>, HubError> {
-        Ok(keys.iter().map(|key| self.reserve_one(key)).collect())
+    async fn reserve(&self, keys: &[SampleKey], lane: Lane) -> Result<Vec<Reservation>, HubError> {
+        Ok(keys.iter().map(|key| self.reserve_one(key, lane)).collect())
     }
 
     async fn submit(&self, jobs: &[(Sample, Job)]) -> Result<Vec<Admission>, HubError> {
@@ -115,6 +125,16 @@ impl Hub for MemoryHub {
         &self.announcements
     }
 
+    async fn leave(&self, keys: &[SampleKey]) -> Result<(), HubError> {
+        let mut state = self.state();
+        keys.iter().for_each(|key| state.leave(key));
+        Ok(())
+    }
+
+    fn generation(&self) -> Arc<Generation> {
+        lock(&self.generation).clone()
+    }
+
     async fn record(&self, receipts: &[(SampleKey, Receipt)]) -> Result<(), HubError> {
         let mut kept = lock(&self.receipts);
         kept.extend(receipts.iter().cloned());
@@ -123,30 +143,47 @@ impl Hub for MemoryHub {
         Ok(())
     }
 
-    async fn claim(&self, worker: &str, most: usize, patience: Duration) -> Result<Vec<Claim>, HubError> {
+    fn shards(&self) -> usize {
+        1
+    }
+
+    async fn claim(
+        &self,
+        worker: &str,
+        _shard: usize,
+        room: Room,
+        patience: Duration,
+    ) -> Result<Vec<Claim>, HubError> {
         let deadline = Instant::now() + patience;
         loop {
             // Before the look, so that a job which comes after it wakes us.
             let work = self.work.notified();
-            let claims = self.state().claim(worker, most);
-            if !claims.is_empty() || most == 0 || timeout_at(deadline, work).await.is_err() {
+            let claims = self.state().claim(worker, room);
+            if !claims.is_empty() || room.most == 0 || timeout_at(deadline, work).await.is_err() {
                 return Ok(claims);
             }
         }
     }
 
-    async fn reclaim(&self, worker: &str, most: usize) -> Result<Vec<Claim>, HubError> {
-        Ok(self.state().reclaim(worker, most))
+    async fn reclaim(&self, worker: &str, _shard: usize, room: Room) -> Result<Vec<Claim>, HubError> {
+        Ok(self.state().reclaim(worker, room))
     }
 
     async fn begin(&self, claim: &Claim) -> Result<Begin, HubError> {
-        if let Some(verdict) = self.verdicts.get(&claim.job.sample) {
+        let generation = self.generation().at_least(claim.job.needs.as_deref());
+        let known = self.verdicts.get(&claim.job.sample);
+        if let Some(verdict) = known.filter(|verdict| !generation.outdates(verdict)) {
             self.finish(claim, Answer::Verdict(verdict));
             return Ok(Begin::Nothing);
         }
         let mut state = self.state();
         match state.begin(claim) {
             Taken::Bytes(bytes) => return Ok(Begin::Scan(bytes)),
+            Taken::Idle => {
+                drop(state);
+                self.work.notify_one();
+                return Ok(Begin::Nothing);
+            }
             Taken::Busy => {}
             Taken::Gone => {
                 let (sample, queue_id) = (&claim.job.sample, &claim.job.queue_id);
@@ -169,7 +206,8 @@ impl Hub for MemoryHub {
             Completion::Dead(reason) => {
                 let mut letters = lock(&self.letters);
                 let (id, job, deliveries) = (claim.id.clone(), claim.job.clone(), claim.deliveries);
-                letters.push_back(DeadLetter { id, job, reason: reason.clone(), deliveries });
+                let letter = DeadLetter { id, job, reason: reason.clone(), deliveries, buried_at: now() };
+                letters.push_back(letter);
                 let excess = letters.len().saturating_sub(LETTERS);
                 letters.drain(..excess);
                 drop(letters);
@@ -186,6 +224,27 @@ impl Hub for MemoryHub {
         Ok(())
     }
 
+    async fn report(&self, report: &FarmReport, quorum: Option<NonZeroUsize>) -> Result<(), HubError> {
+        *lock(&self.report) = Some(report.clone());
+        if let Some(signatures) = reached(std::slice::from_ref(report), quorum) {
+            let mut generation = lock(&self.generation);
+            if generation.signatures != signatures {
+                *generation = Arc::new(Generation { signatures, ..**generation });
+            }
+        }
+        Ok(())
+    }
+
+    async fn farm(&self) -> Result<Vec<FarmReport>, HubError> {
+        Ok(lock(&self.report).iter().cloned().collect())
+    }
+
+    async fn bump(&self) -> Result<Generation, HubError> {
+        let mut generation = lock(&self.generation);
+        *generation = Arc::new(Generation { bumped_at: now(), ..Generation::clone(&generation) });
+        Ok(Generation::clone(&generation))
+    }
+
     async fn queue(&self) -> Result<QueueState, HubError> {
         let dead_letters = lock(&self.letters).len() as u64;
         Ok(QueueState { dead_letters, ..self.state().describe() })
@@ -193,6 +252,19 @@ impl Hub for MemoryHub {
 
     async fn dead_letters(&self, most: usize) -> Result<Vec<DeadLetter>, HubError> {
         Ok(lock(&self.letters).iter().rev().take(most).cloned().collect())
+    }
+
+    /// Nobody can ask for it from outside of the process, so the bytes are not kept.
+    async fn retry(&self, letter: &DeadLetter) -> Result<Retried, HubError> {
+        let known = lock(&self.letters).iter().any(|kept| kept.id == letter.id);
+        Ok(if known { Retried::BytesGone } else { Retried::Unknown })
+    }
+
+    async fn drop_letter(&self, letter: &DeadLetter) -> Result<bool, HubError> {
+        let mut letters = lock(&self.letters);
+        let before = letters.len();
+        letters.retain(|kept| kept.id != letter.id);
+        Ok(letters.len() < before)
     }
 
     async fn receipts(&self, key: &SampleKey, most: usize) -> Result<Vec<Receipt>, HubError> {

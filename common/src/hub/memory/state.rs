@@ -3,7 +3,7 @@
 
 use crate::{
     config,
-    hub::{Claim, LaneState, QueueState},
+    hub::{Claim, LaneState, QueueState, Room},
     job::{Job, Lane},
     sample::{Sample, SampleKey},
 };
@@ -32,6 +32,8 @@ pub struct State {
 struct Kept {
     lease: Option<(Lease, Instant)>,
     bytes: Option<(Bytes, Instant)>,
+    /// Until when somebody may wait for it.
+    awaited: Option<Instant>,
 }
 
 /// Who scans a sample or will.
@@ -43,6 +45,8 @@ pub enum Lease {
     Queued,
     /// The worker that has this entry.
     Job(String),
+    /// A job waits that nobody waits for.
+    Background,
 }
 
 /// What [`State::begin`] found.
@@ -51,6 +55,8 @@ pub enum Taken {
     Bytes(Bytes),
     /// Another job scans this sample.
     Busy,
+    /// Nobody waits for it; the job went to the background lane.
+    Idle,
     /// There are no bytes.
     Gone,
 }
@@ -74,6 +80,10 @@ impl Kept {
         self.lease.as_ref().filter(|(_, until)| Instant::now() < *until).map(|(lease, _)| lease)
     }
 
+    fn is_awaited(&self) -> bool {
+        self.awaited.is_some_and(|until| Instant::now() < until)
+    }
+
     fn bytes(&self) -> Option<&Bytes> {
         self.bytes.as_ref().filter(|(_, until)| Instant::now() < *until).map(|(bytes, _)| bytes)
     }
@@ -86,15 +96,29 @@ impl State {
         Self { limits, samples: HashMap::new(), sweep_at: SWEEP, jobs: BTreeMap::new(), last_id: 0, bytes: 0 }
     }
 
-    /// Takes the lease for a milter; false where somebody has it.
-    pub fn reserve(&mut self, key: &SampleKey) -> bool {
-        if self.samples.get(key).and_then(Kept::lease).is_some() {
-            return false;
-        }
+    /// Takes the lease for a milter; false where somebody has it. In the mail lane the milter waits.
+    pub fn reserve(&mut self, key: &SampleKey, lane: Lane) -> bool {
         self.sweep();
-        let until = Instant::now() + self.limits.reserve_ttl;
-        self.samples.entry(key.clone()).or_default().lease = Some((Lease::Milter, until));
+        let (now, limits) = (Instant::now(), &self.limits);
+        let kept = self.samples.entry(key.clone()).or_default();
+        if lane == Lane::Mail {
+            kept.awaited = Some(now + limits.sample_ttl);
+        }
+        match kept.lease() {
+            // A job that nobody waits for is no reason to wait: it may never be its turn.
+            Some(Lease::Background) if lane == Lane::Mail => {}
+            Some(_) => return false,
+            None => {}
+        }
+        kept.lease = Some((Lease::Milter, now + limits.reserve_ttl));
         true
+    }
+
+    /// Nobody waits for a sample any more.
+    pub fn leave(&mut self, key: &SampleKey) {
+        if let Some(kept) = self.samples.get_mut(key) {
+            kept.awaited = None;
+        }
     }
 
     /// Keeps the bytes and a job, unless the limits are reached. A lane holds one job a sample; background work may
@@ -105,10 +129,12 @@ impl State {
             Lane::Mail => 1,
             Lane::Background => 2,
         };
-        let queued =
-            self.jobs.values().any(|entry| entry.job.lane == job.lane && entry.job.sample == sample.key);
+        let queued = self.jobs.values().any(|entry| {
+            // One that is claimed may be about to end; the two never scan at the same time.
+            entry.job.lane == job.lane && entry.job.sample == sample.key && entry.claimed.is_none()
+        });
         let full = self.jobs.len() >= self.limits.max_jobs / share
-            || self.bytes + size > self.limits.max_bytes.as_u64() / share as u64;
+            || (!self.jobs.is_empty() && self.bytes + size > self.limits.max_bytes.as_u64() / share as u64);
         if full && !queued {
             self.give_back(&sample.key);
             return false;
@@ -117,31 +143,38 @@ impl State {
         // A copy: the sample may be a slice, which would keep the whole message alive beyond what is counted here.
         let bytes = Bytes::copy_from_slice(&sample.bytes);
         self.samples.entry(sample.key.clone()).or_default().bytes = Some((bytes, until));
-        self.lease_to_queue(&sample.key, &Lease::Milter);
+        match job.lane {
+            Lane::Mail => self.pass_lease(&sample.key, &Lease::Milter, Lease::Queued),
+            Lane::Background => self.pass_lease(&sample.key, &Lease::Milter, Lease::Background),
+        }
         if !queued {
             self.push(Entry { job: job.clone(), size, deliveries: 0, claimed: None });
         }
         true
     }
 
-    /// Hands at most `most` unclaimed jobs to `worker`, the mail lane first.
-    pub fn claim(&mut self, worker: &str, most: usize) -> Vec<Claim> {
-        let mut claims = Vec::new();
-        for lane in Lane::ALL {
-            let free =
-                self.jobs.iter_mut().filter(|(_, entry)| entry.job.lane == lane && entry.claimed.is_none());
-            claims.extend(free.take(most - claims.len()).map(|(id, entry)| entry.hand_to(worker, *id)));
-        }
-        claims
+    /// Hands unclaimed jobs to `worker`, the mail lane first.
+    pub fn claim(&mut self, worker: &str, room: Room) -> Vec<Claim> {
+        self.hand_out(worker, room, |entry| entry.claimed.is_none())
     }
 
-    /// Hands at most `most` jobs to `worker` whose workers have not renewed them.
-    pub fn reclaim(&mut self, worker: &str, most: usize) -> Vec<Claim> {
+    /// Hands jobs to `worker` whose workers have not renewed them.
+    pub fn reclaim(&mut self, worker: &str, room: Room) -> Vec<Claim> {
         let after = self.limits.reclaim_after;
-        let abandoned = self.jobs.iter_mut().filter(|(_, entry)| {
+        self.hand_out(worker, room, |entry| {
             entry.claimed.as_ref().is_some_and(|(_, renewed)| renewed.elapsed() >= after)
-        });
-        abandoned.take(most).map(|(id, entry)| entry.hand_to(worker, *id)).collect()
+        })
+    }
+
+    fn hand_out(&mut self, worker: &str, room: Room, which: impl Fn(&Entry) -> bool) -> Vec<Claim> {
+        let mut claims = Vec::new();
+        for lane in Lane::ALL {
+            let left = room.most - claims.len();
+            let most = if lane == Lane::Mail { left } else { left.min(room.background) };
+            let free = self.jobs.iter_mut().filter(|(_, entry)| entry.job.lane == lane && which(entry));
+            claims.extend(free.take(most).map(|(id, entry)| entry.hand_to(worker, *id)));
+        }
+        claims
     }
 
     /// Takes the lease for a claim.
@@ -150,10 +183,15 @@ impl State {
         if self.another_scans(key, &lease) {
             return Taken::Busy;
         }
-        let until = Instant::now() + self.limits.lease_ttl;
+        let (now, limits) = (Instant::now(), &self.limits);
         match self.samples.get_mut(key) {
             Some(kept) if kept.bytes().is_some() => {
-                kept.lease = Some((lease, until));
+                if claim.job.lane == Lane::Mail && !kept.is_awaited() {
+                    kept.lease = Some((Lease::Background, now + limits.sample_ttl));
+                    self.demote(claim);
+                    return Taken::Idle;
+                }
+                kept.lease = Some((lease, now + limits.lease_ttl));
                 Taken::Bytes(kept.bytes().cloned().unwrap_or_default())
             }
             _ => {
@@ -161,6 +199,22 @@ impl State {
                 Taken::Gone
             }
         }
+    }
+
+    fn demote(&mut self, claim: &Claim) {
+        let Some(entry) = self.take(&claim.id) else { return };
+        let there =
+            |other: &Entry| other.job.lane == Lane::Background && other.job.sample == entry.job.sample;
+        if self.jobs.values().any(there) {
+            return;
+        }
+        let job = Job { lane: Lane::Background, ..entry.job };
+        self.push(Entry {
+            job,
+            size: entry.size,
+            deliveries: claim.deliveries.saturating_sub(1),
+            claimed: None,
+        });
     }
 
     /// Whether a job other than `lease` scans the sample.
@@ -198,7 +252,7 @@ impl State {
     /// Puts a claimed job at the end of its lane.
     pub fn hand_back(&mut self, claim: &Claim) -> bool {
         let Some(entry) = self.take(&claim.id) else { return false };
-        self.lease_to_queue(&claim.job.sample, &Lease::of(claim));
+        self.pass_lease(&claim.job.sample, &Lease::of(claim), Lease::Queued);
         self.push(Entry { deliveries: claim.deliveries.saturating_sub(1), claimed: None, ..entry });
         true
     }
@@ -230,12 +284,12 @@ impl State {
         Some(entry)
     }
 
-    /// The lease goes from its holder to the queue.
-    fn lease_to_queue(&mut self, key: &SampleKey, holder: &Lease) {
-        let until = Instant::now() + self.limits.reserve_ttl;
+    /// The lease goes on from its holder.
+    fn pass_lease(&mut self, key: &SampleKey, holder: &Lease, next: Lease) {
+        let life = if next == Lease::Background { self.limits.sample_ttl } else { self.limits.reserve_ttl };
         let kept = self.samples.entry(key.clone()).or_default();
         if kept.lease().is_none_or(|lease| lease == holder || *lease == Lease::Queued) {
-            kept.lease = Some((Lease::Queued, until));
+            kept.lease = Some((next, Instant::now() + life));
         }
     }
 
@@ -249,7 +303,8 @@ impl State {
 
     fn sweep(&mut self) {
         if self.samples.len() >= self.sweep_at {
-            self.samples.retain(|_, kept| kept.lease().is_some() || kept.bytes().is_some());
+            self.samples
+                .retain(|_, kept| kept.lease().is_some() || kept.bytes().is_some() || kept.is_awaited());
             self.sweep_at = self.samples.len() + SWEEP;
         }
     }

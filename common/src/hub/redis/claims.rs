@@ -8,12 +8,13 @@ use super::{
     RedisHub,
     connection::open,
     error::{hub_error, timed_out, unusable},
+    milter::millis,
     scripts::SCRIPTS,
     target::Wire,
     worker::{drop_entry, tries},
 };
 use crate::{
-    hub::{Claim, HubError},
+    hub::{Claim, HubError, Room},
     job::{Job, Lane},
     keys::Keys,
 };
@@ -32,22 +33,23 @@ type Entry = (String, Fields);
 pub async fn claim(
     hub: &RedisHub,
     worker: &str,
-    most: usize,
+    shard: usize,
+    room: Room,
     patience: Duration,
 ) -> Result<Vec<Claim>, HubError> {
-    if most == 0 {
+    if room.most == 0 {
         return Ok(Vec::new());
     }
     let deadline = Instant::now() + patience;
     let kept = hub.take_reader();
     let fresh = kept.is_none();
-    let mut reader = Reader { hub, worker, wire: reader_wire(hub, kept).await? };
-    let claims = match reader.claim(most, deadline).await {
+    let mut reader = Reader { hub, worker, shard, wire: reader_wire(hub, kept).await? };
+    let claims = match reader.claim(room, deadline).await {
         // The kept connection has broken since; a new one may not.
         Err(Fault::Redis(error)) if !fresh && error.is_unrecoverable_error() => {
             hub.forget_readers();
             reader.wire = reader_wire(hub, None).await?;
-            reader.claim(most, deadline).await
+            reader.claim(room, deadline).await
         }
         outcome => outcome,
     };
@@ -97,19 +99,21 @@ impl From<HubError> for Fault {
 struct Reader<'a> {
     hub: &'a RedisHub,
     worker: &'a str,
+    shard: usize,
     wire: Wire,
 }
 
 impl Reader<'_> {
-    async fn claim(&mut self, most: usize, deadline: Instant) -> Result<Vec<Claim>, Fault> {
+    async fn claim(&mut self, room: Room, deadline: Instant) -> Result<Vec<Claim>, Fault> {
         loop {
-            let mut claims = self.read(Lane::Mail, most, None).await?;
-            if claims.len() < most {
-                claims.extend(self.read(Lane::Background, most - claims.len(), None).await?);
+            let mut claims = self.read(Lane::Mail, room.most, None).await?;
+            let background = room.background.min(room.most - claims.len());
+            if background > 0 {
+                claims.extend(self.read(Lane::Background, background, None).await?);
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if claims.is_empty() && !left.is_zero() {
-                claims = self.read(Lane::Mail, most, Some(left.min(SLICE))).await?;
+                claims = self.read(Lane::Mail, room.most, Some(left.min(SLICE))).await?;
             }
             if !claims.is_empty() || left.is_zero() {
                 return Ok(claims);
@@ -129,7 +133,7 @@ impl Reader<'_> {
         let streams: Option<Vec<(String, Vec<Entry>)>> = from_redis_value(outcome?).map_err(unusable)?;
         let entries = streams.into_iter().flatten().flat_map(|(_, entries)| entries);
         let delivered = entries.map(|(id, fields)| Delivered { lane, id, deliveries: 1, fields }).collect();
-        Ok(readable(self.hub, delivered).await?)
+        Ok(readable(self.hub, self.shard, delivered).await?)
     }
 
     async fn read_group(
@@ -144,14 +148,19 @@ impl Reader<'_> {
             // Redis takes 0 for ever.
             command.arg("BLOCK").arg(block.as_millis().max(1) as u64);
         }
-        command.arg("STREAMS").arg(self.hub.keys.jobs(lane)).arg(">");
+        command.arg("STREAMS").arg(self.hub.keys.jobs(self.shard, lane)).arg(">");
         let limit = block.unwrap_or_default() + self.hub.timeout;
         timeout(limit, self.wire.query(&command)).await.map_err(|_| timed_out())
     }
 
     async fn create_group(&mut self, lane: Lane) -> Result<(), Fault> {
         let mut command = cmd("XGROUP");
-        command.arg("CREATE").arg(self.hub.keys.jobs(lane)).arg(Keys::GROUP).arg("0").arg("MKSTREAM");
+        command
+            .arg("CREATE")
+            .arg(self.hub.keys.jobs(self.shard, lane))
+            .arg(Keys::GROUP)
+            .arg("0")
+            .arg("MKSTREAM");
         let outcome = timeout(self.hub.timeout, self.wire.query(&command)).await.map_err(|_| timed_out())?;
         match outcome {
             Err(error) if error.code() != Some("BUSYGROUP") => Err(error.into()),
@@ -161,16 +170,30 @@ impl Reader<'_> {
 }
 
 /// See [`crate::hub::Hub::reclaim`].
-pub async fn reclaim(hub: &RedisHub, worker: &str, most: usize) -> Result<Vec<Claim>, HubError> {
-    let idle = u64::try_from(hub.queue.reclaim_after.as_millis()).unwrap_or(u64::MAX);
-    let call = SCRIPTS.reclaim.on(Lane::ALL.map(|lane| hub.keys.jobs(lane)));
-    let answer = hub.verdicts.one(call.arg(Keys::GROUP).arg(worker).arg(idle).arg(most)).await?;
-    let taken: Vec<(usize, String, u32, Fields)> = from_redis_value(answer).map_err(unusable)?;
-    let delivered = taken.into_iter().filter_map(|(lane, id, deliveries, fields)| {
-        let lane = *Lane::ALL.get(lane.checked_sub(1)?)?;
-        Some(Delivered { lane, id, deliveries, fields })
-    });
-    readable(hub, delivered.collect()).await
+pub async fn reclaim(hub: &RedisHub, worker: &str, shard: usize, room: Room) -> Result<Vec<Claim>, HubError> {
+    let mut claims = reclaim_lane(hub, worker, shard, Lane::Mail, room.most).await?;
+    let background = room.background.min(room.most.saturating_sub(claims.len()));
+    claims.extend(reclaim_lane(hub, worker, shard, Lane::Background, background).await?);
+    Ok(claims)
+}
+
+async fn reclaim_lane(
+    hub: &RedisHub,
+    worker: &str,
+    shard: usize,
+    lane: Lane,
+    most: usize,
+) -> Result<Vec<Claim>, HubError> {
+    if most == 0 {
+        return Ok(Vec::new());
+    }
+    let call = SCRIPTS.reclaim.on([hub.keys.jobs(shard, lane)]);
+    let call = call.arg(Keys::GROUP).arg(worker).arg(millis(hub.queue.reclaim_after)).arg(most);
+    let taken: Vec<(String, u32, Fields)> =
+        from_redis_value(hub.verdicts.one(call).await?).map_err(unusable)?;
+    let delivered =
+        taken.into_iter().map(|(id, deliveries, fields)| Delivered { lane, id, deliveries, fields });
+    readable(hub, shard, delivered.collect()).await
 }
 
 /// An entry as Redis hands it out.
@@ -191,7 +214,7 @@ impl Delivered {
 }
 
 /// The claims among `entries`; what holds no job is dropped, or it would come back for ever.
-async fn readable(hub: &RedisHub, entries: Vec<Delivered>) -> Result<Vec<Claim>, HubError> {
+async fn readable(hub: &RedisHub, shard: usize, entries: Vec<Delivered>) -> Result<Vec<Claim>, HubError> {
     let mut claims = Vec::with_capacity(entries.len());
     for entry in entries {
         match entry.claim() {
@@ -202,7 +225,7 @@ async fn readable(hub: &RedisHub, entries: Vec<Delivered>) -> Result<Vec<Claim>,
                     entry = entry.id,
                     "a queue entry holds no job; it is dropped"
                 );
-                hub.verdicts.one(drop_entry(hub, entry.lane, &entry.id)).await?;
+                hub.verdicts.one(drop_entry(hub, shard, entry.lane, &entry.id)).await?;
             }
         }
     }

@@ -94,7 +94,8 @@ impl Connection {
     pub async fn carry(&self, chains: Vec<Vec<Step>>, bytes: u64) -> Result<Vec<Outcomes>, HubError> {
         let mut generation = 0;
         let patience = self.patience + Duration::from_millis(bytes / SLOWEST_BYTES_PER_MS);
-        let attempt = self.attempt(&chains, &mut generation);
+        // Boxed: every call of the hub holds this future, and the Redis client's are large.
+        let attempt = Box::pin(self.attempt(&chains, &mut generation));
         let outcome = timeout(patience, attempt).await;
         match outcome {
             Ok(Ok(outcomes)) => Ok(outcomes),

@@ -2,16 +2,15 @@
 //! What a milter asks: look up, reserve, submit, record.
 
 use super::{
-    RedisHub,
+    IN_TRANSIT, RedisHub,
     error::{hub_error, out_of_memory, unusable},
     scripts::{SCRIPTS, Step},
     wire::encode,
-    words,
 };
 use crate::{
     hub::{Admission, HubError, Receipt, Reservation},
     job::{Job, Lane},
-    keys::Kept,
+    keys::{Kept, Keys},
     sample::{Sample, SampleKey},
     verdict::Verdict,
 };
@@ -34,66 +33,76 @@ pub async fn look_up(hub: &RedisHub, keys: &[SampleKey]) -> Result<Vec<Option<Ar
     Ok(verdicts.into_iter().map(|bytes| Verdict::decode(&bytes?).map(Arc::new)).collect())
 }
 
-/// See [`crate::hub::Hub::reserve`].
-pub async fn reserve(hub: &RedisHub, keys: &[SampleKey]) -> Result<Vec<Reservation>, HubError> {
-    let all = keys.iter().collect::<Vec<_>>();
-    let first = reserve_once(hub, &all, false).await?;
-    let unreadable = all.iter().zip(&first).filter(|(_, reservation)| reservation.is_none());
-    let again: Vec<&SampleKey> = unreadable.map(|(key, _)| *key).collect();
-    if again.is_empty() {
-        return Ok(first.into_iter().flatten().collect());
-    }
-    // Another version's verdicts, which the next scan overwrites.
-    let mut second = reserve_once(hub, &again, true).await?.into_iter().flatten();
-    Ok(first.into_iter().filter_map(|reservation| reservation.or_else(|| second.next())).collect())
-}
-
-/// None where the verdict cannot be read.
-async fn reserve_once(
-    hub: &RedisHub,
-    keys: &[&SampleKey],
-    overlook: bool,
-) -> Result<Vec<Option<Reservation>>, HubError> {
-    let steps = keys.iter().map(|key| {
-        let [verdict, lease, waiters] =
-            [Kept::Verdict, Kept::Lease, Kept::Waiters].map(|kept| hub.keys.of(key, kept));
-        Step::from(
-            SCRIPTS
-                .reserve
-                .on([verdict, lease, waiters])
-                .arg(&hub.process)
-                .arg(hub.owner_lease())
-                .arg(millis(hub.queue.reserve_ttl))
-                .arg(millis(hub.queue.sample_ttl))
-                .arg(u8::from(overlook)),
-        )
+/// See [`crate::hub::Hub::reserve`]. The verdict is read after the reservation: a scan that ends in between is seen.
+pub async fn reserve(hub: &RedisHub, keys: &[SampleKey], lane: Lane) -> Result<Vec<Reservation>, HubError> {
+    let chains = keys.iter().map(|key| {
+        let call = SCRIPTS.reserve.on([Kept::Lease, Kept::Waiters].map(|kept| hub.keys.of(key, kept)));
+        let call = call
+            .arg(&hub.process)
+            .arg(hub.owner_lease())
+            .arg(millis(hub.queue.reserve_ttl))
+            .arg(millis(hub.queue.sample_ttl))
+            .arg(lane.as_str());
+        vec![Step::from(call), cmd("GET").arg(hub.keys.of(key, Kept::Verdict)).take().into()]
     });
-    hub.verdicts.each(steps.collect()).await?.into_iter().map(reservation).collect()
+    let outcomes = hub.verdicts.run(chains.collect()).await?;
+    let found: Vec<Reservation> =
+        outcomes.into_iter().map(|chain| reservation(hub, chain, lane)).collect::<Result<_, _>>()?;
+    let needless = keys.iter().zip(&found).filter(|(_, found)| matches!(found, Reservation::Known(_)));
+    let given_back: Vec<Step> = needless.map(|(key, _)| leaving(hub, key, &hub.owner_lease())).collect();
+    if !given_back.is_empty() {
+        // What cannot be given back expires.
+        let _ = hub.verdicts.each(given_back).await;
+    }
+    Ok(found)
 }
 
-fn reservation(outcome: RedisResult<Value>) -> Result<Option<Reservation>, HubError> {
-    let answer = match outcome {
+fn reservation(
+    hub: &RedisHub,
+    outcomes: Vec<RedisResult<Value>>,
+    lane: Lane,
+) -> Result<Reservation, HubError> {
+    let [role, verdict] =
+        <[_; 2]>::try_from(outcomes).map_err(|_| unusable("reserve gave too few answers"))?;
+    let verdict: Option<Vec<u8>> = from_redis_value(verdict.map_err(hub_error)?).map_err(unusable)?;
+    let verdict = verdict.and_then(|bytes| Verdict::decode(&bytes));
+    if let Some(verdict) = verdict.filter(|verdict| hub.believes(verdict, lane)) {
+        return Ok(Reservation::Known(Arc::new(verdict)));
+    }
+    match role {
         // Nothing can be reserved, so nobody else owns it either; submitting will say that memory is full.
-        Err(error) if out_of_memory(&error) => return Ok(Some(Reservation::Owner)),
-        Err(error) => return Err(hub_error(error)),
-        Ok(answer) => words(answer)?,
-    };
-    match answer.as_slice() {
-        [word, verdict] if word == b"known" => {
-            Ok(Verdict::decode(verdict).map(|verdict| Reservation::Known(Arc::new(verdict))))
-        }
-        [word] if word == b"owner" => Ok(Some(Reservation::Owner)),
-        [word] if word == b"joined" => Ok(Some(Reservation::Joined)),
-        _ => Err(unusable("reserve gave an unknown answer")),
+        Err(error) if out_of_memory(&error) => Ok(Reservation::Owner),
+        Err(error) => Err(hub_error(error)),
+        Ok(Value::BulkString(word)) if word == b"owner" => Ok(Reservation::Owner),
+        Ok(Value::BulkString(word)) if word == b"joined" => Ok(Reservation::Joined),
+        Ok(_) => Err(unusable("reserve gave an unknown answer")),
     }
 }
 
-/// See [`crate::hub::Hub::submit`].
+/// See [`crate::hub::Hub::leave`].
+pub async fn leave(hub: &RedisHub, keys: &[SampleKey]) -> Result<(), HubError> {
+    hub.verdicts.each(keys.iter().map(|key| leaving(hub, key, "")).collect()).await.map(drop)
+}
+
+fn leaving(hub: &RedisHub, key: &SampleKey, lease: &str) -> Step {
+    let call = SCRIPTS.leave.on([Kept::Lease, Kept::Waiters].map(|kept| hub.keys.of(key, kept)));
+    call.arg(&hub.process).arg(lease).into()
+}
+
+/// See [`crate::hub::Hub::submit`]. In batches of [`IN_TRANSIT`](super::IN_TRANSIT) bytes at most.
 pub async fn submit(hub: &RedisHub, jobs: &[(Sample, Job)]) -> Result<Vec<Admission>, HubError> {
-    let chains = jobs.iter().map(|(sample, job)| submission(hub, sample, job)).collect();
-    let bytes = jobs.iter().map(|(sample, _)| sample.bytes.len() as u64).sum();
-    let outcomes = hub.payloads.carry(chains, bytes).await?;
-    let admissions: Vec<Admission> = outcomes.into_iter().map(admission).collect::<Result<_, _>>()?;
+    let mut admissions = Vec::with_capacity(jobs.len());
+    let mut rest = jobs;
+    while !rest.is_empty() {
+        let mut bytes = 0;
+        let fits = rest.iter().take_while(|(sample, _)| {
+            bytes += sample.bytes.len() as u64;
+            bytes <= IN_TRANSIT
+        });
+        let (batch, others) = rest.split_at(fits.count().max(1));
+        admissions.extend(submit_batch(hub, batch).await?);
+        rest = others;
+    }
     let refused = jobs.iter().zip(&admissions).filter(|(_, admission)| **admission == Admission::Full);
     let give_back: Vec<Step> = refused.map(|((sample, _), _)| given_back(hub, &sample.key)).collect();
     if !give_back.is_empty() {
@@ -102,23 +111,34 @@ pub async fn submit(hub: &RedisHub, jobs: &[(Sample, Job)]) -> Result<Vec<Admiss
     Ok(admissions)
 }
 
+async fn submit_batch(hub: &RedisHub, jobs: &[(Sample, Job)]) -> Result<Vec<Admission>, HubError> {
+    let bytes = jobs.iter().map(|(sample, _)| sample.bytes.len() as u64).sum();
+    let _transit = hub.transit(bytes).await?;
+    let chains = jobs.iter().map(|(sample, job)| submission(hub, sample, job)).collect();
+    hub.payloads.carry(chains, bytes).await?.into_iter().map(admission).collect()
+}
+
 /// Bytes, job, lease, in this order: a worker that sees the job finds the bytes.
 fn submission(hub: &RedisHub, sample: &Sample, job: &Job) -> Vec<Step> {
     let [bytes, lease] = [Kept::Sample, Kept::Lease].map(|kept| hub.keys.of(&sample.key, kept));
-    // Background work leaves room for mail.
-    let share = match job.lane {
-        Lane::Mail => 1,
-        Lane::Background => 2,
+    // Background work leaves room for mail, and every shard has its share.
+    let (holder, life, share) = match job.lane {
+        Lane::Mail => (hub.owner_lease(), hub.queue.reserve_ttl, hub.keys.shards()),
+        Lane::Background => ("background".to_owned(), hub.queue.sample_ttl, 2 * hub.keys.shards()),
     };
-    let [mail, background] = Lane::ALL.map(|lane| hub.keys.jobs(lane));
+    let (keys, shard) = (&hub.keys, hub.keys.shard_of(&sample.key));
+    let [mail, background] = Lane::ALL.map(|lane| keys.jobs(shard, lane));
+    let lane = [keys.jobs(shard, job.lane), keys.queued(shard, job.lane), keys.job_bytes(shard)];
+    let [jobs, queued, job_bytes] = lane;
     let enqueue = SCRIPTS
         .enqueue
-        .on([hub.keys.jobs(job.lane), hub.keys.queued(job.lane), hub.keys.job_bytes(), mail, background])
+        .on([jobs, queued, job_bytes, mail, background])
         .arg(sample.key.to_string())
         .arg(encode(job))
         .arg(sample.bytes.len())
-        .arg(hub.queue.max_jobs / share)
-        .arg(hub.queue.max_bytes.as_u64() / share as u64);
+        .arg((hub.queue.max_jobs / share).max(1))
+        .arg(hub.queue.max_bytes.as_u64() / share as u64)
+        .arg(Keys::GROUP);
     vec![
         cmd("SET")
             .arg(bytes)
@@ -128,17 +148,11 @@ fn submission(hub: &RedisHub, sample: &Sample, job: &Job) -> Vec<Step> {
             .take()
             .into(),
         enqueue.into(),
-        SCRIPTS
-            .lease
-            .on([lease])
-            .arg(hub.owner_lease())
-            .arg(hub.owner_lease())
-            .arg(millis(hub.queue.reserve_ttl))
-            .into(),
+        SCRIPTS.lease.on([lease]).arg(hub.owner_lease()).arg(holder).arg(millis(life)).into(),
     ]
 }
 
-/// `Queued` once bytes and job are there; the lease is renewed by whoever reserves the sample again.
+/// `Queued` once bytes and job are there. A lease that was not prolonged only ends early.
 fn admission(outcomes: Vec<RedisResult<Value>>) -> Result<Admission, HubError> {
     let mut admission = Admission::Queued;
     for outcome in outcomes.into_iter().take(2) {

@@ -8,11 +8,13 @@
 //! | `scripts` | the Lua scripts |
 //! | `seal` | what leaves the process, sealed |
 //! | `listener` | the announcements |
+//! | `farm` | what workers report, and the generation that every process learns of |
 //! | `milter`, `claims`, `worker`, `operator` | the calls of [`Hub`], by who makes them |
 //! | `error`, `wire` | what errors mean; JSON |
 //!
 //! Connections: one for verdicts and scripts, one for the bytes of samples (a large value stalls everything behind it),
-//! one for each claim that waits, one for announcements. A sample and the queue live in different slots of a cluster,
+//! one for each claim that waits, one for announcements. Bytes on their way exist in several copies (the command, the
+//! pipeline, the socket), so at most [`IN_TRANSIT`] of them are. A sample and the queue live in different slots of a cluster,
 //! so a submission or a completion is two or three atomic steps, ordered so that a crash between them repeats work:
 //! bytes before their job, an answer before its acknowledgement.
 //!
@@ -25,6 +27,7 @@
 mod claims;
 mod connection;
 mod error;
+mod farm;
 mod listener;
 mod milter;
 mod operator;
@@ -36,28 +39,37 @@ mod worker;
 
 use crate::{
     config,
+    generation::{FarmReport, Generation},
     hub::{
         Admission, Announcements, Begin, Claim, Completion, DeadLetter, Hub, HubError, QueueState, Receipt,
-        Reservation,
+        Reservation, Retried, Room,
     },
-    job::Job,
-    keys::Keys,
+    job::{Job, Lane},
+    keys::{CLUSTER_SHARDS, Keys},
     sample::{Sample, SampleKey},
     verdict::Verdict,
 };
 use async_trait::async_trait;
 use connection::Connection;
+use error::timed_out;
 use listener::Listener;
-use redis::{RedisResult, Value, from_redis_value};
+use redis::RedisResult;
 use std::{
+    num::NonZeroUsize,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 use target::{Target, Wire};
-use tokio::{sync::watch, task::JoinSet, time::timeout};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit, watch},
+    task::JoinSet,
+    time::timeout,
+};
 
 /// Samples may take so many times `redis.timeout`: 30 MiB need longer than a verdict.
 const PAYLOAD_PATIENCE: u32 = 5;
+/// Bytes of samples on their way to or from Redis at a time; a larger sample travels alone.
+const IN_TRANSIT: u64 = 32 << 20;
 
 /// A process's end of the hub.
 pub struct RedisHub {
@@ -69,11 +81,14 @@ pub struct RedisHub {
     target: Arc<Target>,
     verdicts: Connection,
     payloads: Connection,
+    /// A permit for each KiB of [`IN_TRANSIT`].
+    transit: Semaphore,
+    generation: Arc<watch::Sender<Arc<Generation>>>,
     readers: Mutex<Vec<Wire>>,
     announcements: Announcements,
     listening: watch::Receiver<bool>,
-    /// Ends with the hub.
-    _listener: JoinSet<()>,
+    /// They end with the hub.
+    _tasks: JoinSet<()>,
 }
 
 /// Whether the address can be read and goes with what `access` says; connects to nothing.
@@ -95,7 +110,8 @@ impl RedisHub {
         }
         let access = redis.access().map_err(error::unusable)?;
         let target = Arc::new(Target::new(redis, &access).map_err(error::unusable)?);
-        let keys = Keys::new(&redis.prefix);
+        let shards = if target.is_cluster() { CLUSTER_SHARDS } else { 1 };
+        let keys = Keys::new(&redis.prefix, shards);
         let announcements = Announcements::default();
         let (sender, mut listening) = watch::channel(false);
         let listener = Listener {
@@ -105,10 +121,21 @@ impl RedisHub {
             announcements: announcements.clone(),
             listening: sender,
         };
+        let generation = Arc::<watch::Sender<Arc<Generation>>>::default();
+        let watcher = farm::Watcher {
+            connection: Connection::new(target.clone(), redis.timeout),
+            keys: keys.clone(),
+            generation: generation.clone(),
+        };
         let mut tasks = JoinSet::new();
         tasks.spawn(listener.run());
-        // Where Redis is up, nothing is announced before this process hears it.
-        let _ = timeout(redis.timeout, listening.wait_for(|listening| *listening)).await;
+        let first_look = watcher.look();
+        // Where Redis is up, nothing is announced before this process hears it, and nothing stale is believed.
+        let _ = timeout(redis.timeout, async {
+            let _ = tokio::join!(listening.wait_for(|listening| *listening), first_look);
+        })
+        .await;
+        tasks.spawn(watcher.run());
         Ok(Arc::new(Self {
             keys,
             queue: queue.clone(),
@@ -117,11 +144,13 @@ impl RedisHub {
             timeout: redis.timeout,
             verdicts: Connection::new(target.clone(), redis.timeout),
             payloads: Connection::new(target.clone(), redis.timeout * PAYLOAD_PATIENCE),
+            transit: Semaphore::new(kib(IN_TRANSIT) as usize),
+            generation,
             target,
             readers: Mutex::default(),
             announcements,
             listening,
-            _listener: tasks,
+            _tasks: tasks,
         }))
     }
 
@@ -133,6 +162,19 @@ impl RedisHub {
     /// The lease of a sample that this process has reserved and not submitted.
     fn owner_lease(&self) -> String {
         format!("milter:{}", self.process)
+    }
+
+    /// Whether who asks for a scan in `lane` can do with this verdict instead.
+    fn believes(&self, verdict: &Verdict, lane: Lane) -> bool {
+        self.cache.believes(verdict, &self.generation.borrow(), lane)
+    }
+
+    /// Waits until so many bytes may be on their way.
+    async fn transit(&self, bytes: u64) -> Result<SemaphorePermit<'_>, HubError> {
+        let permits = kib(bytes.min(IN_TRANSIT));
+        let patience = self.timeout * PAYLOAD_PATIENCE;
+        let permit = timeout(patience, self.transit.acquire_many(permits)).await.map_err(|_| timed_out())?;
+        Ok(permit.expect("the semaphore is never closed"))
     }
 
     fn take_reader(&self) -> Option<Wire> {
@@ -152,9 +194,9 @@ impl RedisHub {
     }
 }
 
-/// A script's answer.
-fn words(answer: Value) -> Result<Vec<Vec<u8>>, HubError> {
-    from_redis_value(answer).map_err(error::unusable)
+/// In KiB, rounded up.
+fn kib(bytes: u64) -> u32 {
+    u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX)
 }
 
 #[async_trait]
@@ -163,8 +205,8 @@ impl Hub for RedisHub {
         milter::look_up(self, keys).await
     }
 
-    async fn reserve(&self, keys: &[SampleKey]) -> Result<Vec<Reservation>, HubError> {
-        milter::reserve(self, keys).await
+    async fn reserve(&self, keys: &[SampleKey], lane: Lane) -> Result<Vec<Reservation>, HubError> {
+        milter::reserve(self, keys, lane).await
     }
 
     async fn submit(&self, jobs: &[(Sample, Job)]) -> Result<Vec<Admission>, HubError> {
@@ -175,16 +217,34 @@ impl Hub for RedisHub {
         &self.announcements
     }
 
+    async fn leave(&self, keys: &[SampleKey]) -> Result<(), HubError> {
+        milter::leave(self, keys).await
+    }
+
+    fn generation(&self) -> Arc<Generation> {
+        self.generation.borrow().clone()
+    }
+
     async fn record(&self, receipts: &[(SampleKey, Receipt)]) -> Result<(), HubError> {
         milter::record(self, receipts).await
     }
 
-    async fn claim(&self, worker: &str, most: usize, patience: Duration) -> Result<Vec<Claim>, HubError> {
-        claims::claim(self, worker, most, patience).await
+    fn shards(&self) -> usize {
+        self.keys.shards()
     }
 
-    async fn reclaim(&self, worker: &str, most: usize) -> Result<Vec<Claim>, HubError> {
-        claims::reclaim(self, worker, most).await
+    async fn claim(
+        &self,
+        worker: &str,
+        shard: usize,
+        room: Room,
+        patience: Duration,
+    ) -> Result<Vec<Claim>, HubError> {
+        claims::claim(self, worker, shard, room, patience).await
+    }
+
+    async fn reclaim(&self, worker: &str, shard: usize, room: Room) -> Result<Vec<Claim>, HubError> {
+        claims::reclaim(self, worker, shard, room).await
     }
 
     async fn begin(&self, claim: &Claim) -> Result<Begin, HubError> {
@@ -203,12 +263,32 @@ impl Hub for RedisHub {
         worker::hand_back(self, claim).await
     }
 
+    async fn report(&self, report: &FarmReport, quorum: Option<NonZeroUsize>) -> Result<(), HubError> {
+        farm::report(self, report, quorum).await
+    }
+
+    async fn farm(&self) -> Result<Vec<FarmReport>, HubError> {
+        farm::reports(self).await
+    }
+
+    async fn bump(&self) -> Result<Generation, HubError> {
+        farm::bump(self).await
+    }
+
     async fn queue(&self) -> Result<QueueState, HubError> {
         operator::queue(self).await
     }
 
     async fn dead_letters(&self, most: usize) -> Result<Vec<DeadLetter>, HubError> {
         operator::dead_letters(self, most).await
+    }
+
+    async fn retry(&self, letter: &DeadLetter) -> Result<Retried, HubError> {
+        operator::retry(self, letter).await
+    }
+
+    async fn drop_letter(&self, letter: &DeadLetter) -> Result<bool, HubError> {
+        operator::drop_letter(self, letter).await
     }
 
     async fn receipts(&self, key: &SampleKey, most: usize) -> Result<Vec<Receipt>, HubError> {

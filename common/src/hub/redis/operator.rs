@@ -4,15 +4,16 @@
 use super::{
     RedisHub,
     error::{hub_error, unusable},
-    scripts::Step,
-    wire::Letter,
+    scripts::{SCRIPTS, Step},
+    wire::{Letter, encode},
 };
 use crate::{
-    hub::{DeadLetter, HubError, LaneState, QueueState, Receipt},
+    hub::{DeadLetter, HubError, LaneState, QueueState, Receipt, Retried},
     job::{Job, Lane},
     keys::{Kept, Keys},
     sample::SampleKey,
 };
+use futures_util::future::join_all;
 use redis::{RedisResult, Value, cmd, from_redis_value};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -20,12 +21,28 @@ type Entries = Vec<(String, Vec<(String, Vec<u8>)>)>;
 
 /// See [`crate::hub::Hub::queue`].
 pub async fn queue(hub: &RedisHub) -> Result<QueueState, HubError> {
+    let shards = (0..hub.keys.shards()).map(|shard| shard_state(hub, shard));
+    let shards = join_all(shards).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let all = shards.into_iter().reduce(|mut all, shard| {
+        all.lanes.iter_mut().zip(shard.lanes).for_each(|(lane, more)| {
+            lane.waiting += more.waiting;
+            lane.claimed += more.claimed;
+            lane.oldest_ms = lane.oldest_ms.max(more.oldest_ms);
+        });
+        all.dead_letters += shard.dead_letters;
+        all.sample_bytes += shard.sample_bytes;
+        all
+    });
+    Ok(all.unwrap_or_default())
+}
+
+async fn shard_state(hub: &RedisHub, shard: usize) -> Result<QueueState, HubError> {
     let mut steps: Vec<Step> = vec![
-        cmd("XLEN").arg(hub.keys.dead_letters()).take().into(),
-        cmd("GET").arg(hub.keys.job_bytes()).take().into(),
+        cmd("XLEN").arg(hub.keys.dead_letters(shard)).take().into(),
+        cmd("GET").arg(hub.keys.job_bytes(shard)).take().into(),
     ];
     for lane in Lane::ALL {
-        let stream = hub.keys.jobs(lane);
+        let stream = hub.keys.jobs(shard, lane);
         steps.push(cmd("XLEN").arg(&stream).take().into());
         steps.push(cmd("XPENDING").arg(&stream).arg(Keys::GROUP).take().into());
         steps.push(cmd("XRANGE").arg(&stream).arg("-").arg("+").arg("COUNT").arg(1).take().into());
@@ -67,12 +84,49 @@ fn pending(outcome: RedisResult<Value>) -> Result<u64, HubError> {
 
 /// See [`crate::hub::Hub::dead_letters`].
 pub async fn dead_letters(hub: &RedisHub, most: usize) -> Result<Vec<DeadLetter>, HubError> {
-    let entries = newest(hub, hub.keys.dead_letters(), most).await?;
-    let letters = entries.into_iter().filter_map(|(id, fields)| {
-        let Letter { job, reason, deliveries } = json(&fields, "letter")?;
-        Some(DeadLetter { id, job, reason, deliveries })
+    let shards = (0..hub.keys.shards()).map(|shard| newest(hub, hub.keys.dead_letters(shard), most));
+    let entries = join_all(shards).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let letters = entries.into_iter().flatten().filter_map(|(id, fields)| {
+        let Letter { job, reason, deliveries, buried_at } = json(&fields, "letter")?;
+        Some(DeadLetter { id, job, reason, deliveries, buried_at })
     });
-    Ok(letters.collect())
+    let mut letters: Vec<DeadLetter> = letters.collect();
+    // Stable: within a shard they came in their order.
+    letters.sort_by_key(|letter| std::cmp::Reverse(letter.buried_at));
+    letters.truncate(most);
+    Ok(letters)
+}
+
+/// See [`crate::hub::Hub::retry`]. In the background lane: the mail is long back at its sender.
+pub async fn retry(hub: &RedisHub, letter: &DeadLetter) -> Result<Retried, HubError> {
+    let job = Job { lane: Lane::Background, enqueued_ms: now_ms(), ..letter.job.clone() };
+    let (keys, shard) = (&hub.keys, hub.keys.shard_of(&job.sample));
+    let letters = cmd("XRANGE").arg(keys.dead_letters(shard)).arg(&letter.id).arg(&letter.id).take();
+    let there = cmd("EXISTS").arg(keys.of(&job.sample, Kept::Sample)).take();
+    let [letters, there] = <[_; 2]>::try_from(hub.verdicts.each(vec![letters.into(), there.into()]).await?)
+        .map_err(|_| unusable("too few answers"))?;
+    if read::<Entries>(letters)?.is_empty() {
+        return Ok(Retried::Unknown);
+    }
+    if !read::<bool>(there)? {
+        return Ok(Retried::BytesGone);
+    }
+    let [jobs, queued] = [keys.jobs(shard, job.lane), keys.queued(shard, job.lane)];
+    let call = SCRIPTS.retry.on([jobs, queued, keys.job_bytes(shard), keys.dead_letters(shard)]);
+    let call = call.arg(&letter.id).arg(job.sample.to_string()).arg(encode(&job)).arg(job.size);
+    let queued: bool = from_redis_value(hub.verdicts.one(call).await?).map_err(unusable)?;
+    Ok(if queued { Retried::Queued } else { Retried::Unknown })
+}
+
+/// See [`crate::hub::Hub::drop_letter`].
+pub async fn drop_letter(hub: &RedisHub, letter: &DeadLetter) -> Result<bool, HubError> {
+    let shard = hub.keys.shard_of(&letter.job.sample);
+    let delete = cmd("XDEL").arg(hub.keys.dead_letters(shard)).arg(&letter.id).take();
+    let was_there: bool = from_redis_value(hub.verdicts.one(delete).await?).map_err(unusable)?;
+    // The bytes, unless somebody is about to scan them.
+    let keys = [Kept::Sample, Kept::Lease].map(|kept| hub.keys.of(&letter.job.sample, kept));
+    hub.verdicts.one(SCRIPTS.give_back.on(keys).arg("")).await?;
+    Ok(was_there)
 }
 
 /// See [`crate::hub::Hub::receipts`].
@@ -91,7 +145,7 @@ pub async fn forget(hub: &RedisHub, key: &SampleKey) -> Result<bool, HubError> {
 
 /// See [`crate::hub::Hub::ping`]. A look-up rather than `PING`, which says nothing about a cluster's slots.
 pub async fn ping(hub: &RedisHub) -> Result<(), HubError> {
-    hub.verdicts.one(cmd("EXISTS").arg(hub.keys.job_bytes()).take()).await.map(drop)
+    hub.verdicts.one(cmd("EXISTS").arg(hub.keys.job_bytes(0)).take()).await.map(drop)
 }
 
 async fn newest(hub: &RedisHub, stream: String, most: usize) -> Result<Entries, HubError> {

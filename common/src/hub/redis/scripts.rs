@@ -12,6 +12,7 @@ pub static SCRIPTS: LazyLock<Scripts> = LazyLock::new(Scripts::new);
 /// One field for each file.
 pub struct Scripts {
     pub reserve: Text,
+    pub leave: Text,
     pub enqueue: Text,
     pub lease: Text,
     pub give_back: Text,
@@ -24,6 +25,9 @@ pub struct Scripts {
     pub acknowledge: Text,
     pub bury: Text,
     pub hand_back: Text,
+    pub demote: Text,
+    pub retry: Text,
+    pub report: Text,
 }
 
 /// A script's text and SHA-1.
@@ -54,6 +58,7 @@ impl Scripts {
         }
         Self {
             reserve: Text::new(include_str!("scripts/reserve.lua")),
+            leave: Text::new(include_str!("scripts/leave.lua")),
             enqueue: Text::new(include_str!("scripts/enqueue.lua")),
             lease: Text::new(include_str!("scripts/lease.lua")),
             give_back: Text::new(include_str!("scripts/give_back.lua")),
@@ -66,6 +71,9 @@ impl Scripts {
             acknowledge: with_remove!("scripts/acknowledge.lua"),
             bury: with_remove!("scripts/bury.lua"),
             hand_back: with_remove!("scripts/hand_back.lua"),
+            demote: with_remove!("scripts/demote.lua"),
+            retry: Text::new(include_str!("scripts/retry.lua")),
+            report: Text::new(include_str!("scripts/report.lua")),
         }
     }
 
@@ -73,6 +81,7 @@ impl Scripts {
     pub fn loading(&self) -> Vec<Step> {
         let all = [
             &self.reserve,
+            &self.leave,
             &self.enqueue,
             &self.lease,
             &self.give_back,
@@ -85,6 +94,9 @@ impl Scripts {
             &self.acknowledge,
             &self.bury,
             &self.hand_back,
+            &self.demote,
+            &self.retry,
+            &self.report,
         ];
         all.map(|script| Step::Plain(cmd("SCRIPT").arg("LOAD").arg(script.text).take())).into()
     }

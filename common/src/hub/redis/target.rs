@@ -56,6 +56,11 @@ impl Target {
         }
     }
 
+    /// Whether its keys are spread over several servers.
+    pub fn is_cluster(&self) -> bool {
+        matches!(self, Self::Cluster(..))
+    }
+
     /// A new connection whose commands may take `patience`.
     pub async fn connect(&self, patience: Duration) -> RedisResult<Wire> {
         let config = AsyncConnectionConfig::new()

@@ -21,6 +21,8 @@ pub struct Letter {
     pub job: Job,
     pub reason: String,
     pub deliveries: u32,
+    #[serde(default)]
+    pub buried_at: u64,
 }
 
 impl Announcement {

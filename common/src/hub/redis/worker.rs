@@ -7,58 +7,63 @@ use super::{
     milter::millis,
     scripts::{Call, SCRIPTS, Step},
     wire::{Announcement, Letter, encode},
-    words,
 };
 use crate::{
     hub::{Begin, Claim, Completion, HubError},
-    job::Job,
+    job::{Job, Lane},
     keys::{Kept, Keys},
-    verdict::{Answer, Verdict},
+    verdict::{Answer, Verdict, now},
 };
 use bytes::Bytes;
 use redis::{Value, cmd, from_redis_value};
 use std::{sync::Arc, time::Duration};
 use tracing::warn;
 
-/// How many dead letters are kept, about.
+/// How many dead letters a shard keeps, about.
 const LETTERS: usize = 1000;
+/// The bytes of samples behind dead letters may take such a part of `queue.max_bytes` beside the queue itself.
+const LETTERS_SHARE: u64 = 4;
 /// How long after the last one they are forgotten.
 const LETTERS_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// See [`crate::hub::Hub::begin`].
 pub async fn begin(hub: &RedisHub, claim: &Claim) -> Result<Begin, HubError> {
-    let mut answer = take_lease(hub, claim, false).await?;
-    if let [word, verdict] = answer.as_slice()
-        && word == b"known"
+    let (word, verdict) = take_lease(hub, claim).await?;
+    if let Some(verdict) = Verdict::decode(&verdict)
+        && !hub.generation.borrow().at_least(claim.job.needs.as_deref()).outdates(&verdict)
     {
-        if let Some(verdict) = Verdict::decode(verdict) {
-            let known = Answer::Verdict(Arc::new(verdict));
-            finish(hub, claim, answered(hub, claim, &known, None)).await?;
-            return Ok(Begin::Nothing);
-        }
-        // Another version's verdict, which this scan overwrites.
-        answer = take_lease(hub, claim, true).await?;
+        let known = Answer::Verdict(Arc::new(verdict));
+        finish(hub, claim, answered(hub, claim, &known, None, false)).await?;
+        return Ok(Begin::Nothing);
     }
-    match answer.first().map(Vec::as_slice) {
-        Some(b"scan") => fetch(hub, claim).await,
-        Some(b"gone") => gone(hub, claim).await,
-        Some(b"busy") => {
+    match word.as_str() {
+        "scan" => fetch(hub, claim).await,
+        "gone" => gone(hub, claim).await,
+        "busy" => {
             hub.verdicts.one(acknowledge(hub, claim)).await?;
+            Ok(Begin::Nothing)
+        }
+        "idle" => {
+            hub.verdicts.one(demotion(hub, claim)).await?;
             Ok(Begin::Nothing)
         }
         _ => Err(unusable("begin gave an unknown answer")),
     }
 }
 
-async fn take_lease(hub: &RedisHub, claim: &Claim, overlook: bool) -> Result<Vec<Vec<u8>>, HubError> {
-    let keys = [Kept::Verdict, Kept::Sample, Kept::Lease].map(|kept| hub.keys.of(&claim.job.sample, kept));
-    let call = SCRIPTS.begin.on(keys).arg(lease_of(claim)).arg(millis(hub.queue.lease_ttl));
-    words(hub.verdicts.one(call.arg(u8::from(overlook))).await?)
+/// What became of the lease, and the verdict where there is one.
+async fn take_lease(hub: &RedisHub, claim: &Claim) -> Result<(String, Vec<u8>), HubError> {
+    let keys = [Kept::Verdict, Kept::Sample, Kept::Lease, Kept::Waiters];
+    let call = SCRIPTS.begin.on(keys.map(|kept| hub.keys.of(&claim.job.sample, kept)));
+    let call = call.arg(lease_of(claim)).arg(millis(hub.queue.lease_ttl));
+    let call = call.arg(claim.job.lane.as_str()).arg(millis(hub.queue.sample_ttl));
+    from_redis_value(hub.verdicts.one(call).await?).map_err(unusable)
 }
 
 async fn fetch(hub: &RedisHub, claim: &Claim) -> Result<Begin, HubError> {
     let key = hub.keys.of(&claim.job.sample, Kept::Sample);
     let get = vec![vec![Step::from(cmd("GET").arg(key).take())]];
+    let _transit = hub.transit(claim.job.size).await?;
     let answer = hub.payloads.carry(get, claim.job.size).await?.into_iter().flatten().next();
     match answer.unwrap_or(Ok(Value::Nil)).map_err(hub_error)? {
         Value::BulkString(bytes) => Ok(Begin::Scan(Bytes::from(bytes))),
@@ -76,11 +81,22 @@ async fn gone(hub: &RedisHub, claim: &Claim) -> Result<Begin, HubError> {
     Ok(Begin::Nothing)
 }
 
+fn demotion(hub: &RedisHub, claim: &Claim) -> Call {
+    let job = Job { lane: Lane::Background, ..claim.job.clone() };
+    let shard = hub.keys.shard_of(&job.sample);
+    let [mail, queued, bytes] = entry_keys(hub, claim);
+    let [jobs, background] = [hub.keys.jobs(shard, job.lane), hub.keys.queued(shard, job.lane)];
+    let call = SCRIPTS.demote.on([mail, queued, bytes, jobs, background]);
+    let tries = claim.deliveries.saturating_sub(1);
+    call.arg(Keys::GROUP).arg(&claim.id).arg(encode(&job)).arg(tries)
+}
+
 /// See [`crate::hub::Hub::renew`].
 pub async fn renew(hub: &RedisHub, worker: &str, claims: &[Claim]) -> Result<(), HubError> {
     let steps = claims.iter().flat_map(|claim| {
         let lease = SCRIPTS.renew_lease.on([hub.keys.of(&claim.job.sample, Kept::Lease)]);
-        let entry = SCRIPTS.renew_claim.on([hub.keys.jobs(claim.job.lane)]);
+        let [lane, ..] = entry_keys(hub, claim);
+        let entry = SCRIPTS.renew_claim.on([lane]);
         [
             Step::from(lease.arg(lease_of(claim)).arg(millis(hub.queue.lease_ttl))),
             Step::from(entry.arg(Keys::GROUP).arg(worker).arg(&claim.id)),
@@ -96,20 +112,33 @@ pub async fn renew(hub: &RedisHub, worker: &str, claims: &[Claim]) -> Result<(),
 pub async fn complete(hub: &RedisHub, claim: &Claim, completion: &Completion) -> Result<(), HubError> {
     match completion {
         Completion::Answered(answer @ Answer::Verdict(verdict)) => {
-            finish(hub, claim, answered(hub, claim, answer, Some(verdict))).await
+            finish(hub, claim, answered(hub, claim, answer, Some(verdict), false)).await
         }
-        Completion::Answered(answer) => finish(hub, claim, answered(hub, claim, answer, None)).await,
-        Completion::Dead(reason) => {
-            let failed = Answer::Failed(reason.clone());
-            let letter =
-                Letter { job: claim.job.clone(), reason: reason.clone(), deliveries: claim.deliveries };
-            let [lane, queued, bytes] = entry_keys(hub, claim);
-            let bury = SCRIPTS.bury.on([lane, queued, bytes, hub.keys.dead_letters()]);
-            let bury = bury.arg(Keys::GROUP).arg(&claim.id).arg(encode(&letter));
-            let bury = bury.arg(LETTERS).arg(millis(LETTERS_TTL));
-            in_order(hub, vec![answered(hub, claim, &failed, None).into(), bury.into()]).await
-        }
+        Completion::Answered(answer) => finish(hub, claim, answered(hub, claim, answer, None, false)).await,
+        Completion::Dead(reason) => bury(hub, claim, reason).await,
     }
+}
+
+/// The letter first: it says whether there is room for the bytes. A crash before the announcement costs those who wait
+/// another scan.
+async fn bury(hub: &RedisHub, claim: &Claim, reason: &str) -> Result<(), HubError> {
+    let letter = Letter {
+        job: claim.job.clone(),
+        reason: reason.to_owned(),
+        deliveries: claim.deliveries,
+        buried_at: now(),
+    };
+    let [lane, queued, bytes] = entry_keys(hub, claim);
+    let shard = hub.keys.shard_of(&claim.job.sample);
+    let call = SCRIPTS.bury.on([lane, queued, bytes, hub.keys.dead_letters(shard)]);
+    let call = call.arg(Keys::GROUP).arg(&claim.id).arg(encode(&letter));
+    let call = call.arg(LETTERS).arg(millis(LETTERS_TTL));
+    let room = hub.queue.max_bytes.as_u64() / LETTERS_SHARE / hub.keys.shards() as u64;
+    let word: String =
+        from_redis_value(hub.verdicts.one(call.arg(room).arg(millis(hub.queue.sample_ttl))).await?)
+            .map_err(unusable)?;
+    let failed = Answer::Failed(reason.to_owned());
+    in_order(hub, vec![answered(hub, claim, &failed, None, word != "forget").into()]).await
 }
 
 /// See [`crate::hub::Hub::hand_back`].
@@ -121,8 +150,8 @@ pub async fn hand_back(hub: &RedisHub, claim: &Claim) -> Result<(), HubError> {
     in_order(hub, vec![lease.into(), entry.into()]).await
 }
 
-/// Tells those who wait; stores the verdict where one is given and it is still fresh.
-fn answered(hub: &RedisHub, claim: &Claim, answer: &Answer, store: Option<&Verdict>) -> Call {
+/// Tells those who wait; stores the verdict where one is given and it is still fresh; forgets the bytes unless `keep`.
+fn answered(hub: &RedisHub, claim: &Claim, answer: &Answer, store: Option<&Verdict>, keep: bool) -> Call {
     let kept = [Kept::Verdict, Kept::Sample, Kept::Lease, Kept::Waiters];
     let life = store.map_or(Duration::ZERO, |verdict| verdict.fresh_for(hub.cache.ttl(verdict)));
     let stored = store.filter(|_| !life.is_zero()).map(Verdict::encode).unwrap_or_default();
@@ -134,6 +163,7 @@ fn answered(hub: &RedisHub, claim: &Claim, answer: &Answer, store: Option<&Verdi
         .arg(hub.keys.announce_root())
         .arg(stored)
         .arg(millis(life))
+        .arg(u8::from(keep))
 }
 
 /// What is to be done about the sample, and then the job's acknowledgement.
@@ -153,8 +183,11 @@ fn acknowledge(hub: &RedisHub, claim: &Claim) -> Call {
 }
 
 fn entry_keys(hub: &RedisHub, claim: &Claim) -> [String; 3] {
-    let lane = claim.job.lane;
-    [hub.keys.jobs(lane), hub.keys.queued(lane), hub.keys.job_bytes()]
+    lane_keys(hub, hub.keys.shard_of(&claim.job.sample), claim.job.lane)
+}
+
+fn lane_keys(hub: &RedisHub, shard: usize, lane: Lane) -> [String; 3] {
+    [hub.keys.jobs(shard, lane), hub.keys.queued(shard, lane), hub.keys.job_bytes(shard)]
 }
 
 /// The lease while this job is being scanned; another delivery of the same job takes it over.
@@ -163,9 +196,8 @@ fn lease_of(claim: &Claim) -> String {
 }
 
 /// Removes an entry that holds no job of this version.
-pub fn drop_entry(hub: &RedisHub, lane: crate::job::Lane, id: &str) -> Call {
-    let keys = [hub.keys.jobs(lane), hub.keys.queued(lane), hub.keys.job_bytes()];
-    SCRIPTS.acknowledge.on(keys).arg(Keys::GROUP).arg(id)
+pub fn drop_entry(hub: &RedisHub, shard: usize, lane: Lane, id: &str) -> Call {
+    SCRIPTS.acknowledge.on(lane_keys(hub, shard, lane)).arg(Keys::GROUP).arg(id)
 }
 
 /// How often an entry was handed out before it was handed back.

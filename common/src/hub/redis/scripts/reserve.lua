@@ -1,10 +1,12 @@
--- One waiter more; the verdict where there is one, else one owner.
--- KEYS verdict, lease, waiters; ARGV process, owner's lease, its life ms, waiters' life ms, overlook the verdict
-if ARGV[5] ~= '1' then
-  local verdict = redis.call('GET', KEYS[1])
-  if verdict then return {'known', verdict} end
+-- One waiter more where the lane is mail, and one owner. The verdict is read beside this script, not in it: a milter may
+-- not write verdicts, and Redis takes every key of a script as written.
+-- KEYS lease, waiters; ARGV process, owner's lease, its life ms, waiters' life ms, lane
+if ARGV[5] == 'mail' then
+  redis.call('SADD', KEYS[2], ARGV[1])
+  redis.call('PEXPIRE', KEYS[2], ARGV[4])
 end
-redis.call('SADD', KEYS[3], ARGV[1])
-redis.call('PEXPIRE', KEYS[3], ARGV[4])
-if redis.call('SET', KEYS[2], ARGV[2], 'NX', 'PX', ARGV[3]) then return {'owner'} end
-return {'joined'}
+local lease = redis.call('GET', KEYS[1])
+-- A job that nobody waits for is no reason to wait: it may never be its turn.
+if lease and not (lease == 'background' and ARGV[5] == 'mail') then return 'joined' end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+return 'owner'

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What workers report of the farm, and the generation that follows from it. Every process looks at the generation
+//! every few seconds; while Redis is away it keeps what it knew.
+//!
+//! How old a report is, the clock of Redis says: workers need not agree on the time.
+
+use super::{
+    RedisHub,
+    connection::Connection,
+    error::{hub_error, unusable},
+    milter::millis,
+    scripts::SCRIPTS,
+    wire::encode,
+};
+use crate::{
+    generation::{FarmReport, Generation, reached},
+    hub::HubError,
+    keys::Keys,
+    verdict::now,
+};
+use redis::{cmd, from_redis_value};
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+use tokio::{sync::watch, time::sleep};
+use tracing::info;
+
+/// How often a process looks at the generation: with the workers' probes before it, milters learn of a new one within 10 s.
+const EVERY: Duration = Duration::from_secs(3);
+/// For how many seconds a report counts.
+const FRESH: u64 = 30;
+/// How long the generation outlives the last report, and a bump its making.
+const MEMORY: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Keeps what this process knows of the generation fresh.
+pub struct Watcher {
+    pub connection: Connection,
+    pub keys: Keys,
+    pub generation: Arc<watch::Sender<Arc<Generation>>>,
+}
+
+impl Watcher {
+    /// Looks again and again, until it is dropped.
+    pub async fn run(self) {
+        loop {
+            // Jitter: the processes of a site shall not all ask in the same moment.
+            sleep(EVERY.mul_f64(0.9 + fastrand::f64() / 10.0)).await;
+            // An outage is told by whoever needs the hub for mail.
+            let _ = self.look().await;
+        }
+    }
+
+    /// Looks once.
+    pub async fn look(&self) -> Result<(), HubError> {
+        learn(&self.connection, &self.keys, &self.generation).await
+    }
+}
+
+/// See [`crate::hub::Hub::report`].
+pub async fn report(
+    hub: &RedisHub,
+    report: &FarmReport,
+    quorum: Option<NonZeroUsize>,
+) -> Result<(), HubError> {
+    let all = exchange(hub, &report.worker, encode(report)).await?;
+    if let Some(signatures) = reached(&all, quorum) {
+        let command = match signatures {
+            Some(signatures) => {
+                cmd("SET").arg(hub.keys.signatures()).arg(signatures).arg("PX").arg(millis(MEMORY)).take()
+            }
+            None => cmd("DEL").arg(hub.keys.signatures()).take(),
+        };
+        hub.verdicts.one(command).await?;
+    }
+    learn(&hub.verdicts, &hub.keys, &hub.generation).await
+}
+
+/// See [`crate::hub::Hub::farm`].
+pub async fn reports(hub: &RedisHub) -> Result<Vec<FarmReport>, HubError> {
+    exchange(hub, "", Vec::new()).await
+}
+
+async fn exchange(hub: &RedisHub, worker: &str, report: Vec<u8>) -> Result<Vec<FarmReport>, HubError> {
+    let call = SCRIPTS.report.on([hub.keys.reports()]).arg(worker).arg(report).arg(FRESH);
+    let all: Vec<Vec<u8>> = from_redis_value(hub.verdicts.one(call).await?).map_err(unusable)?;
+    Ok(all.iter().filter_map(|report| serde_json::from_slice(report).ok()).collect())
+}
+
+/// See [`crate::hub::Hub::bump`].
+pub async fn bump(hub: &RedisHub) -> Result<Generation, HubError> {
+    let life = millis(MEMORY.max(hub.cache.clean_ttl));
+    hub.verdicts.one(cmd("SET").arg(hub.keys.bumped()).arg(now()).arg("PX").arg(life).take()).await?;
+    learn(&hub.verdicts, &hub.keys, &hub.generation).await?;
+    Ok(Generation::clone(&hub.generation.borrow()))
+}
+
+async fn learn(
+    connection: &Connection,
+    keys: &Keys,
+    known: &watch::Sender<Arc<Generation>>,
+) -> Result<(), HubError> {
+    let read = [keys.signatures(), keys.bumped()].map(|key| cmd("GET").arg(key).take().into());
+    let [signatures, bumped] =
+        <[_; 2]>::try_from(connection.each(read.into()).await?).map_err(|_| unusable("too few answers"))?;
+    let signatures: Option<String> = from_redis_value(signatures.map_err(hub_error)?).map_err(unusable)?;
+    let bumped: Option<u64> = from_redis_value(bumped.map_err(hub_error)?).map_err(unusable)?;
+    let generation = Generation { signatures, bumped_at: bumped.unwrap_or(0) };
+    known.send_if_modified(|known| {
+        let changed = **known != generation;
+        if changed {
+            info!(
+                event = "generation",
+                farm.signatures = generation.signatures,
+                farm.bumped_at = generation.bumped_at,
+                "The farm has reached another generation; clean verdicts from before it are stale"
+            );
+            *known = Arc::new(generation);
+        }
+        changed
+    });
+    Ok(())
+}

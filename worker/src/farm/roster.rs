@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The instances that the configuration names and what holds for all of them. It never changes: a new configuration
+//! makes a new roster, which takes over the instances that stay, with all that is known of them.
+
+use super::{
+    balance,
+    instance::Instance,
+    line::{Place, Wish},
+};
+use crate::thunderstorm::{client::SetupError, settings::Settings};
+use std::{
+    num::NonZeroUsize,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use thundergate_common::config;
+
+/// How long a sample waits for an instance before its job goes back to the queue, where another worker finds it.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Assumed of all instances before the first scan of any.
+const ASSUMED: Duration = Duration::from_millis(50);
+
+/// All instances, at one moment.
+#[derive(Debug)]
+pub struct Roster {
+    /// Those that get samples.
+    pub instances: Vec<Arc<Instance>>,
+    /// Tries before a delivery counts as failed.
+    pub attempts: u32,
+    /// How long a sample waits for a place.
+    pub patience: Duration,
+    /// After this time a delivery begins no further attempt.
+    pub longest: Duration,
+    /// Between two probes of an instance.
+    pub probe_interval: Duration,
+    /// The largest sample in bytes that the instances scan.
+    pub largest: u64,
+    /// See [`config::Farm::quorum`].
+    pub quorum: Option<NonZeroUsize>,
+}
+
+/// What a new configuration did to the instances; their names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// New ones.
+    pub added: Vec<String>,
+    /// Those that get no more samples.
+    pub removed: Vec<String>,
+    /// Those of the same name that are reached in another way, or run another number of scans.
+    pub changed: Vec<String>,
+    /// Those that stay as they are.
+    pub kept: Vec<String>,
+}
+
+impl Roster {
+    /// The instances that `farm` names.
+    ///
+    /// # Errors
+    ///
+    /// HTTP cannot be set up as configured.
+    pub fn new(farm: &config::Farm) -> Result<Self, SetupError> {
+        Self::after(&[], farm).map(|(roster, _)| roster)
+    }
+
+    /// The instances that `farm` names, those among them that this roster has too with what is known of them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Roster::new`].
+    pub fn next(&self, farm: &config::Farm) -> Result<(Self, Changes), SetupError> {
+        Self::after(&self.instances, farm)
+    }
+
+    fn after(before: &[Arc<Instance>], farm: &config::Farm) -> Result<(Self, Changes), SetupError> {
+        let mut changes = Changes::default();
+        let mut instances = Vec::with_capacity(farm.instances.len());
+        for configured in &farm.instances {
+            let settings = Settings::read(configured, farm)?;
+            let name = configured.name();
+            let old = before.iter().find(|old| old.name() == name);
+            instances.push(match old {
+                Some(old) if old.is_set(&settings) => {
+                    changes.kept.push(name);
+                    Arc::clone(old)
+                }
+                _ => {
+                    let names = if old.is_some() { &mut changes.changed } else { &mut changes.added };
+                    names.push(name.clone());
+                    Arc::new(Instance::new(name, settings, old.map(|old| &**old))?)
+                }
+            });
+        }
+        let stays = |old: &&Arc<Instance>| instances.iter().any(|new| new.name() == old.name());
+        changes.removed = before.iter().filter(|old| !stays(old)).map(|old| old.name().to_owned()).collect();
+        let attempts = farm.attempts.max(1);
+        let roster = Self {
+            instances,
+            attempts,
+            patience: PATIENCE.min(farm.timeout),
+            longest: farm.timeout.saturating_mul(attempts),
+            probe_interval: farm.probe_interval,
+            largest: farm.max_file_bytes.as_u64(),
+            quorum: farm.quorum,
+        };
+        Ok((roster, changes))
+    }
+
+    /// How many scans the available instances run at a time.
+    pub fn capacity(&self, now: Instant) -> usize {
+        self.instances.iter().map(|instance| instance.capacity(now)).sum()
+    }
+
+    /// Whether any instance has room for one more scan.
+    pub fn has_room(&self, now: Instant) -> bool {
+        self.instances.iter().any(|instance| instance.has_room(now))
+    }
+
+    /// A place at an instance that `wish` allows, rather one that was not tried; none where there is none.
+    pub fn choose(&self, wish: &Wish, now: Instant) -> Option<Place> {
+        let needs = wish.needs.as_deref();
+        let able: Vec<_> =
+            self.instances.iter().filter(|one| one.capacity(now) > 0 && one.has_signatures(needs)).collect();
+        let tried = |one: &Instance| wish.tried.iter().any(|tried| tried.name() == one.name());
+        let mut candidates: Vec<_> = able.iter().copied().filter(|one| !tried(one)).collect();
+        if candidates.is_empty() {
+            candidates = able;
+        }
+        candidates.retain(|one| one.has_room(now));
+        let quickest = self.instances.iter().filter_map(|one| one.latency()).min().unwrap_or(ASSUMED);
+        loop {
+            let instance = balance::choose(&candidates, |one| one.cost(quickest, now))?;
+            if let Some(permit) = instance.take(now) {
+                return Some(Place { instance: Arc::clone(instance), permit });
+            }
+            candidates.retain(|other| !Arc::ptr_eq(other, instance));
+        }
+    }
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Reports the farm to the hub every few seconds: from all workers' reports follows the generation, and
+//! operators see what each worker sees. A report that fails is made up for by the next one; that the hub is away, those
+//! say who need it for jobs.
+
+use crate::farm::Farm;
+use std::time::Duration;
+use thundergate_common::{generation::FarmReport, hub::Hub, verdict::now};
+use tokio_util::sync::CancellationToken;
+
+/// The time between two reports: milters learn of new signatures within 10 s.
+const EVERY: Duration = Duration::from_secs(2);
+
+/// Reports for `worker`, until `ended`.
+pub async fn report(hub: &dyn Hub, worker: &str, farm: &Farm, ended: &CancellationToken) {
+    loop {
+        let report = FarmReport { worker: worker.to_owned(), at: now(), instances: farm.reports() };
+        // Before the first probe nothing is known, and nothing to be told.
+        if report.instances.iter().any(|instance| instance.state != "unheard") {
+            let _ = ended.run_until_cancelled(hub.report(&report, farm.quorum())).await;
+        }
+        // Jitter: the workers of a site shall not all report in the same moment.
+        let pause = tokio::time::sleep(EVERY.mul_f64(0.9 + fastrand::f64() / 5.0));
+        if ended.run_until_cancelled(pause).await.is_none() {
+            return;
+        }
+    }
+}
