@@ -88,6 +88,13 @@ async fn everything_holds_sealed_and_over_tls() {
     all_hold(async |name| stage(&secured(name)).await).await;
 }
 
+#[tokio::test]
+async fn everything_holds_for_the_users_of_the_programs() {
+    let users = users::Users::start();
+    all_hold(async |_| users.stage().await).await;
+    assert_eq!(users.refused(), []);
+}
+
 async fn a_completed_sample_is_known(stage: Stage) {
     let (key, verdict) = (key("known"), verdict());
     assert_eq!(stage.here.look_up(std::slice::from_ref(&key)).await.unwrap(), [None]);
