@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Signals and the drain. The first SIGTERM or SIGINT drains: nothing new is started, what runs is finished. The
-//! second one, or the end of the grace period, leaves at once.
+//! second one, or the end of the grace period, leaves at once. SIGHUP is the wish to read the configuration again; a
+//! program that does not listen to it ends by it.
 
 use std::{io, time::Duration};
 use tokio::{
@@ -48,6 +49,28 @@ impl Shutdown {
             leave.cancel();
         });
         self
+    }
+}
+
+/// SIGHUPs, one after the other.
+#[derive(Debug)]
+pub struct Hangups(Signal);
+
+impl Hangups {
+    /// Listens to SIGHUP from now on.
+    ///
+    /// # Errors
+    ///
+    /// The system does not let the process handle signals.
+    pub fn install() -> io::Result<Self> {
+        signal(SignalKind::hangup()).map(Self)
+    }
+
+    /// Waits for the next one. Those that came in the meantime count as one.
+    pub async fn next(&mut self) {
+        if self.0.recv().await.is_none() {
+            std::future::pending().await
+        }
     }
 }
 

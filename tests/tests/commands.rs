@@ -251,6 +251,37 @@ async fn farm_and_queue_show_what_there_is() {
 }
 
 #[tokio::test]
+async fn a_dead_letter_is_shown_tried_again_and_dropped() {
+    let site = Site::cluster(1, Settings::default()).await;
+    let milter = site.milter("").await;
+    let _worker = site.worker("queue.max_deliveries = 1").await;
+    let send = async |seed| {
+        milter.send(&Mail::of(mail().attach("a.bin", "application/x-test", noise(seed, 100)).bytes())).await
+    };
+    let printed = async |arguments: &[&str]| {
+        let output = site.command(arguments).await;
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    for seed in 1..=2 {
+        site.farm[0].fault_times(Fault::Status(400), 3); // as many as there are attempts
+        assert!(!send(seed).await.delivers());
+    }
+    let shown = printed(&["queue"]).await.1;
+    assert!(shown.contains("Dead letters: 2") && shown.contains("400"), "{shown}");
+    let state: serde_json::Value = serde_json::from_str(&printed(&["queue", "--json"]).await.1).unwrap();
+    let id = state["dead_letters"][1]["id"].as_str().unwrap();
+    assert_eq!(printed(&["queue", "retry", id]).await, (Some(0), "1 queued again\n".to_owned()));
+    let scanned = site.scans();
+    eventually(std::time::Duration::from_secs(20), "it is scanned again", async || site.scans() > scanned)
+        .await;
+    assert!(send(1).await.delivers());
+    assert_eq!(printed(&["queue", "drop", "0-0"]).await.0, Some(1));
+    assert_eq!(printed(&["queue", "drop"]).await.0, Some(64));
+    assert_eq!(printed(&["queue", "drop", "--all"]).await, (Some(0), "1 dropped\n".to_owned()));
+    assert!(printed(&["queue"]).await.1.contains("Dead letters: 0"));
+}
+
+#[tokio::test]
 async fn both_programs_have_live_ready_and_metrics() {
     let _ = rustls::crypto::ring::default_provider().install_default(); // for reqwest
     let site = Site::cluster(1, Settings::default()).await;

@@ -4,7 +4,10 @@
 //! Counters get their `_total` from the encoder. Names of instances are the only labels with free values, and their
 //! number is that of the configured instances.
 
-use crate::{farm::Farm, thunderstorm::client::CallError};
+use crate::{
+    farm::{Farm, licence},
+    thunderstorm::client::CallError,
+};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric},
@@ -16,8 +19,12 @@ use prometheus_client::{
     },
     registry::{Registry, Unit},
 };
-use std::{fmt, sync::Arc, time::Duration};
-use thundergate_common::{job::Lane, verdict::Verdict};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
+use thundergate_common::{generation::InstanceReport, job::Lane, verdict::Verdict};
 
 /// How a delivery of a job ended.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -179,6 +186,8 @@ impl FarmMetrics {
 /// * `thundergate_farm_instance_state`: 0 closed (gets samples), 1 paused (503), 2 open (failed too often), 3 unheard
 /// * `thundergate_farm_in_flight_scans`, `thundergate_farm_capacity_scans`: of this process
 /// * `thundergate_farm_latency_seconds`: moving average of the scans
+/// * `thundergate_farm_instance_licence_expiry_timestamp_seconds`: when its licence ends, in seconds since the epoch;
+///   absent where it does not say
 pub struct FarmState(pub Arc<Farm>);
 
 impl fmt::Debug for FarmState {
@@ -196,16 +205,17 @@ impl Collector for FarmState {
             "open" => 2.0,
             _ => 3.0,
         };
-        let mut gauge = |name, help, values: Vec<f64>| {
+        let mut gauge = |name, help, values: Vec<Option<f64>>| {
             let mut family =
                 encoder.encode_descriptor(name, help, None, prometheus_client::metrics::MetricType::Gauge)?;
             for (instance, value) in instances.iter().zip(values) {
+                let Some(value) = value else { continue };
                 let labels = [("instance", instance.name.as_str())];
                 ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
             }
             Ok(())
         };
-        let available = instances.iter().map(|i| if i.capacity > 0 { 1.0 } else { 0.0 });
+        let available = instances.iter().map(|i| Some(if i.capacity > 0 { 1.0 } else { 0.0 }));
         gauge(
             "thundergate_farm_instance_available",
             "1 where the instance gets samples",
@@ -214,22 +224,31 @@ impl Collector for FarmState {
         gauge(
             "thundergate_farm_instance_state",
             "0 closed (gets samples), 1 paused (503), 2 open (failed too often), 3 unheard",
-            instances.iter().map(|instance| state(&instance.state)).collect(),
+            instances.iter().map(|instance| Some(state(&instance.state))).collect(),
         )?;
         gauge(
             "thundergate_farm_in_flight_scans",
             "Scans that run at the instance for this process",
-            instances.iter().map(|instance| instance.in_flight as f64).collect(),
+            instances.iter().map(|instance| Some(instance.in_flight as f64)).collect(),
         )?;
         gauge(
             "thundergate_farm_capacity_scans",
             "Scans that may run at the instance for this process now",
-            instances.iter().map(|instance| instance.capacity as f64).collect(),
+            instances.iter().map(|instance| Some(instance.capacity as f64)).collect(),
         )?;
         gauge(
             "thundergate_farm_latency_seconds",
             "Moving average of how long a scan takes",
-            instances.iter().map(|instance| instance.latency_ms.unwrap_or(0) as f64 / 1000.0).collect(),
+            instances.iter().map(|one| Some(one.latency_ms.unwrap_or(0) as f64 / 1000.0)).collect(),
+        )?;
+        let licence = |one: &InstanceReport| {
+            let ends = licence::ends(one.licence_ends.as_deref()?)?;
+            Some(ends.duration_since(UNIX_EPOCH).ok()?.as_secs() as f64)
+        };
+        gauge(
+            "thundergate_farm_instance_licence_expiry_timestamp_seconds",
+            "When the licence of the instance ends, in seconds since the epoch",
+            instances.iter().map(licence).collect(),
         )
     }
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! What can be wrong with the sections that both programs have although every value is of its kind.
 
-use super::{Cache, Farm, Fault, Log, Queue, Redis};
+use super::{Cache, Farm, Fault, Instance, Log, ProxyUrl, Queue, Redis};
 use crate::{hub, telemetry};
 use redis::RedisError;
-use std::collections::HashSet;
+use std::{collections::HashSet, path::Path};
 
 /// Finds what contradicts itself or can never work.
 ///
@@ -46,14 +46,10 @@ fn check_farm(farm: &Farm) -> Result<(), Fault> {
             "must name at least one instance: [{ url = \"http://host:8080\" }]",
         );
     }
-    let mut names = HashSet::new();
-    for instance in &farm.instances {
-        if !matches!(instance.url.scheme(), "http" | "https") {
-            return fault(&["farm.instances"], "an instance's url must begin with http:// or https://");
-        }
-        if !names.insert(instance.name()) {
-            return fault(&["farm.instances"], &format!("two instances are called {}", instance.name()));
-        }
+    check_instances(&farm.instances)?;
+    check_ways(farm)?;
+    if farm.quorum.is_some_and(|quorum| quorum.get() > farm.instances.len()) {
+        return fault(&["farm.quorum"], "must not be more than there are instances");
     }
     if farm.connect_timeout.is_zero() || farm.connect_timeout >= farm.timeout {
         return fault(
@@ -68,6 +64,62 @@ fn check_farm(farm: &Farm) -> Result<(), Fault> {
         return fault(&["farm.attempts"], "must be at least 1");
     }
     Ok(())
+}
+
+fn check_instances(instances: &[Instance]) -> Result<(), Fault> {
+    let mut names = HashSet::new();
+    for instance in instances {
+        let name = instance.name();
+        let wrong = |what: &str| fault(&["farm.instances"], &format!("{name}: {what}"));
+        if !matches!(instance.url.scheme(), "http" | "https") {
+            return fault(&["farm.instances"], "an instance's url must begin with http:// or https://");
+        }
+        if !names.insert(instance.name()) {
+            return fault(&["farm.instances"], &format!("two instances are called {name}"));
+        }
+        match (&instance.username, &instance.password_file) {
+            (None, None) => continue,
+            (Some(user), Some(_)) if user.is_empty() || user.contains(':') => {
+                return wrong("username must not be empty nor hold a colon");
+            }
+            (Some(_), Some(file)) => {
+                check_readable("farm.instances", file, &format!("{name}: password_file "))?;
+            }
+            _ => return wrong("username and password_file belong together"),
+        }
+        if !instance.url.username().is_empty() || instance.url.password().is_some() {
+            return wrong("has a user in its url beside username");
+        }
+    }
+    Ok(())
+}
+
+/// How instances are reached.
+fn check_ways(farm: &Farm) -> Result<(), Fault> {
+    if farm.cert_file.is_some() != farm.key_file.is_some() {
+        return fault(
+            &["farm.cert_file", "farm.key_file"],
+            "farm.cert_file and farm.key_file belong together",
+        );
+    }
+    let files = [
+        ("farm.ca_file", &farm.ca_file),
+        ("farm.cert_file", &farm.cert_file),
+        ("farm.key_file", &farm.key_file),
+    ];
+    for (key, file) in files {
+        file.as_deref().map_or(Ok(()), |file| check_readable(key, file, ""))?;
+    }
+    let http = |proxy: &ProxyUrl| matches!(proxy.0.scheme(), "http" | "https");
+    if farm.proxy.as_ref().is_some_and(|proxy| !http(proxy)) {
+        return fault(&["farm.proxy"], "must begin with http:// or https://");
+    }
+    Ok(())
+}
+
+fn check_readable(key: &str, file: &Path, what: &str) -> Result<(), Fault> {
+    let unreadable = |error| Fault::new(&[key], format!("{what}{} cannot be read: {error}", file.display()));
+    std::fs::read(file).map(drop).map_err(unreadable)
 }
 
 fn check_queue(queue: &Queue) -> Result<(), Fault> {

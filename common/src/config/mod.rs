@@ -44,11 +44,29 @@ pub struct Farm {
     #[serde(default = "Farm::default_max_file_bytes")]
     #[serde(serialize_with = "exact_size")]
     pub max_file_bytes: ByteSize,
+    /// Certificates of the authorities that instances with `https://` are believed from, as PEM; none: those of the
+    /// system.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
+    /// The certificate that this program shows instances that ask for one, with its chain, as PEM.
+    #[serde(default)]
+    pub cert_file: Option<PathBuf>,
+    /// The private key of `cert_file`, as PEM.
+    #[serde(default)]
+    pub key_file: Option<PathBuf>,
+    /// The HTTP proxy to all instances; none: no proxy, whatever the environment says.
+    #[serde(default)]
+    pub proxy: Option<ProxyUrl>,
     /// How many healthy instances must have a signature version before clean verdicts of older ones are stale; none:
     /// all of them.
     #[serde(default)]
     pub quorum: Option<NonZeroUsize>,
 }
+
+/// `http://host:3128` or `https://…`. It may hold a password: neither printed nor serialised.
+#[derive(Clone, Deserialize, Serialize)]
+#[serde(transparent)]
+pub struct ProxyUrl(#[serde(serialize_with = "public_url")] pub url::Url);
 
 /// One Thunderstorm server. Its URL may hold a password: neither printed nor serialised.
 #[derive(Clone, Deserialize, Serialize)]
@@ -64,6 +82,12 @@ pub struct Instance {
     /// Scans at a time; default: the `threads` that `/api/info` reports.
     #[serde(default)]
     pub concurrency: Option<NonZeroUsize>,
+    /// User for basic authentication, at a reverse proxy in front of the instance.
+    #[serde(default)]
+    pub username: Option<String>,
+    /// Where the password of `username` stands; a line break at its end does not count.
+    #[serde(default)]
+    pub password_file: Option<PathBuf>,
     /// Use `checkAsync` and poll for the result.
     #[serde(default, rename = "async")]
     pub asynchronous: bool,
@@ -236,6 +260,12 @@ impl std::fmt::Debug for Instance {
     }
 }
 
+impl std::fmt::Debug for ProxyUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ProxyUrl")
+    }
+}
+
 fn public_url<S: Serializer>(url: &url::Url, serializer: S) -> Result<S::Ok, S::Error> {
     let mut url = url.clone();
     // both fail only where a URL has no host, and then it has no credentials
@@ -281,5 +311,9 @@ mod tests {
         let instance: Instance = toml::from_str(instance).unwrap();
         assert!(!toml::to_string(&instance).unwrap().contains("secret"));
         assert!(!format!("{instance:?}").contains("secret"));
+        let farm = "instances = []\nproxy = \"http://user:secret@proxy:3128\"";
+        let farm: Farm = toml::from_str(farm).unwrap();
+        assert!(toml::to_string(&farm).unwrap().contains("proxy = \"http://proxy:3128/\""));
+        assert!(!format!("{farm:?}").contains("secret"));
     }
 }

@@ -3,12 +3,11 @@
 
 use super::{
     mta::{Mail, Mta, Reply},
-    process::Program,
+    process::{Program, binary},
     redis::RedisServer,
 };
 use crate::thunderstorm::{Settings, Standin};
 use std::{
-    fmt::Write as _,
     sync::{Mutex, MutexGuard},
     time::Duration,
 };
@@ -71,6 +70,17 @@ impl Site {
         Program::start("thundergate-worker", &toml).await.expect("the worker starts")
     }
 
+    /// Runs one of the worker's commands for this site.
+    pub async fn command(&self, arguments: &[&str]) -> std::process::Output {
+        tokio::process::Command::new(binary("thundergate-worker").expect("the worker builds"))
+            .args(arguments)
+            .env("THUNDERGATE_REDIS__URL", self.redis_url())
+            .env("THUNDERGATE_FARM__INSTANCES", self.instances())
+            .output()
+            .await
+            .expect("the worker runs")
+    }
+
     /// How often this sample was scanned, by whomever.
     pub fn scans_of(&self, bytes: &[u8]) -> u64 {
         let digest = Digest::of(bytes);
@@ -84,12 +94,21 @@ impl Site {
 
     /// `[farm]` with every stand-in.
     pub fn farm_section(&self) -> String {
-        let mut toml = format!("[farm]\n{QUICK_FARM}instances = [\n");
-        for (number, instance) in self.farm.iter().enumerate() {
-            writeln!(toml, "  {{ name = \"storm{number}\", url = \"{}\" }},", instance.url())
-                .expect("texts grow");
-        }
-        toml + "]\n"
+        format!("[farm]\n{QUICK_FARM}instances = {}\n", self.instances())
+    }
+
+    /// The instances as `farm.instances` has them.
+    pub fn instances(&self) -> String {
+        let instances = self.farm.iter().enumerate();
+        let tables: Vec<String> = instances
+            .map(|(number, instance)| format!("{{ name = \"storm{number}\", url = \"{}\" }}", instance.url()))
+            .collect();
+        format!("[{}]", tables.join(", "))
+    }
+
+    /// Where Redis is.
+    pub fn redis_url(&self) -> String {
+        self.redis().url()
     }
 
     /// Stops Redis; what it held is lost.
@@ -108,7 +127,7 @@ impl Site {
 
     fn redis_section(&self) -> Option<String> {
         self.redis.as_ref()?;
-        Some(format!("[redis]\nurl = \"{}\"\n", self.redis().url()))
+        Some(format!("[redis]\nurl = \"{}\"\n", self.redis_url()))
     }
 }
 

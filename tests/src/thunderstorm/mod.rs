@@ -8,6 +8,7 @@
 //!
 //! A scan counts as an upload when a thread takes it: refused and faulty requests are counted apart.
 
+pub mod drift;
 pub mod rules;
 mod scans;
 mod serve;
@@ -15,20 +16,31 @@ pub mod settings;
 pub mod shapes;
 pub mod uploads;
 
+pub use drift::Drift;
 pub use rules::Rules;
 pub use settings::{Fault, FaultPlan, Settings, Shape};
 
 use scans::Scans;
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 use thundergate_common::digest::Digest;
 use tokio::{net::TcpListener, sync::Mutex, task::JoinSet};
+use tokio_rustls::TlsAcceptor;
 
 /// A stand-in that runs. Dropping it closes everything it has open.
-#[derive(Debug)]
 pub struct Standin {
     address: SocketAddr,
+    tls: Option<TlsAcceptor>,
     scans: Arc<Scans>,
     running: Mutex<JoinSet<()>>,
+}
+
+impl std::fmt::Debug for Standin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Standin")
+            .field("url", &self.url())
+            .field("scans", &self.scans)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Standin {
@@ -41,17 +53,34 @@ impl Standin {
 
     /// Starts one with these rules at this address.
     pub async fn start_with(settings: Settings, rules: Rules, address: SocketAddr) -> std::io::Result<Self> {
+        Self::start_over(None, settings, rules, address).await
+    }
+
+    /// Starts one with the rules of our own that speaks TLS, on a free port of 127.0.0.1.
+    pub async fn start_tls(settings: Settings, tls: TlsAcceptor) -> Self {
+        Self::start_over(Some(tls), settings, Rules::own(), SocketAddr::from(([127, 0, 0, 1], 0)))
+            .await
+            .expect("127.0.0.1 has a free port")
+    }
+
+    async fn start_over(
+        tls: Option<TlsAcceptor>,
+        settings: Settings,
+        rules: Rules,
+        address: SocketAddr,
+    ) -> std::io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let scans = Arc::new(Scans::new(settings, rules));
         let mut running = JoinSet::new();
-        running.spawn(serve::serve(listener, Arc::clone(&scans)));
-        Ok(Self { address, scans, running: Mutex::new(running) })
+        running.spawn(serve::serve(listener, tls.clone(), Arc::clone(&scans)));
+        Ok(Self { address, tls, scans, running: Mutex::new(running) })
     }
 
-    /// Where it is, without a path: `http://127.0.0.1:PORT`.
+    /// Where it is, without a path: `http://127.0.0.1:PORT`, or `https://…`.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
     }
 
     /// Its address.
@@ -82,6 +111,11 @@ impl Standin {
     /// Scan requests of any fate: answered, refused or met by a fault.
     pub fn requests(&self) -> u64 {
         self.scans.requests()
+    }
+
+    /// How long its threads were busy in all, scans under way left out.
+    pub fn busy(&self) -> Duration {
+        self.scans.busy()
     }
 
     /// Scans under way at this moment.
@@ -115,7 +149,7 @@ impl Standin {
     /// Listens on the same port again.
     pub async fn start_again(&self) {
         let listener = TcpListener::bind(self.address).await.expect("the port is still free");
-        self.running.lock().await.spawn(serve::serve(listener, Arc::clone(&self.scans)));
+        self.running.lock().await.spawn(serve::serve(listener, self.tls.clone(), Arc::clone(&self.scans)));
     }
 
     /// Serves until the end of the process.

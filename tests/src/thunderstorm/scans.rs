@@ -25,6 +25,9 @@ use tokio::{
     task::JoinSet,
 };
 
+/// How late a timer of the runtime may be.
+const LATE: Duration = Duration::from_millis(2);
+
 /// A file to scan.
 #[derive(Clone, Debug)]
 pub(super) struct Upload {
@@ -147,6 +150,10 @@ impl Scans {
         self.scanning.load(SeqCst)
     }
 
+    pub fn busy(&self) -> Duration {
+        Duration::from_micros(self.scan_us.load(SeqCst))
+    }
+
     /// Counts a request that was answered 503.
     pub fn deny(&self) {
         self.denied.fetch_add(1, SeqCst);
@@ -226,14 +233,15 @@ impl Scans {
         }
     }
 
+    /// Keeps the thread for the service time: matching happens within it.
     async fn scan(&self, upload: Upload, _thread: OwnedSemaphorePermit) -> Answer {
         let _one_more = OneMore::of(&self.scanning);
         let begun = Instant::now();
         let settings = self.settings();
         self.uploads().note(Digest::of(&upload.bytes), &upload.name);
-        tokio::time::sleep(settings.service_time).await;
         let answer =
             if upload.bytes.len() > settings.max_file_bytes { None } else { self.assess(upload).await };
+        until(begun + settings.service_time).await;
         self.scan_us.fetch_add(micros(begun.elapsed()), SeqCst);
         self.scanned.fetch_add(1, SeqCst);
         answer
@@ -243,6 +251,16 @@ impl Scans {
         let rules = self.rules.clone();
         let matching = tokio::task::spawn_blocking(move || rules.assess(&upload.bytes, &upload.name));
         matching.await.expect("matching does not panic")
+    }
+}
+
+/// Sleeps until then and hardly longer: the timers of the runtime are up to two milliseconds late, a thread is not.
+async fn until(end: Instant) {
+    let left = move || end.saturating_duration_since(Instant::now());
+    tokio::time::sleep(left().saturating_sub(LATE)).await;
+    if !left().is_zero() {
+        let sleep = tokio::task::spawn_blocking(move || std::thread::sleep(left()));
+        sleep.await.expect("sleeping does not panic");
     }
 }
 

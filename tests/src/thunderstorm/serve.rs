@@ -5,6 +5,7 @@
 //! service that fails closes its connection. Aborting [`serve`] closes the listener and all connections with it.
 
 use super::{
+    drift::Drift,
     rules::Assessment,
     scans::{Busy, Progress, Scans, Upload},
     settings::{Fault, FaultPlan, Shape},
@@ -24,11 +25,16 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::{convert::Infallible, future::pending, sync::Arc};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     task::JoinSet,
 };
+use tokio_rustls::TlsAcceptor;
 
 type Server = Arc<Scans>;
+
+/// What ids begin with that are strings.
+const TEXT_ID: &str = "scan-";
 
 /// Why a connection is closed without an answer.
 #[derive(Debug, thiserror::Error)]
@@ -36,21 +42,33 @@ type Server = Arc<Scans>;
 struct Down;
 
 /// Serves until it is dropped.
-pub(super) async fn serve(listener: TcpListener, scans: Server) {
+pub(super) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, scans: Server) {
     let mut connections = JoinSet::new();
     let routes = routes(Arc::clone(&scans));
     loop {
         tokio::select! {
             accepted = listener.accept() => if let Ok((stream, _)) = accepted {
-                connections.spawn(connection(stream, routes.clone(), Arc::clone(&scans)));
+                connections.spawn(accept(stream, tls.clone(), routes.clone(), Arc::clone(&scans)));
             },
             Some(_) = connections.join_next() => (),
         }
     }
 }
 
-async fn connection(stream: TcpStream, routes: Router, scans: Server) {
+async fn accept(stream: TcpStream, tls: Option<TlsAcceptor>, routes: Router, scans: Server) {
     stream.set_nodelay(true).ok();
+    let Some(tls) = tls else { return connection(stream, routes, scans).await };
+    match tls.accept(stream).await {
+        Ok(stream) => connection(stream, routes, scans).await,
+        Err(error) => tracing::debug!(%error, "no TLS"),
+    }
+}
+
+async fn connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    routes: Router,
+    scans: Server,
+) {
     let routes = TowerToHyperService::new(routes);
     let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
         let path = request.uri().path();
@@ -99,7 +117,7 @@ fn routes(scans: Server) -> Router {
         .with_state(scans)
 }
 
-/// Lets through what the served generation has, unless it hangs.
+/// Lets through whoever may come in, to what the served generation has, unless it hangs.
 async fn gate(
     State(scans): State<Server>,
     Extension(generation): Extension<Generation>,
@@ -112,7 +130,12 @@ async fn gate(
         Shape::Old => generation == Generation::Old,
         Shape::V1 => generation == Generation::V1,
     };
+    let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let settings = scans.settings();
     match fault {
+        _ if settings.authorization.is_some() && settings.authorization.as_deref() != given => {
+            StatusCode::UNAUTHORIZED.into_response()
+        }
         _ if !served => StatusCode::NOT_FOUND.into_response(),
         Fault::Hang => pending().await,
         _ => next.run(request).await,
@@ -152,7 +175,12 @@ async fn check_later(
     };
     match refusal(&scans, fault) {
         Some(refusal) => refusal,
-        None => Json(json!({ "id": scans.check_later(upload) })).into_response(),
+        None => {
+            let id = scans.check_later(upload);
+            let text = scans.settings().drift == Some(Drift::TextIds);
+            let id = if text { format!("{TEXT_ID}{id}").into() } else { Value::from(id) };
+            Json(json!({ "id": id })).into_response()
+        }
     }
 }
 
@@ -166,7 +194,7 @@ async fn result(
     Extension(generation): Extension<Generation>,
     Query(ask): Query<Ask>,
 ) -> Response {
-    let id = ask.id.and_then(|id| id.parse().ok());
+    let id = ask.id.and_then(|id| id.strip_prefix(TEXT_ID).unwrap_or(&id).parse().ok());
     let answer = match id.and_then(|id| scans.result(id)) {
         None => {
             return failure(
@@ -273,7 +301,12 @@ fn failure(code: StatusCode, message: &str) -> Response {
 }
 
 fn findings(scans: &Scans, generation: Generation, upload: &Upload, answer: Option<&Assessment>) -> Value {
-    shapes::findings(generation, &upload.name, &upload.bytes, answer, scans.settings().max_reasons)
+    let settings = scans.settings();
+    let usual = shapes::findings(generation, &upload.name, &upload.bytes, answer, settings.max_reasons);
+    match settings.drift {
+        Some(drift) => drift.apply(usual),
+        None => usual,
+    }
 }
 
 /// The answer to a scan, as the fault distorts it.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! How the stand-in behaves: what it says of itself, how slow it is, and what goes wrong.
 
+use super::drift::Drift;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ pub struct Settings {
     pub threads: usize,
     /// Synchronous requests that may wait for a thread; one more gets 503.
     pub waiting: usize,
-    /// How long a thread is busy with one sample, in addition to the matching itself.
+    /// How long a thread is busy with one sample; longer only where matching takes longer.
     #[serde(with = "humantime_serde")]
     pub service_time: Duration,
     /// Time on the way, spent without a thread.
@@ -35,6 +36,12 @@ pub struct Settings {
     pub asynchronous: bool,
     /// Results kept for `getAsyncResults`.
     pub result_cache: usize,
+    /// The only `Authorization` header that the API lets in; none: everybody. As a reverse proxy in front would.
+    pub authorization: Option<String>,
+    /// How answers differ from the usual form; none: not at all.
+    pub drift: Option<Drift>,
+    /// When the licence ends, `2099-12-31`.
+    pub licence_ends: String,
 }
 
 /// Which generation of the API is served.
@@ -103,6 +110,9 @@ impl Default for Settings {
             shape: Shape::Both,
             asynchronous: true,
             result_cache: 10_000,
+            authorization: None,
+            drift: None,
+            licence_ends: "2099-12-31".to_owned(),
         }
     }
 }

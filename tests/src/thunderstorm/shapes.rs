@@ -61,7 +61,7 @@ pub fn info(generation: Generation, settings: &Settings) -> Value {
     match generation {
         Generation::Old => json!({
             "allowed_samples_per_hour": 0,
-            "license_expiration_date": "2099/12/31",
+            "license_expiration_date": settings.licence_ends.replace('-', "/"),
             "sigma_version": "r2026-10-01",
             "signature_version": settings.signatures,
             "thor_timestamp": "2026-10-01 08:00:00",
@@ -77,7 +77,7 @@ pub fn info(generation: Generation, settings: &Settings) -> Value {
                 "sigma": "r2026-10-01",
             },
             "arguments": ["--stand-in"],
-            "license_expiration": "2099-12-31T00:00:00Z",
+            "license_expiration": format!("{}T00:00:00Z", settings.licence_ends),
             "license_owner": "stand-in",
             "scan_speed_limitation": 0,
             "threads": settings.threads,

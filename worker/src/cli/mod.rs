@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The command line. Exit statuses are those of sysexits.h: 64 wrong usage, 69 Redis or the farm is unavailable,
-//! 70 anything unforeseen, 78 wrong configuration; and 1 where nothing is known of a sample.
+//! 70 anything unforeseen, 78 wrong configuration; and 1 where nothing is known of a sample or a dead letter.
 
 /// Prints a line. Whoever closed the pipe (`… | head`) wanted no more of them.
 macro_rules! say {
@@ -11,15 +11,18 @@ macro_rules! say {
 }
 
 mod farm;
+mod generation;
 mod queue;
+mod reload;
 mod sample;
 mod serve;
 
-use crate::{config::Config, farm::with_causes};
+use crate::{config::Config, farm::with_causes, thunderstorm::client::SetupError};
 use clap::{Args, Parser, Subcommand};
 use std::{ffi::OsString, path::PathBuf, process::ExitCode, sync::Arc};
 use thundergate_common::{
     config::ConfigError,
+    generation::FarmReport,
     hub::{Hub, HubError, redis::RedisHub},
     sample::SampleKey,
     telemetry,
@@ -53,8 +56,10 @@ enum Command {
     Check,
     /// Ask every Thunderstorm server how it is.
     Farm(Output),
-    /// Show what waits, what is being scanned and what was given up.
-    Queue(Output),
+    /// Show what waits, what is being scanned and what was given up; try that again or drop it.
+    Queue(QueueArgs),
+    /// Show the signature version that the farm has reached, or make older verdicts stale by hand.
+    Generation(GenerationArgs),
     /// Show or forget what is known of a sample.
     Verdict(VerdictArgs),
     /// Show who received a sample.
@@ -72,6 +77,40 @@ struct Output {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+struct QueueArgs {
+    #[command(flatten)]
+    output: Output,
+    #[command(subcommand)]
+    action: Option<QueueAction>,
+}
+
+#[derive(Debug, Subcommand)]
+enum QueueAction {
+    /// Have the samples of dead letters scanned once more, as far as their bytes are still there (queue.sample_ttl).
+    Retry(queue::Which),
+    /// Forget dead letters.
+    Drop(queue::Which),
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+struct GenerationArgs {
+    #[command(flatten)]
+    output: Output,
+    #[command(subcommand)]
+    action: Option<GenerationAction>,
+}
+
+#[derive(Debug, Subcommand)]
+enum GenerationAction {
+    /// Show it.
+    Show(Output),
+    /// Custom rules have changed, which no version shows: clean verdicts from before now are stale.
+    Bump(Output),
 }
 
 #[derive(Debug, Args)]
@@ -109,6 +148,8 @@ enum VerdictAction {
 enum CliError {
     #[error("configuration")]
     Config(#[from] ConfigError),
+    #[error("configuration")]
+    Farm(#[from] SetupError),
     #[error("redis.url")]
     Address(#[source] HubError),
     #[error("redis")]
@@ -117,6 +158,8 @@ enum CliError {
     Unavailable(&'static str),
     #[error("nothing is known of this sample")]
     Unknown,
+    #[error("there is no dead letter {0}")]
+    NoLetter(String),
     #[error(transparent)]
     Other(#[from] anyhow::Error),
 }
@@ -124,9 +167,9 @@ enum CliError {
 impl CliError {
     fn status(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Address(_) => CONFIG,
+            Self::Config(_) | Self::Farm(_) | Self::Address(_) => CONFIG,
             Self::Hub(_) | Self::Unavailable(_) => UNAVAILABLE,
-            Self::Unknown => 1,
+            Self::Unknown | Self::NoLetter(_) => 1,
             Self::Other(_) => SOFTWARE,
         }
     }
@@ -155,14 +198,40 @@ pub async fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 async fn dispatch(cli: Cli) -> Result<(), CliError> {
     let config = Config::load(cli.config.as_deref())?;
     match cli.command {
-        Command::Serve => serve::serve(&config).await,
+        Command::Serve => serve::serve(&config, cli.config).await,
         Command::Check => check(&config),
-        Command::Farm(output) => farm::show(&config, output.json).await,
-        Command::Queue(output) => queue::show(&*connect(&config).await?, output.json).await,
+        Command::Farm(output) => farm::show(&config, &reports(&config).await, output.json).await,
+        Command::Queue(args) => queue(&*connect(&config).await?, args).await,
+        Command::Generation(args) => generation(&*connect(&config).await?, args).await,
         Command::Seen { sample, output } => {
             sample::seen(&*connect(&config).await?, &sample, output.json).await
         }
         Command::Verdict(args) => verdict(&config, args).await,
+    }
+}
+
+/// What the workers say of the farm; nothing where Redis is away: the instances can be asked without it.
+async fn reports(config: &Config) -> Vec<FarmReport> {
+    let reports = async { Ok::<_, CliError>(connect(config).await?.farm().await?) };
+    reports.await.unwrap_or_else(|error| {
+        eprintln!("thundergate-worker: what the workers see is not known: {}", with_causes(&error));
+        Vec::new()
+    })
+}
+
+async fn queue(hub: &dyn Hub, args: QueueArgs) -> Result<(), CliError> {
+    match args.action {
+        None => queue::show(hub, args.output.json).await,
+        Some(QueueAction::Retry(which)) => queue::retry(hub, &which).await,
+        Some(QueueAction::Drop(which)) => queue::drop(hub, &which).await,
+    }
+}
+
+async fn generation(hub: &dyn Hub, args: GenerationArgs) -> Result<(), CliError> {
+    match args.action {
+        None => generation::show(hub, args.output.json).await,
+        Some(GenerationAction::Show(output)) => generation::show(hub, output.json).await,
+        Some(GenerationAction::Bump(output)) => generation::bump(hub, output.json).await,
     }
 }
 
@@ -200,14 +269,25 @@ fn print_json(value: &impl serde::Serialize) -> Result<(), CliError> {
 
 /// Prints rows in columns that are as wide as what stands in them.
 fn print_table<const N: usize>(head: [&str; N], rows: &[[String; N]]) {
+    say_all(&table(head, rows));
+}
+
+/// Prints lines.
+fn say_all(lines: &[String]) {
+    lines.iter().for_each(|line| say!("{line}"));
+}
+
+/// The head and the rows in columns that are as wide as what stands in them, one line each.
+fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> Vec<String> {
     let width = |column: usize| {
         let longest = rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
         longest.max(head[column].len())
     };
-    let print = |row: &[&str; N]| {
+    let line = |row: [&str; N]| {
         let cells = row.iter().enumerate().map(|(column, cell)| format!("{cell:<0$}", width(column)));
-        say!("{}", cells.collect::<Vec<_>>().join("  ").trim_end());
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
-    print(&head);
-    rows.iter().for_each(|row| print(&row.each_ref().map(String::as_str)));
+    std::iter::once(line(head))
+        .chain(rows.iter().map(|row| line(row.each_ref().map(String::as_str))))
+        .collect()
 }

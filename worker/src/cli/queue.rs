@@ -1,16 +1,34 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! `queue`: the lanes and the newest dead letters.
+//! `queue`: the lanes and the dead letters; `queue retry` and `queue drop`: what becomes of these.
 
 use super::{CliError, print_json, print_table};
+use clap::Args;
 use std::time::Duration;
-use thundergate_common::hub::{DeadLetter, Hub, LaneState};
+use thundergate_common::{
+    hub::{DeadLetter, Hub, LaneState, Retried},
+    verdict::now,
+};
 
 /// Dead letters shown.
-const LETTERS: usize = 20;
+const SHOWN: usize = 20;
+/// More than are kept.
+const ALL: usize = 100_000;
+
+/// Which dead letters.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct Which {
+    /// Their ids, as `queue` prints them.
+    #[arg(value_name = "ID")]
+    ids: Vec<String>,
+    /// All of them.
+    #[arg(long)]
+    all: bool,
+}
 
 /// Prints the queue.
 pub async fn show(hub: &dyn Hub, json: bool) -> Result<(), CliError> {
-    let (queue, letters) = (hub.queue().await?, hub.dead_letters(LETTERS).await?);
+    let (queue, letters) = (hub.queue().await?, hub.dead_letters(if json { ALL } else { SHOWN }).await?);
     if json {
         return print_json(&serde_json::json!({ "queue": queue, "dead_letters": letters }));
     }
@@ -19,11 +37,52 @@ pub async fn show(hub: &dyn Hub, json: bool) -> Result<(), CliError> {
     say!("Dead letters: {}\n", queue.dead_letters);
     if !letters.is_empty() {
         print_table(
-            ["SAMPLE", "SIZE", "QUEUE ID", "TRIES", "REASON"],
+            ["ID", "AGE", "SIZE", "TRIES", "QUEUE ID", "SAMPLE", "REASON"],
             &letters.iter().map(letter).collect::<Vec<_>>(),
         );
     }
     Ok(())
+}
+
+/// Has the samples of dead letters scanned once more. An error where not all of them can be.
+pub async fn retry(hub: &dyn Hub, which: &Which) -> Result<(), CliError> {
+    let mut queued = 0;
+    let mut gone = 0;
+    for letter in chosen(hub, which).await? {
+        match hub.retry(&letter).await? {
+            Retried::Queued => queued += 1,
+            Retried::BytesGone => gone += 1,
+            Retried::Unknown => say!("{}: somebody else has taken it", letter.id),
+        }
+    }
+    say!("{queued} queued again");
+    if gone > 0 {
+        say!("{gone} kept: the bytes are no longer there, only the sender can bring them again");
+        return Err(CliError::Unavailable("not all of them can be tried again"));
+    }
+    Ok(())
+}
+
+/// Forgets dead letters.
+pub async fn drop(hub: &dyn Hub, which: &Which) -> Result<(), CliError> {
+    let mut dropped = 0;
+    for letter in chosen(hub, which).await? {
+        dropped += u64::from(hub.drop_letter(&letter).await?);
+    }
+    say!("{dropped} dropped");
+    Ok(())
+}
+
+async fn chosen(hub: &dyn Hub, which: &Which) -> Result<Vec<DeadLetter>, CliError> {
+    let mut letters = hub.dead_letters(ALL).await?;
+    if which.all {
+        return Ok(letters);
+    }
+    if let Some(unknown) = which.ids.iter().find(|id| !letters.iter().any(|letter| letter.id == **id)) {
+        return Err(CliError::NoLetter(unknown.clone()));
+    }
+    letters.retain(|letter| which.ids.contains(&letter.id));
+    Ok(letters)
 }
 
 fn lane(lane: &LaneState) -> [String; 4] {
@@ -36,12 +95,15 @@ fn lane(lane: &LaneState) -> [String; 4] {
     ]
 }
 
-fn letter(letter: &DeadLetter) -> [String; 5] {
+fn letter(letter: &DeadLetter) -> [String; 7] {
+    let age = Duration::from_secs(now().saturating_sub(letter.buried_at) / 60 * 60);
     [
-        letter.job.sample.to_string(),
+        letter.id.clone(),
+        humantime::format_duration(age).to_string(),
         bytesize::ByteSize(letter.job.size).to_string(),
-        letter.job.queue_id.escape_debug().to_string(),
         letter.deliveries.to_string(),
+        letter.job.queue_id.escape_debug().to_string(),
+        letter.job.sample.to_string(),
         letter.reason.escape_debug().to_string(),
     ]
 }

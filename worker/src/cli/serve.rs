@@ -1,25 +1,29 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! `serve`: bind, say "ready", work, drain.
+//! `serve`: bind, say "ready", work, drain. Beside the work it heeds SIGHUP.
 
-use super::{CliError, connect};
+use super::{CliError, connect, reload::Reload};
 use crate::{Worker, config::Config, memory::Memory};
 use prometheus_client::registry::Registry;
 use sd_notify::NotifyState;
-use std::sync::Arc;
-use thundergate_common::{admin::Admin, admin::Ready, shutdown::Shutdown, telemetry};
+use std::{path::PathBuf, sync::Arc};
+use thundergate_common::{
+    admin::{Admin, Ready},
+    shutdown::{Hangups, Shutdown},
+    telemetry,
+};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// Works until the drain is over.
-pub async fn serve(config: &Config) -> Result<(), CliError> {
+/// Works until the drain is over. `file` is the one that the command line names.
+pub async fn serve(config: &Config, file: Option<PathBuf>) -> Result<(), CliError> {
     let _logs = telemetry::init(&config.log).map_err(anyhow::Error::from)?;
     let shutdown = Shutdown::install().map_err(anyhow::Error::from)?.grace(config.grace);
+    let hangups = Hangups::install().map_err(anyhow::Error::from)?;
     let admin = Admin::bind(&config.admin).await.map_err(anyhow::Error::from)?;
     let hub = connect(config).await?;
     let mut registry = Registry::default();
-    let worker =
-        Worker::new(hub, &config.farm, &config.queue, Memory::of(config.limits.memory_bytes), &mut registry)
-            .map_err(anyhow::Error::from)?;
+    let memory = Memory::of(config.limits.memory_bytes);
+    let worker = Worker::new(hub, &config.farm, &config.queue, memory, &mut registry)?;
 
     say_ready(config, admin.as_ref());
     let mut tasks = JoinSet::new();
@@ -28,6 +32,9 @@ pub async fn serve(config: &Config) -> Result<(), CliError> {
         tasks.spawn(admin.serve(Arc::new(registry), ready(&worker, &shutdown), ended.clone()));
     }
     tasks.spawn(say_stopping(shutdown.drain.clone()));
+    let (reload, drain) =
+        (Reload { file, running: config.clone(), farm: worker.farm() }, shutdown.drain.clone());
+    tasks.spawn(async move { drain.run_until_cancelled(reload.heed(hangups)).await.unwrap_or_default() });
     worker.run(shutdown.drain.clone(), shutdown.leave.clone()).await;
     ended.cancel();
     // Ended by something else than the drain, it would wait for ever.

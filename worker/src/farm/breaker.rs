@@ -18,6 +18,10 @@ const SLOW_START: Duration = Duration::from_secs(10);
 /// The longest hold.
 const LONGEST_HOLD: Duration = Duration::from_secs(60);
 
+/// The first and the longest pause after a 503 that does not say for how long. A thread is free again when a scan ends,
+/// and a mail waits 20 s in all, so the vendor's collectors, which wait 30 s, are no model here.
+const UNSAID: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
 /// An instance's state, for operators.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -42,6 +46,8 @@ pub struct Breaker {
     /// Probes that failed in a row.
     failed_probes: u32,
     openings: u32,
+    /// 503s in a row, without a scan in between.
+    refusals: u32,
     position: Position,
     paused_until: Option<Instant>,
 }
@@ -74,6 +80,7 @@ impl Breaker {
             failed_scans: 0,
             failed_probes: 0,
             openings: 0,
+            refusals: 0,
             position: Position::Unheard,
             paused_until: None,
         }
@@ -111,6 +118,7 @@ impl Breaker {
         self.failed_scans = 0;
         self.failed_probes = 0;
         self.openings = 0;
+        self.refusals = 0;
     }
 
     /// A scan failed. True where this opened the breaker.
@@ -138,9 +146,12 @@ impl Breaker {
         true
     }
 
-    /// It answered 503.
-    pub fn busy(&mut self, pause: Duration, now: Instant) {
-        self.paused_until = Some(now + pause);
+    /// It answered 503 and wants to be left alone for `pause`; where it does not say so, for a while that doubles each
+    /// time. `Retry-After: 0` is a while too, or it would be asked without end.
+    pub fn busy(&mut self, pause: Option<Duration>, now: Instant) {
+        let unsaid = || UNSAID.0.saturating_mul(1 << self.refusals.min(16)).min(UNSAID.1);
+        self.paused_until = Some(now + pause.unwrap_or_else(unsaid).max(UNSAID.0));
+        self.refusals = self.refusals.saturating_add(1);
     }
 
     /// A probe succeeded. True where this closed the breaker.
@@ -220,9 +231,26 @@ mod tests {
     fn busy_is_a_pause_and_no_failure() {
         let now = Instant::now();
         let mut breaker = closed(now);
-        (0..9).for_each(|_| breaker.busy(SECOND, now));
+        (0..9).for_each(|_| breaker.busy(Some(SECOND), now));
         assert_eq!((breaker.state(now), breaker.allowance(8, now)), (State::Paused, 0));
         assert_eq!(breaker.allowance(8, now + SECOND), 8);
+    }
+
+    #[test]
+    fn a_pause_that_is_not_said_doubles_until_a_scan_succeeds() {
+        let now = Instant::now();
+        let mut breaker = closed(now);
+        let pause = |breaker: &mut Breaker, said: Option<Duration>| {
+            breaker.busy(said, now);
+            let over = |ms: &u64| breaker.state(now + Duration::from_millis(*ms)) == State::Closed;
+            (0..10_000).step_by(100).find(over).unwrap()
+        };
+        let pauses: Vec<_> = (0..8).map(|_| pause(&mut breaker, None)).collect();
+        assert_eq!(pauses, [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
+        assert_eq!(pause(&mut breaker, Some(Duration::ZERO)), 100);
+        assert_eq!(pause(&mut breaker, Some(SECOND * 7)), 7000);
+        breaker.succeeded();
+        assert_eq!(pause(&mut breaker, None), 100);
     }
 
     #[test]

@@ -9,6 +9,7 @@
 use super::{
     balance::Latency,
     breaker::{Breaker, State},
+    licence,
     limit::Limit,
 };
 use crate::thunderstorm::{
@@ -18,7 +19,7 @@ use crate::thunderstorm::{
 };
 use std::{
     sync::{Arc, Mutex, MutexGuard},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 use thundergate_common::{
     generation::InstanceReport,
@@ -31,8 +32,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 const ASSUMED_THREADS: usize = 4;
 /// No instance runs more scans at a time, whatever it says.
 const MOST_SCANS: usize = 4096;
-/// Back-pressure lasts at least this long: `Retry-After: 0` would be asked again without end.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 /// Signatures read this long before a scan count as read before it. They only ever become newer, so this can make a
 /// verdict look older than it is, never newer.
 const BEFORE: Duration = Duration::from_secs(1);
@@ -63,6 +62,7 @@ struct Condition {
     limit: Limit,
     latency: Latency,
     info: Info,
+    licence: licence::Notice,
     /// The last time that `info` was asked for.
     asked: Option<Asked>,
     /// How long it took to answer `info`.
@@ -232,6 +232,7 @@ impl Instance {
         match &answer {
             Ok(info) => {
                 condition.info = info.clone();
+                self.check_licence(&mut condition);
                 condition.info_took = Some(asked.elapsed());
                 if condition.breaker.answered(Instant::now()) {
                     condition.last_error = None;
@@ -241,7 +242,7 @@ impl Instance {
             // Too busy to say how it is: alive, and no worse than busy.
             Err(CallError::Busy(pause)) => {
                 condition.breaker.answered(Instant::now());
-                condition.breaker.busy((*pause).max(SHORTEST_PAUSE), Instant::now());
+                condition.breaker.busy(*pause, Instant::now());
             }
             Err(error) => {
                 let opened = condition.breaker.unanswered(Instant::now());
@@ -249,6 +250,22 @@ impl Instance {
             }
         }
         answer
+    }
+
+    fn check_licence(&self, condition: &mut Condition) {
+        let Some(words) = &condition.info.licence_ends else { return };
+        let Some(days) = condition.licence.due(words, SystemTime::now()) else { return };
+        tracing::warn!(
+            farm.instance = self.name,
+            licence.ends = words,
+            licence.days_left = days,
+            "{}",
+            if days < 0 {
+                "The licence of an instance has ended"
+            } else {
+                "The licence of an instance ends soon"
+            }
+        );
     }
 
     fn allowance(&self, condition: &Condition, now: Instant) -> usize {
@@ -270,7 +287,7 @@ impl Instance {
                 let others = self.in_flight().saturating_sub(1);
                 condition.limit.refused(others, now);
                 if others == 0 {
-                    condition.breaker.busy((*pause).max(SHORTEST_PAUSE), now);
+                    condition.breaker.busy(*pause, now);
                 }
             }
             Err(error) => {
@@ -306,6 +323,7 @@ impl Standing {
                 limit: Limit::default(),
                 latency: Latency::default(),
                 info: Info::default(),
+                licence: licence::Notice::default(),
                 asked: None,
                 info_took: None,
                 last_error: None,

@@ -15,17 +15,19 @@
 use super::{
     address::Address,
     facts::{self, Info, Progress},
-    settings::Settings,
+    settings::{Pem, Settings},
     shapes::{self, ShapeError},
 };
 use bytes::Bytes;
 use reqwest::{
-    Body, RequestBuilder, Response, StatusCode,
+    Body, Certificate, ClientBuilder, Identity, Proxy, RequestBuilder, Response, StatusCode,
     header::RETRY_AFTER,
     multipart::{Form, Part},
     redirect,
 };
 use std::{
+    fmt,
+    path::PathBuf,
     sync::Mutex,
     time::{Duration, Instant},
 };
@@ -37,20 +39,20 @@ const LONGEST_ANSWER: usize = 16 << 20;
 /// How long an idle connection is kept. Below the 30 s at which many proxies close theirs, so that a sample is rarely
 /// sent into a connection that is being closed.
 const IDLE: Duration = Duration::from_secs(20);
-/// Back-pressure without a `Retry-After`. The collectors of the vendor wait 30 s, but they have no sender waiting: here
-/// a mail waits 20 s in all, so a server that is busy for a moment should be asked again while that lasts.
-const DEFAULT_PAUSE: Duration = Duration::from_secs(5);
 /// The longest back-pressure that is believed.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// The first and the longest wait between two questions for an asynchronous result.
 const POLL: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
+/// The longest wait between two of them, where the server asks for a longer one.
+const LONGEST_POLL: Duration = Duration::from_secs(5);
+
 /// Why a call gave no usable answer.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
-    /// 503: the server has enough to do; how long it wants to be left alone.
-    #[error("the scanner is busy for {0:?}")]
-    Busy(Duration),
+    /// 503: the server has enough to do; how long it wants to be left alone, if it says so.
+    #[error("the scanner is busy")]
+    Busy(Option<Duration>),
     /// No connection, no answer in time, or a connection that broke.
     #[error("the scanner cannot be reached")]
     Transport(#[source] reqwest::Error),
@@ -74,19 +76,42 @@ pub enum CallError {
     Timeout,
 }
 
-/// Why there is no client for an instance.
+/// Why there is no client for an instance. Exit status 78 (EX_CONFIG).
 #[derive(Debug, thiserror::Error)]
-#[error("cannot set up HTTP")]
-pub struct SetupError(#[source] reqwest::Error);
+pub enum SetupError {
+    /// A file that the configuration names cannot be read.
+    #[error("{key}: {file} cannot be read")]
+    Unreadable {
+        /// The key, `farm.ca_file`.
+        key: &'static str,
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// What stands in it is of no use.
+    #[error("{key}: {file} {problem}")]
+    Unusable {
+        /// The key.
+        key: &'static str,
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// Certificates, key or proxy do not work together.
+    #[error("cannot set up HTTP with what [farm] says")]
+    Http(#[source] reqwest::Error),
+}
 
 /// One server.
-#[derive(Debug)]
 pub struct Client {
     http: reqwest::Client,
     address: Address,
     /// Where the API was found; forgotten when it is not there any more.
     found: Mutex<Option<Url>>,
     asynchronous: bool,
+    login: Option<(String, String)>,
     timeout: Duration,
     probe_timeout: Duration,
 }
@@ -101,22 +126,13 @@ impl Client {
         // Programs install the provider first thing; a test or an embedding program may not have, and reqwest would
         // panic. Losing the race to install it is fine: there is one then.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut http = reqwest::Client::builder()
-            .user_agent(concat!("thundergate/", env!("CARGO_PKG_VERSION")))
-            .no_proxy()
-            .redirect(redirect::Policy::none())
-            .connect_timeout(settings.connect_timeout)
-            .pool_idle_timeout(IDLE);
-        if settings.url.scheme() == "http" {
-            // Without TLS nothing needs the system's certificates, and a small container has none.
-            http = http.tls_certs_only([]);
-        }
-        let http = http.build().map_err(SetupError)?;
+        let http = builder(settings)?.build().map_err(SetupError::Http)?;
         Ok(Self {
             http,
             address: Address::of(&settings.url),
             found: Mutex::default(),
             asynchronous: settings.asynchronous,
+            login: settings.login.clone(),
             timeout: settings.timeout,
             // Info and status cost a scanner nothing: one that cannot answer them while a connection may be awaited
             // is no place for a sample.
@@ -164,10 +180,10 @@ impl Client {
             tokio::time::sleep(pause).await;
             pause = pause.mul_f32(1.5).min(POLL.1);
             let url = self.call("getAsyncResults", &[("id", ticket.as_str())]).await?;
-            let body = match exchange(self.http.get(url).timeout(self.timeout)).await {
+            let body = match exchange(self.logged_in(self.http.get(url)).timeout(self.timeout)).await {
                 // The sample is there already: elsewhere it would be scanned twice.
                 Err(CallError::Busy(longer)) => {
-                    tokio::time::sleep(longer.min(DEFAULT_PAUSE)).await;
+                    tokio::time::sleep(longer.unwrap_or(POLL.1).min(LONGEST_POLL)).await;
                     continue;
                 }
                 other => other?,
@@ -182,7 +198,8 @@ impl Client {
 
     async fn upload(&self, call: &str, sample: &Sample, source: &str) -> Result<Bytes, CallError> {
         let url = self.call(call, &[("source", source)]).await?;
-        let answer = exchange(self.http.post(url).multipart(form(sample)).timeout(self.timeout)).await;
+        let request = self.logged_in(self.http.post(url)).multipart(form(sample)).timeout(self.timeout);
+        let answer = exchange(request).await;
         if matches!(answer, Err(CallError::Refused(404 | 405))) {
             self.remember(None);
         }
@@ -207,8 +224,16 @@ impl Client {
     }
 
     async fn info_at(&self, api: &Url) -> Result<Info, CallError> {
-        let request = self.http.get(join(api, "info")).timeout(self.probe_timeout);
+        let request = self.logged_in(self.http.get(join(api, "info"))).timeout(self.probe_timeout);
         Info::read(&exchange(request).await?).ok_or(CallError::NoApi)
+    }
+
+    /// A user in the URL needs no help.
+    fn logged_in(&self, request: RequestBuilder) -> RequestBuilder {
+        match &self.login {
+            Some((user, password)) => request.basic_auth(user, Some(password)),
+            None => request,
+        }
     }
 
     fn known_api(&self) -> Option<Url> {
@@ -218,6 +243,49 @@ impl Client {
     fn remember(&self, api: Option<Url>) {
         *self.found.lock().expect("nothing panics while it holds the address") = api;
     }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Client")
+    }
+}
+
+fn builder(settings: &Settings) -> Result<ClientBuilder, SetupError> {
+    let mut http = reqwest::Client::builder()
+        .user_agent(concat!("thundergate/", env!("CARGO_PKG_VERSION")))
+        .no_proxy()
+        .redirect(redirect::Policy::none())
+        .connect_timeout(settings.connect_timeout)
+        .pool_idle_timeout(IDLE);
+    if let Some(pem) = &settings.authorities {
+        http = http.tls_certs_only(authorities(pem)?);
+    } else if [Some(&settings.url), settings.proxy.as_ref()]
+        .iter()
+        .flatten()
+        .all(|url| url.scheme() == "http")
+    {
+        // Without TLS nothing needs the system's certificates, and a small container has none.
+        http = http.tls_certs_only([]);
+    }
+    if let Some(pem) = &settings.identity {
+        let problem = "and farm.key_file hold no certificate with its key";
+        let unusable = |_| SetupError::Unusable { key: "farm.cert_file", file: pem.file.clone(), problem };
+        http = http.identity(Identity::from_pem(&pem.bytes).map_err(unusable)?);
+    }
+    if let Some(proxy) = &settings.proxy {
+        http = http.proxy(Proxy::all(proxy.clone()).map_err(|error| SetupError::Http(error.without_url()))?);
+    }
+    Ok(http)
+}
+
+fn authorities(pem: &Pem) -> Result<Vec<Certificate>, SetupError> {
+    let found = Certificate::from_pem_bundle(&pem.bytes).unwrap_or_default();
+    if found.is_empty() {
+        let problem = "holds no certificate";
+        return Err(SetupError::Unusable { key: "farm.ca_file", file: pem.file.clone(), problem });
+    }
+    Ok(found)
 }
 
 fn join(api: &Url, call: &str) -> Url {
@@ -263,10 +331,10 @@ async fn read(mut answer: Response) -> Result<Bytes, CallError> {
     Ok(body.into())
 }
 
-fn pause(answer: &Response) -> Duration {
+fn pause(answer: &Response) -> Option<Duration> {
     let seconds =
         answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
-    seconds.map_or(DEFAULT_PAUSE, |seconds| Duration::from_secs(seconds).min(LONGEST_PAUSE))
+    seconds.map(|seconds| Duration::from_secs(seconds).min(LONGEST_PAUSE))
 }
 
 /// A URL may hold a password, and the instance's name says where it is.

@@ -2,7 +2,11 @@
 //! How one server is reached: what the configuration says of it, with what stands in the files that it names.
 
 use super::client::SetupError;
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use thundergate_common::config;
 use url::Url;
 
@@ -19,10 +23,27 @@ pub struct Settings {
     pub timeout: Duration,
     /// How long a connection may take.
     pub connect_timeout: Duration,
+    /// What is believed instead of the system's certificates.
+    pub authorities: Option<Pem>,
+    /// The client's own certificate, and after it its key.
+    pub identity: Option<Pem>,
+    /// The HTTP proxy on the way; may hold a user and a password.
+    pub proxy: Option<Url>,
+    /// User and password for basic authentication.
+    pub login: Option<(String, String)>,
     /// Failures in a row that open the breaker.
     pub breaker_failures: u32,
     /// How long it stays open at first.
     pub breaker_hold: Duration,
+}
+
+/// What stands in a file of certificates or keys.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Pem {
+    /// Which file.
+    pub file: PathBuf,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
 }
 
 impl Settings {
@@ -38,6 +59,10 @@ impl Settings {
             concurrency: instance.concurrency.map(Into::into),
             timeout: farm.timeout,
             connect_timeout: farm.connect_timeout,
+            authorities: farm.ca_file.as_deref().map(|file| pem("farm.ca_file", file)).transpose()?,
+            identity: identity(farm)?,
+            proxy: farm.proxy.as_ref().map(|proxy| proxy.0.clone()),
+            login: login(instance)?,
             breaker_failures: farm.breaker_failures,
             breaker_hold: farm.probe_interval,
         })
@@ -51,6 +76,31 @@ impl Settings {
         let _ = url.set_password(None);
         url.to_string()
     }
+}
+
+fn identity(farm: &config::Farm) -> Result<Option<Pem>, SetupError> {
+    let (Some(cert), Some(key)) = (&farm.cert_file, &farm.key_file) else { return Ok(None) };
+    let mut identity = pem("farm.cert_file", cert)?;
+    identity.bytes.push(b'\n');
+    identity.bytes.extend(pem("farm.key_file", key)?.bytes);
+    Ok(Some(identity))
+}
+
+fn login(instance: &config::Instance) -> Result<Option<(String, String)>, SetupError> {
+    let (Some(user), Some(file)) = (&instance.username, &instance.password_file) else { return Ok(None) };
+    let password = pem("farm.instances.password_file", file)?.bytes;
+    let password = String::from_utf8(password).map_err(|_| SetupError::Unusable {
+        key: "farm.instances.password_file",
+        file: file.clone(),
+        problem: "is no text",
+    })?;
+    Ok(Some((user.clone(), password.trim_end_matches(['\r', '\n']).to_owned())))
+}
+
+fn pem(key: &'static str, file: &Path) -> Result<Pem, SetupError> {
+    let bytes = std::fs::read(file);
+    let bytes = bytes.map_err(|source| SetupError::Unreadable { key, file: file.to_owned(), source })?;
+    Ok(Pem { file: file.to_owned(), bytes })
 }
 
 impl fmt::Debug for Settings {

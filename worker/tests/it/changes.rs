@@ -149,3 +149,15 @@ async fn an_instance_that_is_reached_in_another_way_keeps_its_place_in_line() {
     watched.farm.reconfigure(&farm_with(&[instance("one", &other.url)], keys)).unwrap();
     eventually("another place is another server", async || watched.farm.available()).await;
 }
+
+#[tokio::test]
+async fn a_configuration_that_cannot_be_set_up_changes_nothing() {
+    let stub = Stub::start().await;
+    let watched = Watched::new(&farm(&[instance("one", &stub.url)])).await;
+    let mut gone = farm(&[instance("one", &stub.url), instance("two", &stub.url)]);
+    gone.ca_file = Some("/nonexistent/ca.pem".into());
+    let error = watched.farm.reconfigure(&gone).unwrap_err();
+    assert!(error.to_string().contains("farm.ca_file") && error.to_string().contains("/nonexistent/ca.pem"));
+    assert_eq!(watched.farm.reports().len(), 1);
+    ended(watched.scan(1, None)).await.unwrap();
+}

@@ -3,7 +3,7 @@
 
 use crate::{
     PATIENCE, eventually,
-    stub::{Stub, alert, sample},
+    stub::{Reply, Stub, alert, sample},
 };
 use std::{net::TcpListener, process::Stdio, sync::Arc, time::Instant};
 use tempfile::TempDir;
@@ -109,6 +109,19 @@ impl Program {
         assert!(Command::new("kill").args([signal, &id]).status().await.unwrap().success());
     }
 
+    /// The next log line that holds `text`.
+    async fn line(&mut self, text: &str) -> serde_json::Value {
+        let line = async {
+            loop {
+                let line = self.lines.next_line().await.unwrap().expect("it runs");
+                if line.contains(text) {
+                    return serde_json::from_str(&line).unwrap();
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, line).await.unwrap_or_else(|_| panic!("no line with {text:?}"))
+    }
+
     async fn end(mut self) -> (Option<i32>, Vec<String>) {
         let mut rest = Vec::new();
         while let Some(line) = self.lines.next_line().await.unwrap() {
@@ -165,6 +178,50 @@ async fn the_job_of_a_worker_that_was_killed_is_done_by_another() {
 }
 
 #[tokio::test]
+async fn sighup_changes_the_farm_and_a_wrong_file_changes_nothing() {
+    let (one, two) = (Stub::start().await, Stub::start().await);
+    two.answer(alert);
+    let site = Site::start(&one).await;
+    let file = site.directory.path().join("worker.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let mut program = site.serve().await;
+    assert!(matches!(site.scan(&sample(b"a")).await, Answer::Verdict(verdict) if verdict.instance == "one"));
+
+    std::fs::write(&file, text.replace("[farm]", "[farm]\nattempts = 0")).unwrap();
+    program.signal("-HUP").await;
+    let line = program.line("The configuration is wrong").await;
+    let place = format!("{}:4: farm.attempts: ", file.display());
+    assert!(line["error"].as_str().unwrap().starts_with(&place), "{line}");
+    assert_eq!(line["level"], "warning");
+    assert!(matches!(site.scan(&sample(b"b")).await, Answer::Verdict(verdict) if verdict.instance == "one"));
+
+    let other = text.replace("\"one\"", "\"two\"").replace(&one.url, &two.url);
+    std::fs::write(&file, other.replace("lease_ttl = \"1s\"", "lease_ttl = \"2s\"")).unwrap();
+    program.signal("-HUP").await;
+    let line = program.line("The farm is what").await;
+    assert_eq!((&line["farm.added"], &line["farm.removed"]), (&"two".into(), &"one".into()), "{line}");
+    assert_eq!(line["config.needs_restart"], "queue.lease_ttl");
+    assert!(matches!(site.scan(&sample(b"c")).await, Answer::Verdict(verdict) if verdict.instance == "two"));
+    program.signal("-TERM").await;
+    assert_eq!(program.end().await.0, Some(0));
+}
+
+#[tokio::test]
+async fn a_licence_that_ends_is_a_warning_in_the_log() {
+    let stub = Stub::start().await;
+    stub.info(Reply::new(200, "{\"threads\": 4, \"license_expiration\": \"2020-07-08T00:00:00Z\"}"));
+    let site = Site::start(&stub).await;
+    let mut program = site.serve().await;
+    let line = program.line("licence").await;
+    assert_eq!((&line["level"], &line["farm.instance"]), (&"warning".into(), &"one".into()), "{line}");
+    assert!(line["licence.days_left"].as_i64().unwrap() < -2000, "{line}");
+    assert!(site.output(&["farm"]).await.1.contains("has ended"));
+    program.signal("-TERM").await;
+    let (_, rest) = program.end().await;
+    assert!(!rest.iter().any(|line| line.contains("licence")), "once a day, not once a probe: {rest:?}");
+}
+
+#[tokio::test]
 async fn exit_statuses_tell_what_is_wrong() {
     let stub = Stub::start().await;
     let site = Site::start(&stub).await;
@@ -173,7 +230,8 @@ async fn exit_statuses_tell_what_is_wrong() {
     assert!(status == Some(0) && shown.contains("2026/01/01-000000"), "{shown}");
     let mut command = site.command(&["farm"]);
     let command = command.env("SSL_CERT_FILE", "/nonexistent").env("SSL_CERT_DIR", "/nonexistent");
-    assert!(command.output().await.unwrap().status.success(), "no certificates are needed without TLS");
+    let command = command.env("HTTP_PROXY", "http://127.0.0.1:1").env("http_proxy", "http://127.0.0.1:1");
+    assert!(command.output().await.unwrap().status.success(), "neither certificates nor a proxy are needed");
     assert_eq!(site.output(&["nonsense"]).await.0, Some(64));
     assert_eq!(site.output(&["verdict", "nonsense"]).await.0, Some(64));
     let wrong = [
@@ -181,6 +239,20 @@ async fn exit_statuses_tell_what_is_wrong() {
         ("THUNDERGATE_FARM__INSTANCES", "[]"),
         ("THUNDERGATE_FARM__INSTANCES", "[{ url = \"ftp://x\" }]"),
         ("THUNDERGATE_FARM__INSTANCES", "[{ url = \"http://x\" }, { url = \"http://x:80\" }]"),
+        ("THUNDERGATE_FARM__CA_FILE", "/nonexistent/ca.pem"),
+        ("THUNDERGATE_FARM__CERT_FILE", "/dev/null"),
+        ("THUNDERGATE_FARM__PROXY", "ftp://x"),
+        ("THUNDERGATE_FARM__QUORUM", "2"),
+        ("THUNDERGATE_FARM__QUORUM", "0"),
+        ("THUNDERGATE_FARM__INSTANCES", "[{ url = \"http://x\", username = \"u\" }]"),
+        (
+            "THUNDERGATE_FARM__INSTANCES",
+            "[{ url = \"http://x\", username = \"u\", password_file = \"/nonexistent\" }]",
+        ),
+        (
+            "THUNDERGATE_FARM__INSTANCES",
+            "[{ url = \"http://v@x\", username = \"u\", password_file = \"/dev/null\" }]",
+        ),
         ("THUNDERGATE_LOG__LEVEL", "loud"),
         ("THUNDERGATE_QUEUE__MAXIMUM", "1"),
         ("THUNDERGATE_REDIS__URL", "http://x"),
@@ -190,6 +262,7 @@ async fn exit_statuses_tell_what_is_wrong() {
         let output = site.command(&[command]).env(key, value).output().await.unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(78), "{key}: {said}");
+        assert!(!key.starts_with("THUNDERGATE_FARM") || said.contains("farm."), "names its key: {said}");
     }
     let nobody = "redis://127.0.0.1:1/0";
     let output = site.command(&["queue"]).env("THUNDERGATE_REDIS__URL", nobody).output().await.unwrap();

@@ -285,3 +285,13 @@ async fn an_outage_of_the_hub_costs_time_and_no_work() {
     assert!(worker.metrics().contains("thundergate_worker_hub_errors_total 3"));
     worker.stop().await;
 }
+
+#[tokio::test]
+async fn the_end_of_a_licence_is_a_metric() {
+    let stub = Stub::start().await;
+    stub.info(Reply::new(200, "{\"threads\": 4, \"license_expiration_date\": \"2030/01/30\"}"));
+    let running = start(&farm(&[instance("one", &stub.url)]), SOON);
+    let line = "thundergate_farm_instance_licence_expiry_timestamp_seconds{instance=\"one\"} 1895961600";
+    eventually("it is there", async || running.metrics().contains(line)).await;
+    running.stop().await;
+}

@@ -9,6 +9,9 @@ use super::{
 use serde_json::Value;
 use thundergate_common::verdict::Rule;
 
+/// What a rule's name is called.
+const NAMES: [&str; 4] = ["rulename", "rule_name", "rule", "name"];
+
 /// The rules of `entry`, whose details are in `context` where the shape has one.
 pub fn rules(entry: &Object, context: &Object) -> Result<Vec<Rule>, ShapeError> {
     for name in ["matches", "reasons"] {
@@ -62,7 +65,7 @@ fn described(signature: &Object, item: &Object, suffix: &str) -> Rule {
     };
     let subscore = named(&["subscore", "score"]);
     Rule {
-        name: from(signature, &["rulename", "rule_name", "rule", "name"]),
+        name: first([from(signature, &NAMES), from(item, &NAMES)]),
         subscore: number(signature, &subscore.iter().map(String::as_str).collect::<Vec<_>>()).unwrap_or(0),
         reason: first([from(signature, &["description"]), from(item, &["reason", "summary"])]),
         author: from(signature, &["author"]),

@@ -134,7 +134,7 @@ fn c_has_flat_reasons() {
     assert_eq!(finding.file.name, "b.exe");
     assert_eq!(finding.rules[0].name, "rn1");
     assert_eq!(finding.rules[0].matched, ["d"]);
-    assert_eq!(finding.rules[1].subscore, 60);
+    assert_eq!((finding.rules[1].name.as_str(), finding.rules[1].subscore), ("rn2", 60));
     assert_eq!(finding.rules[2].reason, "only words");
 }
 
