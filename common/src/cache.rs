@@ -50,8 +50,7 @@ impl VerdictCache {
     /// The verdict of a sample, while it is fresh.
     pub fn get(&self, key: &SampleKey) -> Option<Arc<Verdict>> {
         let entry = self.verdicts.get(key)?;
-        let fresh = entry.verdict.fresh_for(self.config.ttl(&entry.verdict));
-        (!fresh.is_zero()).then_some(entry.verdict)
+        entry.verdict.is_fresh(&self.config).then_some(entry.verdict)
     }
 
     /// Remembers the verdict of a sample; one without life left is forgotten.

@@ -4,6 +4,7 @@
 //! Wire form in Redis and in announcements: JSON with a version, [`Verdict::encode`]. A version this program does not
 //! know is treated as if there were no verdict.
 
+use crate::config::Cache;
 use serde::{Deserialize, Serialize};
 use std::{
     sync::Arc,
@@ -161,6 +162,11 @@ impl Verdict {
     /// What is left of `ttl` since the scan; zero once it is over.
     pub fn fresh_for(&self, ttl: Duration) -> Duration {
         ttl.saturating_sub(Duration::from_secs(now().saturating_sub(self.scanned_at)))
+    }
+
+    /// Whether it is still good, as long as `cache` lets verdicts live.
+    pub fn is_fresh(&self, cache: &Cache) -> bool {
+        !self.fresh_for(cache.ttl(self)).is_zero()
     }
 
     /// The wire form.

@@ -4,7 +4,11 @@
 use anyhow::Context;
 use clap::Parser;
 use std::{io::Write, process::ExitCode};
-use thundergate_common::{config::ConfigError, shutdown::Shutdown, telemetry};
+use thundergate_common::{
+    config::{ConfigError, Redis},
+    shutdown::Shutdown,
+    telemetry,
+};
 use thundergate_milter::{
     cli::{Cli, Command, Configured},
     config::Config,
@@ -42,7 +46,10 @@ fn run(command: Command) -> anyhow::Result<u8> {
     match command {
         Command::Serve(configured) => serve_mail(&load(&configured)?),
         Command::Check(configured) => {
-            print(&load(&configured)?.to_toml());
+            let config = load(&configured)?;
+            let advice = config.redis.as_ref().and_then(Redis::advice);
+            advice.into_iter().for_each(|advice| eprintln!("note: {advice}"));
+            print(&config.to_toml());
             Ok(0)
         }
         Command::Scan { configured, json, files } => scan_files(load(&configured)?, &files, json),

@@ -3,6 +3,7 @@
 
 use super::{Cache, Farm, Fault, Instance, Log, ProxyUrl, Queue, Redis};
 use crate::{hub, telemetry};
+use redis::RedisError;
 use std::{collections::HashSet, path::Path};
 
 /// Finds what contradicts itself or can never work.
@@ -34,7 +35,8 @@ fn check_redis(redis: &Redis) -> Result<(), Fault> {
         return fault(&["redis.timeout"], "must be more than 0s");
     }
     // The client's errors say what is wrong and nothing of the address, which may hold a password.
-    hub::redis::check_address(&redis.url).map_err(|error| Fault::new(&["redis.url"], error.to_string()))
+    let unreadable = |error: RedisError| Fault::new(&["redis.url"], error.to_string());
+    hub::redis::check_address(redis, &redis.access()?).map_err(unreadable)
 }
 
 fn check_farm(farm: &Farm) -> Result<(), Fault> {

@@ -36,7 +36,8 @@ pub enum ConfigError {
 }
 
 /// What a program finds wrong with values that are right one by one.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {message}", keys.join(", "))]
 pub struct Fault {
     /// The keys that do not go together, `wait.deadline`; the first that is set outside the defaults is named.
     pub keys: Vec<String>,

@@ -7,80 +7,16 @@
 mod check;
 mod layers;
 mod load;
+mod redis;
 
 pub use check::check_shared;
 pub use load::{ConfigError, Fault, Source, load, load_checked};
+pub use redis::{Access, ClientCertificate, Redis, RedisUrl};
 
 use crate::{generation::Generation, job::Lane, verdict::Verdict};
 use bytesize::ByteSize;
-use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
-
-/// `[redis]`: the hub that milters and workers share. Absent: one process, no Redis.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Redis {
-    /// `redis://`, `rediss://`, `unix://`, `redis+sentinel://host:26379,host:26379/service`, or a list of cluster nodes.
-    pub url: RedisUrl,
-    /// First part of every key, `<prefix>:1:`.
-    #[serde(default = "Redis::default_prefix")]
-    pub prefix: String,
-    /// How long one command may take before Redis counts as unreachable.
-    #[serde(default = "Redis::default_timeout", with = "humantime_serde")]
-    pub timeout: Duration,
-}
-
-/// One URL, or the nodes of a cluster. Holds passwords: serialised, it is written without them.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
-pub enum RedisUrl {
-    /// A standalone server or a Sentinel-watched one.
-    One(SecretString),
-    /// Some nodes of a cluster; the others are found through them.
-    Cluster(Vec<SecretString>),
-}
-
-impl RedisUrl {
-    /// The URLs without credentials, for people to read.
-    pub fn redacted(&self) -> Vec<String> {
-        match self {
-            Self::One(url) => vec![without_credentials(url.expose_secret())],
-            Self::Cluster(urls) => urls.iter().map(|url| without_credentials(url.expose_secret())).collect(),
-        }
-    }
-}
-
-impl Serialize for RedisUrl {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::One(url) => serializer.serialize_str(&without_credentials(url.expose_secret())),
-            Self::Cluster(_) => serializer.collect_seq(self.redacted()),
-        }
-    }
-}
-
-/// `url` without user, password and the parts of a query that carry them. Cuts too much rather than too little: the
-/// Sentinel form is no valid URL, and passwords are not always escaped.
-fn without_credentials(url: &str) -> String {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-    let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
-    let (place, query) = place.split_once('?').unwrap_or((place, ""));
-    let secret = |pair: &&str| pair.contains("pass") || pair.contains("user");
-    let query: Vec<&str> = query.split('&').filter(|pair| !pair.is_empty() && !secret(pair)).collect();
-    let mark = if query.is_empty() { "" } else { "?" };
-    format!("{scheme}://{place}{mark}{}", query.join("&"))
-}
-
-impl Redis {
-    fn default_prefix() -> String {
-        "tg".to_owned()
-    }
-
-    fn default_timeout() -> Duration {
-        Duration::from_secs(1)
-    }
-}
 
 /// `[farm]`: the scanners.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -370,16 +306,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_printed_url_shows_no_credentials() {
-        for (url, printed) in [
-            ("redis://user:pa/ss@host:6379/0", "redis://host:6379/0"),
-            ("redis://:p%40@host", "redis://host"),
-            ("unix:///run/redis.sock?db=1&pass=secret", "unix:///run/redis.sock?db=1"),
-            ("redis+sentinel://:s@a:26379,b:26379/main", "redis+sentinel://a:26379,b:26379/main"),
-            ("redis://127.0.0.1:6379/0", "redis://127.0.0.1:6379/0"),
-        ] {
-            assert_eq!(without_credentials(url), printed);
-        }
+    fn a_printed_instance_shows_no_credentials() {
         let instance = r#"url = "https://user:secret@storm1:8080/api""#;
         let instance: Instance = toml::from_str(instance).unwrap();
         assert!(!toml::to_string(&instance).unwrap().contains("secret"));

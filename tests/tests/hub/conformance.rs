@@ -7,7 +7,7 @@ use thundergate_common::{
     hub::{Begin, Receipt, Retried},
     verdict::SkipReason,
 };
-use thundergate_tests::harness::redis::RedisCluster;
+use thundergate_tests::harness::redis::{Certificates, Guard, RedisCluster};
 use tokio::{task::JoinSet, time::timeout};
 
 /// Makes a test of every scenario for the two quick hubs, and one function that runs all of them.
@@ -73,6 +73,26 @@ async fn everything_holds_over_a_cluster() {
 async fn everything_holds_over_a_unix_socket() {
     let server = RedisServer::start().unwrap();
     all_hold(async |name| stage(&redis(name, config::RedisUrl::One(server.unix_url().into()))).await).await;
+}
+
+#[tokio::test]
+async fn everything_holds_sealed_and_over_tls() {
+    let (files, certificates) = (tempfile::tempdir().unwrap(), Arc::new(Certificates::make().unwrap()));
+    let guard = Guard { certificates: Some(certificates.clone()), ..Guard::default() };
+    let server = RedisServer::start_guarded(&guard, &[]).unwrap();
+    let secured = |name| config::Redis {
+        ca_file: Some(certificates.ca()),
+        secret_file: Some(sealed::written(&files, &[sealed::OLD])),
+        ..redis(name, config::RedisUrl::One(server.url().into()))
+    };
+    all_hold(async |name| stage(&secured(name)).await).await;
+}
+
+#[tokio::test]
+async fn everything_holds_for_the_users_of_the_programs() {
+    let users = users::Users::start();
+    all_hold(async |_| users.stage().await).await;
+    assert_eq!(users.refused(), []);
 }
 
 async fn a_completed_sample_is_known(stage: Stage) {

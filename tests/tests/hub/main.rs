@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The hub: [`conformance`] is what every hub does, over one process and over each way to a Redis; [`redis_only`] is what
-//! only Redis can do to one.
+//! only Redis can do to one, [`sealed`] what a secret is good for, [`users`] who may do what.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod conformance;
 mod redis_only;
+mod sealed;
+mod users;
 
 use bytes::Bytes;
 use std::{
@@ -80,7 +82,7 @@ async fn stage(redis: &config::Redis) -> Stage {
 }
 
 fn redis(prefix: &str, url: config::RedisUrl) -> config::Redis {
-    config::Redis { url, prefix: prefix.to_owned(), timeout: Duration::from_secs(1) }
+    config::Redis { prefix: prefix.to_owned(), ..config::Redis::at(url) }
 }
 
 async fn connect(redis: &config::Redis, process: &str) -> Arc<RedisHub> {

@@ -10,6 +10,7 @@ use super::{
     error::{hub_error, timed_out, unusable},
     milter::millis,
     scripts::SCRIPTS,
+    seal::Purpose,
     target::Wire,
     worker::{drop_entry, tries},
 };
@@ -205,19 +206,26 @@ struct Delivered {
 }
 
 impl Delivered {
-    fn claim(&self) -> Option<Claim> {
-        let (_, job) = self.fields.iter().find(|(name, _)| name == "job")?;
-        let job: Job = serde_json::from_slice(job).ok()?;
+    fn claim(&self, hub: &RedisHub) -> Option<Claim> {
+        let job = job_in(hub, &self.fields)?;
         let deliveries = self.deliveries.saturating_add(tries(&self.fields));
         (job.lane == self.lane).then(|| Claim { id: self.id.clone(), job, deliveries })
     }
+}
+
+/// The job that an entry holds.
+pub fn job_in(hub: &RedisHub, fields: &Fields) -> Option<Job> {
+    let field = |wanted| fields.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_slice());
+    let name = String::from_utf8_lossy(field("sample")?);
+    let job = hub.vault.open(Purpose::Job, &name, field("job")?)?;
+    serde_json::from_slice(&job).ok()
 }
 
 /// The claims among `entries`; what holds no job is dropped, or it would come back for ever.
 async fn readable(hub: &RedisHub, shard: usize, entries: Vec<Delivered>) -> Result<Vec<Claim>, HubError> {
     let mut claims = Vec::with_capacity(entries.len());
     for entry in entries {
-        match entry.claim() {
+        match entry.claim(hub) {
             Some(claim) => claims.push(claim),
             None => {
                 warn!(

@@ -10,6 +10,8 @@ use super::{
     error::{hub_error, unusable},
     milter::millis,
     scripts::SCRIPTS,
+    seal::Purpose,
+    vault::Vault,
     wire::encode,
 };
 use crate::{
@@ -18,7 +20,7 @@ use crate::{
     keys::Keys,
     verdict::now,
 };
-use redis::{cmd, from_redis_value};
+use redis::{RedisResult, Value, cmd, from_redis_value};
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 use tokio::{sync::watch, time::sleep};
 use tracing::info;
@@ -27,13 +29,20 @@ use tracing::info;
 const EVERY: Duration = Duration::from_secs(3);
 /// For how many seconds a report counts.
 const FRESH: u64 = 30;
+/// So many seconds may clocks differ, and reports be older than they seem, where they are sealed.
+const CLOCKS: u64 = 300;
 /// How long the generation outlives the last report, and a bump its making.
 const MEMORY: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// What the two halves of the generation are sealed for.
+const SIGNATURES: &str = "signatures";
+const BUMPED: &str = "bumped";
 
 /// Keeps what this process knows of the generation fresh.
 pub struct Watcher {
     pub connection: Connection,
     pub keys: Keys,
+    pub vault: Arc<Vault>,
     pub generation: Arc<watch::Sender<Arc<Generation>>>,
 }
 
@@ -50,7 +59,7 @@ impl Watcher {
 
     /// Looks once.
     pub async fn look(&self) -> Result<(), HubError> {
-        learn(&self.connection, &self.keys, &self.generation).await
+        learn(&self.connection, &self.keys, &self.vault, &self.generation).await
     }
 }
 
@@ -60,49 +69,65 @@ pub async fn report(
     report: &FarmReport,
     quorum: Option<NonZeroUsize>,
 ) -> Result<(), HubError> {
-    let all = exchange(hub, &report.worker, encode(report)).await?;
+    let sealed = hub.vault.seal(Purpose::Report, "", encode(report));
+    let all = exchange(hub, &report.worker, &sealed).await?;
     if let Some(signatures) = reached(&all, quorum) {
         let command = match signatures {
             Some(signatures) => {
-                cmd("SET").arg(hub.keys.signatures()).arg(signatures).arg("PX").arg(millis(MEMORY)).take()
+                let sealed = hub.vault.seal(Purpose::Generation, SIGNATURES, signatures.into_bytes());
+                cmd("SET").arg(hub.keys.signatures()).arg(&*sealed).arg("PX").arg(millis(MEMORY)).take()
             }
             None => cmd("DEL").arg(hub.keys.signatures()).take(),
         };
         hub.verdicts.one(command).await?;
     }
-    learn(&hub.verdicts, &hub.keys, &hub.generation).await
+    learn(&hub.verdicts, &hub.keys, &hub.vault, &hub.generation).await
 }
 
 /// See [`crate::hub::Hub::farm`].
 pub async fn reports(hub: &RedisHub) -> Result<Vec<FarmReport>, HubError> {
-    exchange(hub, "", Vec::new()).await
+    exchange(hub, "", &[]).await
 }
 
-async fn exchange(hub: &RedisHub, worker: &str, report: Vec<u8>) -> Result<Vec<FarmReport>, HubError> {
+async fn exchange(hub: &RedisHub, worker: &str, report: &[u8]) -> Result<Vec<FarmReport>, HubError> {
     let call = SCRIPTS.report.on([hub.keys.reports()]).arg(worker).arg(report).arg(FRESH);
     let all: Vec<Vec<u8>> = from_redis_value(hub.verdicts.one(call).await?).map_err(unusable)?;
-    Ok(all.iter().filter_map(|report| serde_json::from_slice(report).ok()).collect())
+    let read = |sealed| serde_json::from_slice(&hub.vault.open(Purpose::Report, "", sealed)?).ok();
+    let all = all.into_iter().filter_map(read);
+    // Where Redis is not trusted, its word for the age of a report is none.
+    let current = |report: &FarmReport| !hub.vault.is_closed() || now().abs_diff(report.at) < CLOCKS;
+    Ok(all.filter(current).collect())
 }
 
 /// See [`crate::hub::Hub::bump`].
 pub async fn bump(hub: &RedisHub) -> Result<Generation, HubError> {
     let life = millis(MEMORY.max(hub.cache.clean_ttl));
-    hub.verdicts.one(cmd("SET").arg(hub.keys.bumped()).arg(now()).arg("PX").arg(life).take()).await?;
-    learn(&hub.verdicts, &hub.keys, &hub.generation).await?;
+    let sealed = hub.vault.seal(Purpose::Generation, BUMPED, now().to_string().into_bytes());
+    hub.verdicts.one(cmd("SET").arg(hub.keys.bumped()).arg(&*sealed).arg("PX").arg(life).take()).await?;
+    learn(&hub.verdicts, &hub.keys, &hub.vault, &hub.generation).await?;
     Ok(Generation::clone(&hub.generation.borrow()))
 }
 
 async fn learn(
     connection: &Connection,
     keys: &Keys,
+    vault: &Vault,
     known: &watch::Sender<Arc<Generation>>,
 ) -> Result<(), HubError> {
     let read = [keys.signatures(), keys.bumped()].map(|key| cmd("GET").arg(key).take().into());
     let [signatures, bumped] =
         <[_; 2]>::try_from(connection.each(read.into()).await?).map_err(|_| unusable("too few answers"))?;
-    let signatures: Option<String> = from_redis_value(signatures.map_err(hub_error)?).map_err(unusable)?;
-    let bumped: Option<u64> = from_redis_value(bumped.map_err(hub_error)?).map_err(unusable)?;
-    let generation = Generation { signatures, bumped_at: bumped.unwrap_or(0) };
+    let read = |value: RedisResult<Value>, of| -> Result<_, HubError> {
+        let sealed: Option<Vec<u8>> = from_redis_value(value.map_err(hub_error)?).map_err(unusable)?;
+        let opened = |sealed| vault.open(Purpose::Generation, of, sealed).map(|text| text_of(&text));
+        Ok(sealed.map_or(Some(None), |sealed| opened(sealed).map(Some)))
+    };
+    let (Some(signatures), Some(bumped)) = (read(signatures, SIGNATURES)?, read(bumped, BUMPED)?) else {
+        // What does not open says nothing: what is known stays.
+        return Ok(());
+    };
+    let bumped_at = bumped.and_then(|text| text.parse().ok()).unwrap_or(0);
+    let generation = Generation { signatures, bumped_at };
     known.send_if_modified(|known| {
         let changed = **known != generation;
         if changed {
@@ -117,4 +142,8 @@ async fn learn(
         changed
     });
     Ok(())
+}
+
+fn text_of(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }

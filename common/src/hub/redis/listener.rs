@@ -3,8 +3,8 @@
 //! is announced meanwhile is missed, and waiters find it by reserving again. A ping every few seconds finds a
 //! connection that died without a word.
 
-use super::{connection::Pause, target::Target, wire::Announcement};
-use crate::hub::Announcements;
+use super::{connection::Pause, seal::Purpose, target::Target, vault::Vault, wire::Announcement};
+use crate::{config, hub::Announcements, verdict::Answer};
 use futures_util::StreamExt;
 use redis::{Msg, RedisResult, Value, aio::PubSub};
 use std::{sync::Arc, time::Duration};
@@ -22,6 +22,8 @@ pub struct Listener {
     pub target: Arc<Target>,
     pub channel: String,
     pub patience: Duration,
+    pub vault: Arc<Vault>,
+    pub cache: config::Cache,
     pub announcements: Announcements,
     /// Whether it is subscribed.
     pub listening: watch::Sender<bool>,
@@ -81,9 +83,22 @@ impl Listener {
     }
 
     fn pass_on(&self, message: &Msg) {
-        match Announcement::decode(message.get_payload_bytes()) {
+        // None that does not open: the vault has said so.
+        let opened = self.vault.open(Purpose::Announcement, "", message.get_payload_bytes());
+        let Some(plain) = opened else { return };
+        match Announcement::decode(&plain).filter(|announcement| self.is_news(&announcement.answer)) {
             Some(announcement) => self.announcements.announce(&announcement.key, announcement.answer),
-            None => debug!(event = "announcement_ignored", "an announcement of another version"),
+            None => {
+                debug!(event = "announcement_ignored", "an announcement of another version, or an old one")
+            }
+        }
+    }
+
+    /// Not an old one that somebody repeats.
+    fn is_news(&self, answer: &Answer) -> bool {
+        match answer {
+            Answer::Verdict(verdict) => verdict.is_fresh(&self.cache),
+            Answer::Skipped(_) | Answer::Failed(_) => true,
         }
     }
 }

@@ -5,7 +5,9 @@ use super::{
     IN_TRANSIT, RedisHub,
     error::{hub_error, out_of_memory, unusable},
     scripts::{SCRIPTS, Step},
+    seal::Purpose,
     wire::encode,
+    worker::sealed_job,
 };
 use crate::{
     hub::{Admission, HubError, Receipt, Reservation},
@@ -30,7 +32,8 @@ pub async fn look_up(hub: &RedisHub, keys: &[SampleKey]) -> Result<Vec<Option<Ar
     let names: Vec<String> = keys.iter().map(|key| hub.keys.of(key, Kept::Verdict)).collect();
     let answer = hub.verdicts.one(cmd("MGET").arg(names).take()).await?;
     let verdicts: Vec<Option<Vec<u8>>> = from_redis_value(answer).map_err(unusable)?;
-    Ok(verdicts.into_iter().map(|bytes| Verdict::decode(&bytes?).map(Arc::new)).collect())
+    let read = |(key, bytes): (_, Option<Vec<u8>>)| hub.verdict(key, bytes?).map(Arc::new);
+    Ok(keys.iter().zip(verdicts).map(read).collect())
 }
 
 /// See [`crate::hub::Hub::reserve`]. The verdict is read after the reservation: a scan that ends in between is seen.
@@ -46,8 +49,11 @@ pub async fn reserve(hub: &RedisHub, keys: &[SampleKey], lane: Lane) -> Result<V
         vec![Step::from(call), cmd("GET").arg(hub.keys.of(key, Kept::Verdict)).take().into()]
     });
     let outcomes = hub.verdicts.run(chains.collect()).await?;
-    let found: Vec<Reservation> =
-        outcomes.into_iter().map(|chain| reservation(hub, chain, lane)).collect::<Result<_, _>>()?;
+    let found: Vec<Reservation> = keys
+        .iter()
+        .zip(outcomes)
+        .map(|(key, chain)| reservation(hub, key, chain, lane))
+        .collect::<Result<_, _>>()?;
     let needless = keys.iter().zip(&found).filter(|(_, found)| matches!(found, Reservation::Known(_)));
     let given_back: Vec<Step> = needless.map(|(key, _)| leaving(hub, key, &hub.owner_lease())).collect();
     if !given_back.is_empty() {
@@ -59,13 +65,14 @@ pub async fn reserve(hub: &RedisHub, keys: &[SampleKey], lane: Lane) -> Result<V
 
 fn reservation(
     hub: &RedisHub,
+    key: &SampleKey,
     outcomes: Vec<RedisResult<Value>>,
     lane: Lane,
 ) -> Result<Reservation, HubError> {
     let [role, verdict] =
         <[_; 2]>::try_from(outcomes).map_err(|_| unusable("reserve gave too few answers"))?;
     let verdict: Option<Vec<u8>> = from_redis_value(verdict.map_err(hub_error)?).map_err(unusable)?;
-    let verdict = verdict.and_then(|bytes| Verdict::decode(&bytes));
+    let verdict = verdict.and_then(|bytes| hub.verdict(key, bytes));
     if let Some(verdict) = verdict.filter(|verdict| hub.believes(verdict, lane)) {
         return Ok(Reservation::Known(Arc::new(verdict)));
     }
@@ -114,12 +121,16 @@ pub async fn submit(hub: &RedisHub, jobs: &[(Sample, Job)]) -> Result<Vec<Admiss
 async fn submit_batch(hub: &RedisHub, jobs: &[(Sample, Job)]) -> Result<Vec<Admission>, HubError> {
     let bytes = jobs.iter().map(|(sample, _)| sample.bytes.len() as u64).sum();
     let _transit = hub.transit(bytes).await?;
-    let chains = jobs.iter().map(|(sample, job)| submission(hub, sample, job)).collect();
+    let mut chains = Vec::with_capacity(jobs.len());
+    for (sample, job) in jobs {
+        let sealed = hub.vault.seal_sample(&sample.key.to_string(), &sample.bytes).await;
+        chains.push(submission(hub, sample, &sealed, job));
+    }
     hub.payloads.carry(chains, bytes).await?.into_iter().map(admission).collect()
 }
 
 /// Bytes, job, lease, in this order: a worker that sees the job finds the bytes.
-fn submission(hub: &RedisHub, sample: &Sample, job: &Job) -> Vec<Step> {
+fn submission(hub: &RedisHub, sample: &Sample, sealed: &[u8], job: &Job) -> Vec<Step> {
     let [bytes, lease] = [Kept::Sample, Kept::Lease].map(|kept| hub.keys.of(&sample.key, kept));
     // Background work leaves room for mail, and every shard has its share.
     let (holder, life, share) = match job.lane {
@@ -130,23 +141,18 @@ fn submission(hub: &RedisHub, sample: &Sample, job: &Job) -> Vec<Step> {
     let [mail, background] = Lane::ALL.map(|lane| keys.jobs(shard, lane));
     let lane = [keys.jobs(shard, job.lane), keys.queued(shard, job.lane), keys.job_bytes(shard)];
     let [jobs, queued, job_bytes] = lane;
+    let name = sample.key.to_string();
     let enqueue = SCRIPTS
         .enqueue
         .on([jobs, queued, job_bytes, mail, background])
-        .arg(sample.key.to_string())
-        .arg(encode(job))
+        .arg(&name)
+        .arg(&*sealed_job(hub, job))
         .arg(sample.bytes.len())
         .arg((hub.queue.max_jobs / share).max(1))
         .arg(hub.queue.max_bytes.as_u64() / share as u64)
         .arg(Keys::GROUP);
     vec![
-        cmd("SET")
-            .arg(bytes)
-            .arg(&sample.bytes[..])
-            .arg("PX")
-            .arg(millis(hub.queue.sample_ttl))
-            .take()
-            .into(),
+        cmd("SET").arg(bytes).arg(sealed).arg("PX").arg(millis(hub.queue.sample_ttl)).take().into(),
         enqueue.into(),
         SCRIPTS.lease.on([lease]).arg(hub.owner_lease()).arg(holder).arg(millis(life)).into(),
     ]
@@ -175,7 +181,8 @@ fn given_back(hub: &RedisHub, key: &SampleKey) -> Step {
 pub async fn record(hub: &RedisHub, receipts: &[(SampleKey, Receipt)]) -> Result<(), HubError> {
     let steps = receipts.iter().map(|(key, receipt)| {
         let call = SCRIPTS.record.on([hub.keys.of(key, Kept::Receipts)]);
-        Step::from(call.arg(encode(receipt)).arg(RECEIPTS).arg(millis(LEDGER)))
+        let sealed = hub.vault.seal(Purpose::Receipt, &key.to_string(), encode(receipt));
+        Step::from(call.arg(&*sealed).arg(RECEIPTS).arg(millis(LEDGER)))
     });
     for outcome in hub.verdicts.each(steps.collect()).await? {
         outcome.map_err(hub_error)?;

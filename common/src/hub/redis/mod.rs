@@ -6,6 +6,7 @@
 //! | `target` | where Redis is: a server, Sentinels, a cluster |
 //! | `connection` | connections that come back by themselves, and pipelines |
 //! | `scripts` | the Lua scripts |
+//! | `seal`, `vault` | what leaves the process, sealed |
 //! | `listener` | the announcements |
 //! | `farm` | what workers report, and the generation that every process learns of |
 //! | `milter`, `claims`, `worker`, `operator` | the calls of [`Hub`], by who makes them |
@@ -31,7 +32,9 @@ mod listener;
 mod milter;
 mod operator;
 mod scripts;
+pub mod seal;
 mod target;
+mod vault;
 mod wire;
 mod worker;
 
@@ -52,6 +55,7 @@ use connection::Connection;
 use error::timed_out;
 use listener::Listener;
 use redis::RedisResult;
+use seal::{Purpose, Seal};
 use std::{
     num::NonZeroUsize,
     sync::{Arc, Mutex, MutexGuard},
@@ -63,6 +67,7 @@ use tokio::{
     task::JoinSet,
     time::timeout,
 };
+use vault::Vault;
 
 /// Samples may take so many times `redis.timeout`: 30 MiB need longer than a verdict.
 const PAYLOAD_PATIENCE: u32 = 5;
@@ -77,6 +82,7 @@ pub struct RedisHub {
     process: String,
     timeout: Duration,
     target: Arc<Target>,
+    vault: Arc<Vault>,
     verdicts: Connection,
     payloads: Connection,
     /// A permit for each KiB of [`IN_TRANSIT`].
@@ -89,9 +95,9 @@ pub struct RedisHub {
     _tasks: JoinSet<()>,
 }
 
-/// Whether `url` can be read; connects to nothing.
-pub(crate) fn check_address(url: &config::RedisUrl) -> RedisResult<()> {
-    Target::new(url).map(drop)
+/// Whether the address can be read and goes with what `access` says; connects to nothing.
+pub(crate) fn check_address(redis: &config::Redis, access: &config::Access) -> RedisResult<()> {
+    Target::new(redis, access).map(drop)
 }
 
 impl RedisHub {
@@ -106,15 +112,19 @@ impl RedisHub {
         if redis.prefix.contains(['{', '}']) {
             return Err(error::unusable("redis.prefix must not hold braces"));
         }
-        let target = Arc::new(Target::new(&redis.url).map_err(error::unusable)?);
+        let access = redis.access().map_err(error::unusable)?;
+        let target = Arc::new(Target::new(redis, &access).map_err(error::unusable)?);
         let shards = if target.is_cluster() { CLUSTER_SHARDS } else { 1 };
         let keys = Keys::new(&redis.prefix, shards);
+        let vault = Arc::new(Vault::new(Seal::new(&access.secrets, &redis.prefix)));
         let announcements = Announcements::default();
         let (sender, mut listening) = watch::channel(false);
         let listener = Listener {
             target: target.clone(),
             channel: keys.announce(&process),
             patience: redis.timeout,
+            vault: vault.clone(),
+            cache: cache.clone(),
             announcements: announcements.clone(),
             listening: sender,
         };
@@ -122,6 +132,7 @@ impl RedisHub {
         let watcher = farm::Watcher {
             connection: Connection::new(target.clone(), redis.timeout),
             keys: keys.clone(),
+            vault: vault.clone(),
             generation: generation.clone(),
         };
         let mut tasks = JoinSet::new();
@@ -144,6 +155,7 @@ impl RedisHub {
             transit: Semaphore::new(kib(IN_TRANSIT) as usize),
             generation,
             target,
+            vault,
             readers: Mutex::default(),
             announcements,
             listening,
@@ -159,6 +171,12 @@ impl RedisHub {
     /// The lease of a sample that this process has reserved and not submitted.
     fn owner_lease(&self) -> String {
         format!("milter:{}", self.process)
+    }
+
+    /// The verdict of a sample as it came from Redis; none that is not for it, or is over: somebody may have put it back.
+    fn verdict(&self, key: &SampleKey, bytes: Vec<u8>) -> Option<Verdict> {
+        let plain = self.vault.open(Purpose::Verdict, &key.to_string(), bytes)?;
+        Verdict::decode(&plain).filter(|verdict| verdict.is_fresh(&self.cache))
     }
 
     /// Whether who asks for a scan in `lane` can do with this verdict instead.

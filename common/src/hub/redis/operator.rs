@@ -3,9 +3,12 @@
 
 use super::{
     RedisHub,
+    claims::job_in,
     error::{hub_error, unusable},
     scripts::{SCRIPTS, Step},
-    wire::{Letter, encode},
+    seal::Purpose,
+    wire::Letter,
+    worker::sealed_job,
 };
 use crate::{
     hub::{DeadLetter, HubError, LaneState, QueueState, Receipt, Retried},
@@ -53,14 +56,14 @@ async fn shard_state(hub: &RedisHub, shard: usize) -> Result<QueueState, HubErro
     let sample_bytes = read::<Option<u64>>(next())?.unwrap_or(0);
     let mut lanes = Vec::with_capacity(Lane::ALL.len());
     for lane in Lane::ALL {
-        lanes.push(lane_state(lane, read(next())?, pending(next())?, read(next())?));
+        lanes.push(lane_state(hub, lane, read(next())?, pending(next())?, &read(next())?));
     }
     let empty = lanes.iter().all(|lane| lane.waiting + lane.claimed == 0);
     Ok(QueueState { lanes, dead_letters, sample_bytes: if empty { 0 } else { sample_bytes } })
 }
 
-fn lane_state(lane: Lane, jobs: u64, claimed: u64, oldest: Entries) -> LaneState {
-    let job = oldest.first().and_then(|(_, fields)| json::<Job>(fields, "job"));
+fn lane_state(hub: &RedisHub, lane: Lane, jobs: u64, claimed: u64, oldest: &Entries) -> LaneState {
+    let job = oldest.first().and_then(|(_, fields)| job_in(hub, fields));
     LaneState {
         lane,
         waiting: jobs.saturating_sub(claimed),
@@ -87,7 +90,7 @@ pub async fn dead_letters(hub: &RedisHub, most: usize) -> Result<Vec<DeadLetter>
     let shards = (0..hub.keys.shards()).map(|shard| newest(hub, hub.keys.dead_letters(shard), most));
     let entries = join_all(shards).await.into_iter().collect::<Result<Vec<_>, _>>()?;
     let letters = entries.into_iter().flatten().filter_map(|(id, fields)| {
-        let Letter { job, reason, deliveries, buried_at } = json(&fields, "letter")?;
+        let Letter { job, reason, deliveries, buried_at } = letter_in(hub, &fields)?;
         Some(DeadLetter { id, job, reason, deliveries, buried_at })
     });
     let mut letters: Vec<DeadLetter> = letters.collect();
@@ -113,7 +116,7 @@ pub async fn retry(hub: &RedisHub, letter: &DeadLetter) -> Result<Retried, HubEr
     }
     let [jobs, queued] = [keys.jobs(shard, job.lane), keys.queued(shard, job.lane)];
     let call = SCRIPTS.retry.on([jobs, queued, keys.job_bytes(shard), keys.dead_letters(shard)]);
-    let call = call.arg(&letter.id).arg(job.sample.to_string()).arg(encode(&job)).arg(job.size);
+    let call = call.arg(&letter.id).arg(job.sample.to_string()).arg(&*sealed_job(hub, &job)).arg(job.size);
     let queued: bool = from_redis_value(hub.verdicts.one(call).await?).map_err(unusable)?;
     Ok(if queued { Retried::Queued } else { Retried::Unknown })
 }
@@ -134,7 +137,9 @@ pub async fn receipts(hub: &RedisHub, key: &SampleKey, most: usize) -> Result<Ve
     let Some(last) = most.checked_sub(1) else { return Ok(Vec::new()) };
     let command = cmd("LRANGE").arg(hub.keys.of(key, Kept::Receipts)).arg(0).arg(last).take();
     let receipts: Vec<Vec<u8>> = from_redis_value(hub.verdicts.one(command).await?).map_err(unusable)?;
-    Ok(receipts.iter().filter_map(|receipt| serde_json::from_slice(receipt).ok()).collect())
+    let name = key.to_string();
+    let read = |sealed| serde_json::from_slice(&hub.vault.open(Purpose::Receipt, &name, sealed)?).ok();
+    Ok(receipts.into_iter().filter_map(read).collect())
 }
 
 /// See [`crate::hub::Hub::forget`].
@@ -157,9 +162,9 @@ fn read<T: redis::FromRedisValue>(outcome: RedisResult<Value>) -> Result<T, HubE
     from_redis_value(outcome.map_err(hub_error)?).map_err(unusable)
 }
 
-fn json<T: serde::de::DeserializeOwned>(fields: &[(String, Vec<u8>)], name: &str) -> Option<T> {
-    let (_, value) = fields.iter().find(|(field, _)| field == name)?;
-    serde_json::from_slice(value).ok()
+fn letter_in(hub: &RedisHub, fields: &[(String, Vec<u8>)]) -> Option<Letter> {
+    let (_, letter) = fields.iter().find(|(field, _)| field == "letter")?;
+    serde_json::from_slice(&hub.vault.open(Purpose::Letter, "", letter.as_slice())?).ok()
 }
 
 fn now_ms() -> u64 {

@@ -6,6 +6,7 @@ use super::{
     error::{hub_error, unusable},
     milter::millis,
     scripts::{Call, SCRIPTS, Step},
+    seal::Purpose,
     wire::{Announcement, Letter, encode},
 };
 use crate::{
@@ -14,24 +15,24 @@ use crate::{
     keys::{Kept, Keys},
     verdict::{Answer, Verdict, now},
 };
-use bytes::Bytes;
 use redis::{Value, cmd, from_redis_value};
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 use tracing::warn;
 
 /// How many dead letters a shard keeps, about.
 const LETTERS: usize = 1000;
 /// The bytes of samples behind dead letters may take such a part of `queue.max_bytes` beside the queue itself.
 const LETTERS_SHARE: u64 = 4;
+/// A verdict may be so much older than the job of who has just not seen it: clocks differ, and so do moments of looking.
+const OVERLOOKED: Duration = Duration::from_secs(60);
 /// How long after the last one they are forgotten.
 const LETTERS_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// See [`crate::hub::Hub::begin`].
 pub async fn begin(hub: &RedisHub, claim: &Claim) -> Result<Begin, HubError> {
     let (word, verdict) = take_lease(hub, claim).await?;
-    if let Some(verdict) = Verdict::decode(&verdict)
-        && !hub.generation.borrow().at_least(claim.job.needs.as_deref()).outdates(&verdict)
-    {
+    let verdict = verdict.and_then(|bytes| hub.verdict(&claim.job.sample, bytes));
+    if let Some(verdict) = verdict.filter(|verdict| suffices(hub, &claim.job, verdict)) {
         let known = Answer::Verdict(Arc::new(verdict));
         finish(hub, claim, answered(hub, claim, &known, None, false)).await?;
         return Ok(Begin::Nothing);
@@ -51,13 +52,22 @@ pub async fn begin(hub: &RedisHub, claim: &Claim) -> Result<Begin, HubError> {
     }
 }
 
+/// Whether there is no need to scan. Who enqueued the job has looked: a verdict that was there for long by then was not
+/// good enough, by a configuration or a secret that is not ours.
+fn suffices(hub: &RedisHub, job: &Job, verdict: &Verdict) -> bool {
+    let looked = Duration::from_millis(job.enqueued_ms).saturating_sub(OVERLOOKED).as_secs();
+    let outdated = hub.generation.borrow().at_least(job.needs.as_deref()).outdates(verdict);
+    verdict.scanned_at >= looked && !outdated
+}
+
 /// What became of the lease, and the verdict where there is one.
-async fn take_lease(hub: &RedisHub, claim: &Claim) -> Result<(String, Vec<u8>), HubError> {
+async fn take_lease(hub: &RedisHub, claim: &Claim) -> Result<(String, Option<Vec<u8>>), HubError> {
     let keys = [Kept::Verdict, Kept::Sample, Kept::Lease, Kept::Waiters];
     let call = SCRIPTS.begin.on(keys.map(|kept| hub.keys.of(&claim.job.sample, kept)));
     let call = call.arg(lease_of(claim)).arg(millis(hub.queue.lease_ttl));
     let call = call.arg(claim.job.lane.as_str()).arg(millis(hub.queue.sample_ttl));
-    from_redis_value(hub.verdicts.one(call).await?).map_err(unusable)
+    let (word, verdict): (_, Vec<u8>) = from_redis_value(hub.verdicts.one(call).await?).map_err(unusable)?;
+    Ok((word, Some(verdict).filter(|verdict| !verdict.is_empty())))
 }
 
 async fn fetch(hub: &RedisHub, claim: &Claim) -> Result<Begin, HubError> {
@@ -65,10 +75,15 @@ async fn fetch(hub: &RedisHub, claim: &Claim) -> Result<Begin, HubError> {
     let get = vec![vec![Step::from(cmd("GET").arg(key).take())]];
     let _transit = hub.transit(claim.job.size).await?;
     let answer = hub.payloads.carry(get, claim.job.size).await?.into_iter().flatten().next();
-    match answer.unwrap_or(Ok(Value::Nil)).map_err(hub_error)? {
-        Value::BulkString(bytes) => Ok(Begin::Scan(Bytes::from(bytes))),
-        Value::Nil => gone(hub, claim).await,
-        _ => Err(unusable("a sample is no string")),
+    let bytes: Option<Vec<u8>> =
+        from_redis_value(answer.unwrap_or(Ok(Value::Nil)).map_err(hub_error)?).map_err(unusable)?;
+    let opened = match bytes {
+        Some(bytes) => hub.vault.open_sample(&claim.job.sample.to_string(), bytes).await,
+        None => None,
+    };
+    match opened {
+        Some(bytes) => Ok(Begin::Scan(bytes)),
+        None => gone(hub, claim).await,
     }
 }
 
@@ -88,7 +103,12 @@ fn demotion(hub: &RedisHub, claim: &Claim) -> Call {
     let [jobs, background] = [hub.keys.jobs(shard, job.lane), hub.keys.queued(shard, job.lane)];
     let call = SCRIPTS.demote.on([mail, queued, bytes, jobs, background]);
     let tries = claim.deliveries.saturating_sub(1);
-    call.arg(Keys::GROUP).arg(&claim.id).arg(encode(&job)).arg(tries)
+    call.arg(Keys::GROUP).arg(&claim.id).arg(&*sealed_job(hub, &job)).arg(tries)
+}
+
+/// A job as it stands in a stream, beside the name of its sample.
+pub fn sealed_job(hub: &RedisHub, job: &Job) -> Cow<'static, [u8]> {
+    hub.vault.seal(Purpose::Job, &job.sample.to_string(), encode(job))
 }
 
 /// See [`crate::hub::Hub::renew`].
@@ -131,7 +151,8 @@ async fn bury(hub: &RedisHub, claim: &Claim, reason: &str) -> Result<(), HubErro
     let [lane, queued, bytes] = entry_keys(hub, claim);
     let shard = hub.keys.shard_of(&claim.job.sample);
     let call = SCRIPTS.bury.on([lane, queued, bytes, hub.keys.dead_letters(shard)]);
-    let call = call.arg(Keys::GROUP).arg(&claim.id).arg(encode(&letter));
+    let sealed = hub.vault.seal(Purpose::Letter, "", encode(&letter));
+    let call = call.arg(Keys::GROUP).arg(&claim.id).arg(&*sealed);
     let call = call.arg(LETTERS).arg(millis(LETTERS_TTL));
     let room = hub.queue.max_bytes.as_u64() / LETTERS_SHARE / hub.keys.shards() as u64;
     let word: String =
@@ -154,14 +175,17 @@ pub async fn hand_back(hub: &RedisHub, claim: &Claim) -> Result<(), HubError> {
 fn answered(hub: &RedisHub, claim: &Claim, answer: &Answer, store: Option<&Verdict>, keep: bool) -> Call {
     let kept = [Kept::Verdict, Kept::Sample, Kept::Lease, Kept::Waiters];
     let life = store.map_or(Duration::ZERO, |verdict| verdict.fresh_for(hub.cache.ttl(verdict)));
-    let stored = store.filter(|_| !life.is_zero()).map(Verdict::encode).unwrap_or_default();
+    let name = claim.job.sample.to_string();
+    let stored = store.filter(|_| !life.is_zero()).map(Verdict::encode);
+    let stored = stored.map(|verdict| hub.vault.seal(Purpose::Verdict, &name, verdict)).unwrap_or_default();
+    let announcement = Announcement::encode(&claim.job.sample, answer);
     SCRIPTS
         .complete
         .on(kept.map(|kept| hub.keys.of(&claim.job.sample, kept)))
         .arg(lease_of(claim))
-        .arg(Announcement::encode(&claim.job.sample, answer))
+        .arg(&*hub.vault.seal(Purpose::Announcement, "", announcement))
         .arg(hub.keys.announce_root())
-        .arg(stored)
+        .arg(&*stored)
         .arg(millis(life))
         .arg(u8::from(keep))
 }
