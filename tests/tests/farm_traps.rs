@@ -4,7 +4,7 @@
 //! | trap | tests, here unless said otherwise |
 //! |---|---|
 //! | a file above the server's limit is answered `[]` | `a_file_over_the_limit_is_not_scanned_and_looks_clean` (`stand_in.rs`), `a_sample_above_the_scanners_limit_is_skipped_and_never_sent` (worker, `run.rs`) |
-//! | 200 from something that is no Thunderstorm, JSON cut short | `nothing_but_a_list_of_findings_is_a_verdict`; `nothing_but_an_understood_answer_counts` (worker, `client.rs`) |
+//! | 200 from something that is no Thunderstorm, JSON cut short | `nothing_but_a_list_of_findings_is_a_verdict`; `nothing_but_an_understood_answer_counts` (worker, `client.rs`), `whoever_is_no_thunderstorm_gets_no_sample` (worker, `farm.rs`) |
 //! | a redirect leads to somebody who calls everything clean | `nothing_but_a_list_of_findings_is_a_verdict`; `a_redirect_is_not_followed` (worker, `client.rs`) |
 //! | a body that was sent once is empty the second time | `every_try_sends_the_whole_sample`; `a_failed_attempt_goes_to_another_instance_with_all_its_bytes` (worker, `farm.rs`) |
 //! | `firstBytes` or `firstbytes`, no `matches`, scores above 100, shapes A0, A, C, D and their drifts | `every_shape_gives_the_same_finding`, `a_finding_without_rules_and_a_score_above_100_are_findings`; `shapes/tests.rs` (worker) field by field |

@@ -211,7 +211,7 @@ impl Farm {
                 probing
                     .extend(roster.instances.iter().filter(new).map(|one| self.watch_one(Arc::clone(one))));
                 watched.clone_from(&roster.instances);
-                while !rosters.has_changed().unwrap_or(false) {
+                loop {
                     tokio::select! {
                         _ = rosters.changed() => break,
                         _ = probing.next(), if !probing.is_empty() => {}

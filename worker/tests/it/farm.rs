@@ -235,3 +235,18 @@ async fn an_instance_that_stops_to_answer_info_holds_nobody_up() {
     // One after the other they would take twelve seconds.
     assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
 }
+
+#[tokio::test]
+async fn whoever_is_no_thunderstorm_gets_no_sample() {
+    let keys = "timeout = \"200ms\"\nconnect_timeout = \"100ms\"";
+    for page in ["<html>sign in</html>", "{\"error\": \"sign in\"}", "[]"] {
+        let stub = Stub::start().await;
+        stub.info(Reply::new(200, page));
+        for path in ["", "/api"] {
+            let url = format!("{}{path}", stub.url);
+            let farm = probed(&farm_with(&[instance("one", &url)], keys)).await;
+            assert!(matches!(farm.scan(&sample(b"x"), "", None).await, Err(ScanError::NoInstance)), "{page}");
+        }
+        assert!(stub.uploads().is_empty(), "{page}");
+    }
+}
