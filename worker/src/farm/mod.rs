@@ -2,7 +2,7 @@
 //! The farm: all Thunderstorm servers. It gives a sample to one of them and, where that fails, to another.
 //!
 //! 1. Among the available instances with room, and with the signatures that the sample needs, [`balance`] chooses one.
-//!    None has room: the sample stands in [`line`] until one has.
+//!    None has room: the sample stands in [`line`](mod@line) until one has.
 //! 2. A verdict: done. 503: the instance gets fewer samples ([`limit`]) or none for a while, this one goes elsewhere at
 //!    once, and nothing has failed.
 //! 3. Anything else is a failed attempt. After `farm.attempts` of them the delivery failed.
