@@ -39,6 +39,9 @@ struct Arguments {
     /// Without Postfix, which needs root.
     #[arg(long)]
     no_postfix: bool,
+    /// With `redis.secret_file`: what is kept in Redis is sealed.
+    #[arg(long)]
+    sealed: bool,
 }
 
 #[tokio::main]
@@ -55,6 +58,7 @@ async fn main() -> ExitCode {
         milter: arguments.milter,
         redis: arguments.redis,
         postfix: !arguments.no_postfix,
+        sealed: arguments.sealed,
     };
     let mut terminated = signal(SignalKind::terminate()).expect("SIGTERM can be waited for");
     // Whoever interrupts drops the run, and the run's values stop what they started.

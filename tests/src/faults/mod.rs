@@ -79,6 +79,8 @@ pub struct Options {
     pub redis: RedisSort,
     /// A share of the mails goes through Postfix.
     pub postfix: bool,
+    /// What is kept in Redis is sealed.
+    pub sealed: bool,
 }
 
 /// Runs it. True if nothing happened that must not.
@@ -92,6 +94,7 @@ pub async fn run(options: &Options) -> anyhow::Result<bool> {
         defaults: options.defaults,
         postfix: options.postfix,
         milter: options.milter.clone(),
+        sealed: options.sealed,
     };
     let site = Arc::new(Site::start(&layout, &journal).await?);
     let schedule = planned(options, &site);

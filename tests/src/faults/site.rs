@@ -15,7 +15,8 @@ use crate::{
     harness::{free_port, postfix::Postfix, proxy::Proxy},
     thunderstorm::{Settings, Standin},
 };
-use std::{fmt::Write as _, sync::Arc, time::Duration};
+use std::{fmt::Write as _, io::Write as _, sync::Arc, time::Duration};
+use tempfile::NamedTempFile;
 
 /// How long an instance is busy with a sample.
 pub const SERVICE_TIME: Duration = Duration::from_millis(30);
@@ -44,6 +45,8 @@ pub struct Layout {
     pub postfix: bool,
     /// More TOML for milters: keys in dotted form.
     pub milter: String,
+    /// With `redis.secret_file`.
+    pub sealed: bool,
 }
 
 /// All of it. Dropping it stops everything.
@@ -70,6 +73,8 @@ pub struct Site {
     pub clock: Option<Clock>,
     /// In front of the first milter.
     pub postfix: Option<Postfix>,
+    /// `redis.secret_file`, where there is one.
+    secret: Option<NamedTempFile>,
     /// How long a message waits.
     pub deadline: Duration,
     /// How long after the death of a worker others have its jobs.
@@ -101,6 +106,7 @@ impl Site {
             disk,
             clock,
             postfix: None,
+            secret: if layout.sealed { Some(secret_file()?) } else { None },
             deadline: Duration::from_secs(if layout.defaults { 20 } else { 6 }),
             reclaimed_within: Duration::from_secs(if layout.defaults { 16 } else { 6 }),
         };
@@ -197,8 +203,15 @@ impl Site {
     fn redis_section(&self, links: &[Proxy], number: usize, layout: &Layout) -> String {
         let url = self.backend.url(links.get(number).map(Proxy::address));
         let short = if layout.defaults { "" } else { SHORT };
-        format!("{short}[redis]\nurl = {url}\n")
+        let secret = self.secret.as_ref().map(|file| format!("secret_file = {:?}\n", file.path()));
+        format!("{short}[redis]\nurl = {url}\n{}", secret.unwrap_or_default())
     }
+}
+
+fn secret_file() -> std::io::Result<NamedTempFile> {
+    let mut file = NamedTempFile::new()?;
+    writeln!(file, "a secret of the fault suite, long enough")?;
+    Ok(file)
 }
 
 async fn redis_links(backend: &Backend, count: usize) -> std::io::Result<Vec<Proxy>> {
