@@ -49,6 +49,7 @@ scenarios!(
     a_queue_full_of_bytes_refuses,
     background_work_leaves_room_for_mail,
     a_handed_back_job_is_claimed_at_once_and_not_counted,
+    who_has_lost_a_job_cannot_hand_it_back,
     bytes_that_expired_end_their_job,
     a_verdict_expires_and_can_be_forgotten,
     receipts_come_newest_first,
@@ -327,6 +328,20 @@ async fn a_handed_back_job_is_claimed_at_once_and_not_counted(stage: Stage) {
     assert_eq!(again[0].deliveries, 1);
     assert_eq!(stage.there.begin(&again[0]).await.unwrap(), Begin::Scan(bytes("returned")));
     assert_eq!(stage.here.queue().await.unwrap().sample_bytes, bytes("returned").len() as u64);
+}
+
+async fn who_has_lost_a_job_cannot_hand_it_back(stage: Stage) {
+    let lost = queued(&stage, "lost", Lane::Mail).await;
+    let again = reclaimed(&*stage.there, "next").await;
+    assert_eq!(stage.there.begin(&again).await.unwrap(), Begin::Scan(bytes("lost")));
+    stage.here.hand_back(&lost).await.unwrap();
+    let claims = stage.here.claim("third", 0, room(10), Duration::ZERO).await.unwrap();
+    assert_eq!(claims, [], "it is being scanned");
+    let skipped = Completion::Answered(Answer::Skipped(SkipReason::TooLarge));
+    stage.there.complete(&again, &skipped).await.unwrap();
+    stage.there.hand_back(&again).await.unwrap();
+    let reserved = stage.here.reserve(&[key("lost")], Lane::Mail).await.unwrap();
+    assert_eq!(reserved, [Reservation::Owner], "no lease comes back with a job that is done");
 }
 
 async fn bytes_that_expired_end_their_job(stage: Stage) {
