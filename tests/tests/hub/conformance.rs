@@ -314,7 +314,10 @@ async fn background_work_leaves_room_for_mail(stage: Stage) {
     for number in 0..limits().max_jobs / stage.here.shards() / 2 {
         submit(&*stage.here, &format!("rescan {number}"), Lane::Background).await;
     }
+    stage.here.reserve(&[key("one more")], Lane::Background).await.unwrap();
     assert_eq!(submit_again(&*stage.here, "one more", Lane::Background).await, Admission::Full);
+    let next = stage.there.reserve(&[key("one more")], Lane::Background).await.unwrap();
+    assert_eq!(next, [Reservation::Owner], "the reservation is given back");
     assert_eq!(submit_again(&*stage.here, "one more", Lane::Mail).await, Admission::Queued);
 }
 
