@@ -60,6 +60,7 @@ scenarios!(
     the_farms_generation_makes_clean_verdicts_stale,
     a_bump_makes_clean_verdicts_stale,
     a_job_needs_a_verdict_of_its_signatures,
+    a_known_verdict_ends_no_scan_for_a_better_one,
     a_dropped_dead_letter_is_gone,
 );
 
@@ -254,7 +255,9 @@ async fn a_dead_letter_announces_its_failure_and_stores_no_verdict(stage: Stage)
     let mut ticket = stage.here.announcements().subscribe(&key("poison"));
     let claim = queued(&stage, "poison", Lane::Mail).await;
     stage.there.begin(&claim).await.unwrap();
-    stage.there.complete(&claim, &Completion::Dead("no instance could".into())).await.unwrap();
+    for _ in 0..2 {
+        stage.there.complete(&claim, &Completion::Dead("no instance could".into())).await.unwrap();
+    }
     let answer = timeout(SOON, ticket.answer()).await.expect("the failure is announced");
     assert_eq!(answer, Answer::Failed("no instance could".into()));
     assert_eq!(stage.here.look_up(&[key("poison")]).await.unwrap(), [None]);
@@ -496,6 +499,19 @@ async fn a_job_needs_a_verdict_of_its_signatures(stage: Stage) {
     let claim = claimed(&*stage.there).await;
     assert_eq!(claim.job.needs.as_deref(), Some("2"));
     assert_eq!(stage.there.begin(&claim).await.unwrap(), Begin::Scan(bytes("needy")));
+}
+
+async fn a_known_verdict_ends_no_scan_for_a_better_one(stage: Stage) {
+    store(&stage, "better", &clean("1")).await;
+    stage.here.submit(&[needing("better", "2")]).await.unwrap();
+    let needy = claimed(&*stage.there).await;
+    assert_eq!(stage.there.begin(&needy).await.unwrap(), Begin::Scan(bytes("better")));
+    submit_again(&*stage.here, "better", Lane::Mail).await;
+    let content = claimed(&*stage.there).await;
+    assert_eq!(stage.there.begin(&content).await.unwrap(), Begin::Nothing);
+    stage.here.forget(&key("better")).await.unwrap();
+    let reserved = stage.here.reserve(&[key("better")], Lane::Background).await.unwrap();
+    assert_eq!(reserved, [Reservation::Joined], "the other scan still runs");
 }
 
 async fn a_dropped_dead_letter_is_gone(stage: Stage) {
