@@ -232,7 +232,8 @@ pub trait Hub: Send + Sync + 'static {
     /// Ends a claim, see [`Completion`].
     async fn complete(&self, claim: &Claim, completion: &Completion) -> Result<(), HubError>;
 
-    /// Puts a claim back at once, for another worker; this delivery does not count.
+    /// Puts a claim back at once, for another worker; this delivery does not count. Nothing where another worker has
+    /// taken the job over.
     async fn hand_back(&self, claim: &Claim) -> Result<(), HubError>;
 
     /// Says how a worker's instances are. With the reports of the others it gives the generation, for which `quorum`

@@ -49,6 +49,7 @@ scenarios!(
     a_queue_full_of_bytes_refuses,
     background_work_leaves_room_for_mail,
     a_handed_back_job_is_claimed_at_once_and_not_counted,
+    who_has_lost_a_job_cannot_hand_it_back,
     bytes_that_expired_end_their_job,
     a_verdict_expires_and_can_be_forgotten,
     receipts_come_newest_first,
@@ -59,6 +60,7 @@ scenarios!(
     the_farms_generation_makes_clean_verdicts_stale,
     a_bump_makes_clean_verdicts_stale,
     a_job_needs_a_verdict_of_its_signatures,
+    a_known_verdict_ends_no_scan_for_a_better_one,
     a_dropped_dead_letter_is_gone,
 );
 
@@ -273,7 +275,9 @@ async fn a_dead_letter_announces_its_failure_and_stores_no_verdict(stage: Stage)
     let mut ticket = stage.here.announcements().subscribe(&key("poison"));
     let claim = queued(&stage, "poison", Lane::Mail).await;
     stage.there.begin(&claim).await.unwrap();
-    stage.there.complete(&claim, &Completion::Dead("no instance could".into())).await.unwrap();
+    for _ in 0..2 {
+        stage.there.complete(&claim, &Completion::Dead("no instance could".into())).await.unwrap();
+    }
     let answer = timeout(SOON, ticket.answer()).await.expect("the failure is announced");
     assert_eq!(answer, Answer::Failed("no instance could".into()));
     assert_eq!(stage.here.look_up(&[key("poison")]).await.unwrap(), [None]);
@@ -333,7 +337,10 @@ async fn background_work_leaves_room_for_mail(stage: Stage) {
     for number in 0..limits().max_jobs / stage.here.shards() / 2 {
         submit(&*stage.here, &format!("rescan {number}"), Lane::Background).await;
     }
+    stage.here.reserve(&[key("one more")], Lane::Background).await.unwrap();
     assert_eq!(submit_again(&*stage.here, "one more", Lane::Background).await, Admission::Full);
+    let next = stage.there.reserve(&[key("one more")], Lane::Background).await.unwrap();
+    assert_eq!(next, [Reservation::Owner], "the reservation is given back");
     assert_eq!(submit_again(&*stage.here, "one more", Lane::Mail).await, Admission::Queued);
 }
 
@@ -347,6 +354,20 @@ async fn a_handed_back_job_is_claimed_at_once_and_not_counted(stage: Stage) {
     assert_eq!(again[0].deliveries, 1);
     assert_eq!(stage.there.begin(&again[0]).await.unwrap(), Begin::Scan(bytes("returned")));
     assert_eq!(stage.here.queue().await.unwrap().sample_bytes, bytes("returned").len() as u64);
+}
+
+async fn who_has_lost_a_job_cannot_hand_it_back(stage: Stage) {
+    let lost = queued(&stage, "lost", Lane::Mail).await;
+    let again = reclaimed(&*stage.there, "next").await;
+    assert_eq!(stage.there.begin(&again).await.unwrap(), Begin::Scan(bytes("lost")));
+    stage.here.hand_back(&lost).await.unwrap();
+    let claims = stage.here.claim("third", 0, room(10), Duration::ZERO).await.unwrap();
+    assert_eq!(claims, [], "it is being scanned");
+    let skipped = Completion::Answered(Answer::Skipped(SkipReason::TooLarge));
+    stage.there.complete(&again, &skipped).await.unwrap();
+    stage.there.hand_back(&again).await.unwrap();
+    let reserved = stage.here.reserve(&[key("lost")], Lane::Mail).await.unwrap();
+    assert_eq!(reserved, [Reservation::Owner], "no lease comes back with a job that is done");
 }
 
 async fn bytes_that_expired_end_their_job(stage: Stage) {
@@ -498,6 +519,19 @@ async fn a_job_needs_a_verdict_of_its_signatures(stage: Stage) {
     let claim = claimed(&*stage.there).await;
     assert_eq!(claim.job.needs.as_deref(), Some("2"));
     assert_eq!(stage.there.begin(&claim).await.unwrap(), Begin::Scan(bytes("needy")));
+}
+
+async fn a_known_verdict_ends_no_scan_for_a_better_one(stage: Stage) {
+    store(&stage, "better", &clean("1")).await;
+    stage.here.submit(&[needing("better", "2")]).await.unwrap();
+    let needy = claimed(&*stage.there).await;
+    assert_eq!(stage.there.begin(&needy).await.unwrap(), Begin::Scan(bytes("better")));
+    submit_again(&*stage.here, "better", Lane::Mail).await;
+    let content = claimed(&*stage.there).await;
+    assert_eq!(stage.there.begin(&content).await.unwrap(), Begin::Nothing);
+    stage.here.forget(&key("better")).await.unwrap();
+    let reserved = stage.here.reserve(&[key("better")], Lane::Background).await.unwrap();
+    assert_eq!(reserved, [Reservation::Joined], "the other scan still runs");
 }
 
 async fn a_dropped_dead_letter_is_gone(stage: Stage) {

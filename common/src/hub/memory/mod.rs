@@ -85,18 +85,27 @@ impl MemoryHub {
         }
     }
 
-    fn finish(&self, claim: &Claim, answer: Answer) {
+    /// True where the job was still there.
+    fn finish(&self, claim: &Claim, answer: Answer) -> bool {
         let mut state = self.state();
         let lease = Lease::of(claim);
         if let Answer::Verdict(verdict) = &answer {
             self.verdicts.insert(&claim.job.sample, verdict.clone());
         } else if state.another_scans(&claim.job.sample, &lease) {
-            state.remove(&claim.id);
-            return; // its answer counts
+            return state.remove(&claim.id); // its answer counts
         }
         state.forget_sample(&claim.job.sample);
         self.announcements.announce(&claim.job.sample, answer);
-        state.remove(&claim.id);
+        state.remove(&claim.id)
+    }
+
+    fn bury(&self, claim: &Claim, reason: &str) {
+        let (id, job, deliveries) = (claim.id.clone(), claim.job.clone(), claim.deliveries);
+        let letter = DeadLetter { id, job, reason: reason.to_owned(), deliveries, buried_at: now() };
+        let mut letters = lock(&self.letters);
+        letters.push_back(letter);
+        let excess = letters.len().saturating_sub(LETTERS);
+        letters.drain(..excess);
     }
 }
 
@@ -171,7 +180,9 @@ impl Hub for MemoryHub {
 
     async fn begin(&self, claim: &Claim) -> Result<Begin, HubError> {
         let generation = self.generation().at_least(claim.job.needs.as_deref());
-        let known = self.verdicts.get(&claim.job.sample);
+        // Where another job is being scanned, for a better verdict, that one's answer counts.
+        let busy = self.state().another_scans(&claim.job.sample, &Lease::of(claim));
+        let known = self.verdicts.get(&claim.job.sample).filter(|_| !busy);
         if let Some(verdict) = known.filter(|verdict| !generation.outdates(verdict)) {
             self.finish(claim, Answer::Verdict(verdict));
             return Ok(Begin::Nothing);
@@ -202,16 +213,11 @@ impl Hub for MemoryHub {
 
     async fn complete(&self, claim: &Claim, completion: &Completion) -> Result<(), HubError> {
         match completion {
-            Completion::Answered(answer) => self.finish(claim, answer.clone()),
+            Completion::Answered(answer) => drop(self.finish(claim, answer.clone())),
             Completion::Dead(reason) => {
-                let mut letters = lock(&self.letters);
-                let (id, job, deliveries) = (claim.id.clone(), claim.job.clone(), claim.deliveries);
-                let letter = DeadLetter { id, job, reason: reason.clone(), deliveries, buried_at: now() };
-                letters.push_back(letter);
-                let excess = letters.len().saturating_sub(LETTERS);
-                letters.drain(..excess);
-                drop(letters);
-                self.finish(claim, Answer::Failed(reason.clone()));
+                if self.finish(claim, Answer::Failed(reason.clone())) {
+                    self.bury(claim, reason);
+                }
             }
         }
         Ok(())

@@ -249,8 +249,12 @@ impl State {
         self.take(id).is_some()
     }
 
-    /// Puts a claimed job at the end of its lane.
+    /// Puts a claimed job at the end of its lane, unless it is done, or another worker's by now, who may be scanning.
     pub fn hand_back(&mut self, claim: &Claim) -> bool {
+        let held = entry_id(&claim.id).and_then(|id| self.jobs.get(&id));
+        if held.is_none_or(|entry| entry.claimed.is_none() || entry.deliveries != claim.deliveries) {
+            return false;
+        }
         let Some(entry) = self.take(&claim.id) else { return false };
         self.pass_lease(&claim.job.sample, &Lease::of(claim), Lease::Queued);
         self.push(Entry { deliveries: claim.deliveries.saturating_sub(1), claimed: None, ..entry });

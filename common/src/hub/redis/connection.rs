@@ -92,6 +92,10 @@ impl Connection {
 
     /// Runs chains that carry so many bytes, there or back, and may take as much longer.
     pub async fn carry(&self, chains: Vec<Vec<Step>>, bytes: u64) -> Result<Vec<Outcomes>, HubError> {
+        // The client refuses an empty pipeline.
+        if chains.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut generation = 0;
         let patience = self.patience + Duration::from_millis(bytes / SLOWEST_BYTES_PER_MS);
         // Boxed: every call of the hub holds this future, and the Redis client's are large.
@@ -198,7 +202,9 @@ impl Wire {
         let unknown: Vec<usize> =
             (0..outcomes.len()).filter(|at| is_unknown_script(&outcomes[*at])).collect();
         if !unknown.is_empty() {
-            let again = self.send(unknown.iter().map(|at| steps[*at].long())).await?;
+            // All of them, not just those: where some are known and others are not, the steps of a chain lose their order.
+            self.send(SCRIPTS.loading().iter().map(Step::short)).await?;
+            let again = self.send(unknown.iter().map(|at| steps[*at].short())).await?;
             for (at, outcome) in unknown.into_iter().zip(again) {
                 outcomes[at] = outcome;
             }

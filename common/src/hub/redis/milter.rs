@@ -111,7 +111,7 @@ pub async fn submit(hub: &RedisHub, jobs: &[(Sample, Job)]) -> Result<Vec<Admiss
         rest = others;
     }
     let refused = jobs.iter().zip(&admissions).filter(|(_, admission)| **admission == Admission::Full);
-    let give_back: Vec<Step> = refused.map(|((sample, _), _)| given_back(hub, &sample.key)).collect();
+    let give_back: Vec<Step> = refused.map(|((_, job), _)| given_back(hub, job)).collect();
     if !give_back.is_empty() {
         hub.verdicts.each(give_back).await?;
     }
@@ -133,9 +133,9 @@ async fn submit_batch(hub: &RedisHub, jobs: &[(Sample, Job)]) -> Result<Vec<Admi
 fn submission(hub: &RedisHub, sample: &Sample, sealed: &[u8], job: &Job) -> Vec<Step> {
     let [bytes, lease] = [Kept::Sample, Kept::Lease].map(|kept| hub.keys.of(&sample.key, kept));
     // Background work leaves room for mail, and every shard has its share.
-    let (holder, life, share) = match job.lane {
-        Lane::Mail => (hub.owner_lease(), hub.queue.reserve_ttl, hub.keys.shards()),
-        Lane::Background => ("background".to_owned(), hub.queue.sample_ttl, 2 * hub.keys.shards()),
+    let (life, share) = match job.lane {
+        Lane::Mail => (hub.queue.reserve_ttl, hub.keys.shards()),
+        Lane::Background => (hub.queue.sample_ttl, 2 * hub.keys.shards()),
     };
     let (keys, shard) = (&hub.keys, hub.keys.shard_of(&sample.key));
     let [mail, background] = Lane::ALL.map(|lane| keys.jobs(shard, lane));
@@ -154,8 +154,22 @@ fn submission(hub: &RedisHub, sample: &Sample, sealed: &[u8], job: &Job) -> Vec<
     vec![
         cmd("SET").arg(bytes).arg(sealed).arg("PX").arg(millis(hub.queue.sample_ttl)).take().into(),
         enqueue.into(),
-        SCRIPTS.lease.on([lease]).arg(hub.owner_lease()).arg(holder).arg(millis(life)).into(),
+        SCRIPTS
+            .lease
+            .on([lease])
+            .arg(hub.owner_lease())
+            .arg(queue_lease(hub, job.lane))
+            .arg(millis(life))
+            .into(),
     ]
+}
+
+/// The lease of a sample whose job this process has submitted.
+fn queue_lease(hub: &RedisHub, lane: Lane) -> String {
+    match lane {
+        Lane::Mail => hub.owner_lease(),
+        Lane::Background => "background".to_owned(),
+    }
 }
 
 /// `Queued` once bytes and job are there. A lease that was not prolonged only ends early.
@@ -172,9 +186,10 @@ fn admission(outcomes: Vec<RedisResult<Value>>) -> Result<Admission, HubError> {
     Ok(admission)
 }
 
-fn given_back(hub: &RedisHub, key: &SampleKey) -> Step {
-    let keys = [Kept::Sample, Kept::Lease].map(|kept| hub.keys.of(key, kept));
-    SCRIPTS.give_back.on(keys).arg(hub.owner_lease()).into()
+/// The lease has gone on to the queue with the job that was refused.
+fn given_back(hub: &RedisHub, job: &Job) -> Step {
+    let keys = [Kept::Sample, Kept::Lease].map(|kept| hub.keys.of(&job.sample, kept));
+    SCRIPTS.give_back.on(keys).arg(queue_lease(hub, job.lane)).into()
 }
 
 /// See [`crate::hub::Hub::record`].

@@ -164,6 +164,11 @@ async fn bury(hub: &RedisHub, claim: &Claim, reason: &str) -> Result<(), HubErro
 
 /// See [`crate::hub::Hub::hand_back`].
 pub async fn hand_back(hub: &RedisHub, claim: &Claim) -> Result<(), HubError> {
+    let [lane, ..] = entry_keys(hub, claim);
+    let held = SCRIPTS.held.on([lane]).arg(Keys::GROUP).arg(&claim.id).arg(claim.deliveries);
+    if !from_redis_value::<bool>(hub.verdicts.one(held).await?).map_err(unusable)? {
+        return Ok(()); // it is done, or another worker's by now, who may be scanning
+    }
     let lease = SCRIPTS.lease.on([hub.keys.of(&claim.job.sample, Kept::Lease)]);
     let lease = lease.arg(lease_of(claim)).arg("queued").arg(millis(hub.queue.reserve_ttl));
     let entry = SCRIPTS.hand_back.on(entry_keys(hub, claim));

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What may happen, and how likely it is. An operation names its actors by number; what it picks among the things that
+//! an actor has is a number too, taken modulo their count, so that a sequence stays meaningful while it shrinks. One
+//! that finds nothing to act on does nothing.
+
+use crate::limits;
+use proptest::{collection::vec, prelude::*};
+use thundergate_common::job::Lane;
+
+/// How many milters there are; over Redis they are two processes.
+pub const MILTERS: usize = 3;
+/// How many workers there are.
+pub const WORKERS: usize = 3;
+/// How many samples there are.
+pub const SAMPLES: usize = 4;
+
+/// One step of a case.
+#[derive(Clone, Debug)]
+pub enum Operation {
+    /// A milter subscribes and reserves; in the background lane it does not wait.
+    Ask { milter: usize, sample: usize, lane: Lane },
+    /// It submits one of the samples that it believes to own.
+    Submit { milter: usize, pick: usize },
+    /// It gives up waiting.
+    Leave { milter: usize, sample: usize },
+    /// It looks all samples up.
+    LookUp { milter: usize },
+    /// It is killed; another one with its name takes its place.
+    MilterCrashes { milter: usize },
+    /// A worker takes new jobs.
+    Claim { worker: usize, most: usize, background: usize },
+    /// It takes over jobs of others.
+    Reclaim { worker: usize, most: usize, background: usize },
+    /// It begins one of its claims, perhaps for the second time.
+    Begin { worker: usize, pick: usize },
+    /// It renews all of them.
+    Renew { worker: usize },
+    /// It ends one of them.
+    Complete { worker: usize, pick: usize, ending: Ending },
+    /// It puts one back.
+    HandBack { worker: usize, pick: usize },
+    /// It is killed; another one with its name takes its place.
+    WorkerCrashes { worker: usize },
+    /// The farm reports these signatures, newer or older ones.
+    Report { signatures: u8 },
+    /// An operator makes clean verdicts stale.
+    Bump,
+    /// An operator overrides a verdict.
+    Forget { sample: usize },
+    /// An operator has a dead letter scanned once more.
+    RetryLetter { pick: usize },
+    /// An operator drops one.
+    DropLetter { pick: usize },
+    /// So many seconds pass at once.
+    Jump(u64),
+    /// Redis forgets all scripts.
+    FlushScripts,
+    /// Redis closes all connections but those that listen.
+    KillConnections,
+}
+
+/// How a worker ends a claim.
+#[derive(Clone, Copy, Debug)]
+pub enum Ending {
+    /// Clean, by the signatures that the farm has had when the scan began.
+    Clean,
+    /// Clean, by a scan that began an hour ago.
+    CleanLate,
+    /// Clean, by a scan that ended so long ago that nobody wants to know.
+    Expired,
+    /// A finding.
+    Found,
+    /// Not scanned, on purpose.
+    Skipped,
+    /// A dead letter, with or without a scan.
+    Dead,
+}
+
+/// Cases of up to so many operations.
+pub fn cases(most: usize) -> impl Strategy<Value = Vec<Operation>> {
+    vec(operation(), 1..=most)
+}
+
+fn operation() -> impl Strategy<Value = Operation> {
+    prop_oneof![24 => by_a_milter(), 34 => by_a_worker(), 6 => by_an_operator(), 8 => by_nature()]
+}
+
+fn by_a_milter() -> impl Strategy<Value = Operation> {
+    let lane = || prop_oneof![4 => Just(Lane::Mail), 1 => Just(Lane::Background)];
+    let asking = (0..MILTERS, 0..SAMPLES, lane());
+    prop_oneof![
+        10 => asking.prop_map(|(milter, sample, lane)| Operation::Ask { milter, sample, lane }),
+        9 => (0..MILTERS, 0..SAMPLES).prop_map(|(milter, pick)| Operation::Submit { milter, pick }),
+        2 => (0..MILTERS, 0..SAMPLES).prop_map(|(milter, sample)| Operation::Leave { milter, sample }),
+        1 => (0..MILTERS).prop_map(|milter| Operation::LookUp { milter }),
+        1 => (0..MILTERS).prop_map(|milter| Operation::MilterCrashes { milter }),
+    ]
+}
+
+fn by_a_worker() -> impl Strategy<Value = Operation> {
+    let picking = || (0..WORKERS, 0..4usize);
+    let taking = || (0..WORKERS, 0..4usize, 0..3usize);
+    let completing = (0..WORKERS, 0..4usize, ending());
+    prop_oneof![
+        8 => taking().prop_map(|(worker, most, background)| Operation::Claim { worker, most, background }),
+        4 => taking().prop_map(|(worker, most, background)| Operation::Reclaim { worker, most, background }),
+        10 => picking().prop_map(|(worker, pick)| Operation::Begin { worker, pick }),
+        8 => completing.prop_map(|(worker, pick, ending)| Operation::Complete { worker, pick, ending }),
+        2 => picking().prop_map(|(worker, pick)| Operation::HandBack { worker, pick }),
+        2 => (0..WORKERS).prop_map(|worker| Operation::Renew { worker }),
+        1 => (0..WORKERS).prop_map(|worker| Operation::WorkerCrashes { worker }),
+    ]
+}
+
+fn ending() -> impl Strategy<Value = Ending> {
+    prop_oneof![
+        4 => Just(Ending::Clean),
+        1 => Just(Ending::CleanLate),
+        1 => Just(Ending::Expired),
+        2 => Just(Ending::Found),
+        1 => Just(Ending::Skipped),
+        2 => Just(Ending::Dead),
+    ]
+}
+
+fn by_an_operator() -> impl Strategy<Value = Operation> {
+    prop_oneof![
+        3 => (1..4u8).prop_map(|signatures| Operation::Report { signatures }),
+        1 => Just(Operation::Bump),
+        2 => (0..SAMPLES).prop_map(|sample| Operation::Forget { sample }),
+        2 => (0..4usize).prop_map(|pick| Operation::RetryLetter { pick }),
+        1 => (0..4usize).prop_map(|pick| Operation::DropLetter { pick }),
+    ]
+}
+
+fn by_nature() -> impl Strategy<Value = Operation> {
+    let (queue, cache) = (limits(), crate::ttls());
+    let over = |life: std::time::Duration| Just(Operation::Jump(life.as_secs() + 5));
+    prop_oneof![
+        4 => Just(Operation::Jump(10)),
+        4 => over(queue.reclaim_after),
+        4 => over(queue.reserve_ttl),
+        4 => over(queue.lease_ttl),
+        2 => over(queue.sample_ttl),
+        1 => over(cache.clean_ttl),
+        1 => Just(Operation::FlushScripts),
+        1 => Just(Operation::KillConnections),
+    ]
+}
