@@ -59,9 +59,9 @@ impl Stage {
         static STAGES: AtomicUsize = AtomicUsize::new(0);
         let prefix = format!("stage-{}", STAGES.fetch_add(1, Ordering::Relaxed));
         let redis = config::Redis {
-            url: config::RedisUrl::One(server.url().into()),
             prefix: prefix.clone(),
             timeout: Duration::from_secs(2),
+            ..config::Redis::at(config::RedisUrl::One(server.url().into()))
         };
         let mut ends: Vec<Arc<dyn Hub>> = Vec::new();
         for process in ["here", "there"] {
