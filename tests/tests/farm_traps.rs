@@ -3,26 +3,23 @@
 //!
 //! | trap | tests, here unless said otherwise |
 //! |---|---|
-//! | a file above the server's limit is answered `[]` | `a_file_over_the_limit_is_not_scanned_and_looks_clean` (`stand_in.rs`), `what_is_too_large_for_the_instances_is_skipped_and_not_sent` |
-//! | 200 from something that is no Thunderstorm, JSON cut short | `nothing_but_a_list_of_findings_is_a_verdict`; `nothing_but_an_understood_answer_counts` (worker, `client.rs`) |
+//! | a file above the server's limit is answered `[]` | `a_file_over_the_limit_is_not_scanned_and_looks_clean` (`stand_in.rs`), `a_sample_above_the_scanners_limit_is_skipped_and_never_sent` (worker, `run.rs`) |
+//! | 200 from something that is no Thunderstorm, JSON cut short | `nothing_but_a_list_of_findings_is_a_verdict`; `nothing_but_an_understood_answer_counts` (worker, `client.rs`), `whoever_is_no_thunderstorm_gets_no_sample` (worker, `farm.rs`) |
 //! | a redirect leads to somebody who calls everything clean | `nothing_but_a_list_of_findings_is_a_verdict`; `a_redirect_is_not_followed` (worker, `client.rs`) |
 //! | a body that was sent once is empty the second time | `every_try_sends_the_whole_sample`; `a_failed_attempt_goes_to_another_instance_with_all_its_bytes` (worker, `farm.rs`) |
-//! | `firstBytes` or `firstbytes`, no `matches`, scores above 100, shapes A0, A, C, D and their drifts | `every_shape_gives_the_same_finding`; `shapes/tests.rs` (worker) field by field |
+//! | `firstBytes` or `firstbytes`, no `matches`, scores above 100, shapes A0, A, C, D and their drifts | `every_shape_gives_the_same_finding`, `a_finding_without_rules_and_a_score_above_100_are_findings`; `shapes/tests.rs` (worker) field by field |
 //! | an entry of level "Error" is no finding, and alone not clean | `an_error_of_the_scanner_is_neither_a_finding_nor_clean` |
 //! | the answer is about other bytes | `nothing_but_a_list_of_findings_is_a_verdict` |
 //! | ids are numbers or strings | `asynchronous_ids_are_numbers_or_strings` |
 //! | the result of an asynchronous scan is forgotten | `a_forgotten_result_is_a_failure_and_not_clean` |
 //! | signatures change between two requests | `signatures_that_change_during_a_scan_leave_the_older_version`; `changes.rs` (worker) |
 //! | the licence ends | `the_end_of_a_licence_is_reported`; `a_licence_that_ends_is_a_warning_in_the_log` and `the_end_of_a_licence_is_a_metric` (worker) |
-//! | 503 fills the log of a server that others use too | `workers_that_share_instances_keep_them_busy` |
+//! | 503 because of what other workers send | `workers_that_share_instances_keep_them_busy` |
 #![allow(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
 use bytes::Bytes;
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 use thundergate_common::{
@@ -204,33 +201,39 @@ async fn the_end_of_a_licence_is_reported() {
 
 #[tokio::test]
 async fn workers_that_share_instances_keep_them_busy() {
-    const SCANS: usize = 400;
     let service_time = Duration::from_millis(20);
-    let settings =
-        Settings { threads: 2, waiting: 0, retry_after: None, service_time, ..Settings::default() };
-    let (one, two) = (Standin::start(settings.clone()).await, Standin::start(settings).await);
-    let queue = Arc::new(AtomicUsize::new(0));
-    let began = Instant::now();
-    let mut workers = JoinSet::new();
-    for _ in 0..4 {
-        let farm = farm_with(&[&one, &two], "", "").await;
-        for _ in 0..farm.capacity() {
-            let (farm, queue) = (Arc::clone(&farm), Arc::clone(&queue));
-            workers.spawn(async move {
-                loop {
-                    let number = queue.fetch_add(1, Ordering::Relaxed);
-                    if number >= SCANS {
-                        return;
-                    }
-                    farm.scan(&sample(number.to_string().as_bytes()), "", None).await.unwrap();
-                }
-            });
+    for retry_after in [Some(3), None] {
+        let settings = Settings { threads: 2, waiting: 0, retry_after, service_time, ..Settings::default() };
+        let (one, two) = (Standin::start(settings.clone()).await, Standin::start(settings).await);
+        let queue = Arc::new(Mutex::new((0..400).collect::<Vec<u32>>()));
+        let began = Instant::now();
+        let mut workers = JoinSet::new();
+        for _ in 0..4 {
+            let farm = farm_with(&[&one, &two], "", "").await;
+            for _ in 0..farm.capacity() {
+                workers.spawn(work(Arc::clone(&farm), Arc::clone(&queue)));
+            }
+        }
+        while let Some(ended) = workers.join_next().await {
+            ended.unwrap();
+        }
+        // Two seconds if no thread is ever idle, and one more for a sample that goes back to the queue.
+        assert!(began.elapsed() < Duration::from_secs(6), "{retry_after:?}: {:?}", began.elapsed());
+        assert_eq!(one.total() + two.total(), 400, "each is scanned once");
+    }
+}
+
+/// As a worker does: takes a sample while an instance is available, and puts back what none took.
+async fn work(farm: Arc<Farm>, queue: Arc<Mutex<Vec<u32>>>) {
+    loop {
+        while !farm.available() {
+            farm.changed().await;
+        }
+        let Some(number) = queue.lock().unwrap().pop() else { return };
+        match farm.scan(&sample(number.to_string().as_bytes()), "", None).await {
+            Ok(_) => {}
+            Err(ScanError::NoInstance) => queue.lock().unwrap().insert(0, number),
+            Err(error) => panic!("{error}"),
         }
     }
-    while let Some(ended) = workers.join_next().await {
-        ended.unwrap();
-    }
-    // Two seconds if no thread is ever idle.
-    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
-    assert_eq!(one.total() + two.total(), SCANS as u64, "each is scanned once");
 }

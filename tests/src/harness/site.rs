@@ -7,6 +7,7 @@ use super::{
     redis::RedisServer,
 };
 use crate::thunderstorm::{Settings, Standin};
+use anyhow::Context as _;
 use std::{
     sync::{Mutex, MutexGuard},
     time::Duration,
@@ -109,6 +110,16 @@ impl Site {
     /// Where Redis is.
     pub fn redis_url(&self) -> String {
         self.redis().url()
+    }
+
+    /// The most memory that Redis has taken, in bytes.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub fn redis_peak(&self) -> anyhow::Result<u64> {
+        let info = redis::from_redis_value::<String>(self.redis().command("INFO memory")?)?;
+        let peak = info.lines().find_map(|line| line.strip_prefix("used_memory_peak:"));
+        Ok(peak.context("no used_memory_peak")?.trim().parse()?)
     }
 
     /// Stops Redis; what it held is lost.

@@ -2,8 +2,9 @@
 //! What only Redis can do to a hub: stop, hang, forget, fill up, fail over.
 
 use super::*;
+use std::collections::BTreeSet;
 use thundergate_common::hub::{Begin, HubError, Receipt, Retried};
-use thundergate_tests::harness::redis::WatchedRedis;
+use thundergate_tests::harness::redis::{RedisCluster, WatchedRedis};
 use tokio::{task::JoinSet, time::timeout};
 
 /// What a Sentinel may take to promote a replica.
@@ -215,4 +216,36 @@ async fn a_fail_over_is_survived() {
         claimed(&*stage.there).await
     };
     assert_eq!(stage.there.begin(&claim).await.unwrap(), Begin::Scan(bytes("after")));
+}
+
+#[tokio::test]
+async fn a_clusters_queue_is_spread_over_shards_on_several_nodes() {
+    let cluster = RedisCluster::start().unwrap();
+    let urls = config::RedisUrl::Cluster(cluster.urls().into_iter().map(Into::into).collect());
+    let stage = stage(&redis("tg", urls)).await;
+    assert_eq!(stage.here.shards(), CLUSTER_SHARDS);
+    let count = stage.here.shards() * 8;
+    for number in 0..count {
+        let bytes = Bytes::from(number.to_string());
+        let key = SampleKey { digest: Digest::of(&bytes), hint: NameHint::None };
+        let job = Job { sample: key.clone(), size: bytes.len() as u64, ..job("", Lane::Mail).1 };
+        stage.here.reserve(std::slice::from_ref(&key), Lane::Mail).await.unwrap();
+        let admitted = stage.here.submit(&[(Sample { key, bytes }, job)]).await.unwrap();
+        assert_eq!(admitted, [Admission::Queued]);
+    }
+    assert_eq!(stage.there.queue().await.unwrap().lanes[0].waiting, count as u64);
+    let mut claimed = 0;
+    for shard in 0..stage.there.shards() {
+        let claims = stage.there.claim("worker", shard, room(count), SOON).await.unwrap();
+        assert!(!claims.is_empty(), "shard {shard} has no job");
+        for claim in claims {
+            assert!(matches!(stage.there.begin(&claim).await.unwrap(), Begin::Scan(_)));
+            stage.there.complete(&claim, &answered(&verdict())).await.unwrap();
+            claimed += 1;
+        }
+    }
+    assert_eq!(claimed, count);
+    let holder = |shard| cluster.holder_of(&format!("tg:1:{{jobs-{shard}}}:mail")).unwrap();
+    let nodes: BTreeSet<usize> = (0..CLUSTER_SHARDS).map(holder).collect();
+    assert!(nodes.len() > 1, "all shards are on one node");
 }

@@ -2,7 +2,7 @@
 //! The farm: all Thunderstorm servers. It gives a sample to one of them and, where that fails, to another.
 //!
 //! 1. Among the available instances with room, and with the signatures that the sample needs, [`balance`] chooses one.
-//!    None has room: the sample stands in [`line`] until one has.
+//!    None has room: the sample stands in [`line`](mod@line) until one has.
 //! 2. A verdict: done. 503: the instance gets fewer samples ([`limit`]) or none for a while, this one goes elsewhere at
 //!    once, and nothing has failed.
 //! 3. Anything else is a failed attempt. After `farm.attempts` of them the delivery failed.
@@ -51,6 +51,9 @@ use tokio_util::sync::CancellationToken;
 
 /// Pauses and slow starts end without a word: look again this often.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// So long may all instances be unavailable before those who wait go back to the queue: another worker may have one.
+const UNAVAILABLE: Duration = Duration::from_secs(1);
 
 /// Why there is no verdict.
 #[derive(Debug, thiserror::Error)]
@@ -208,7 +211,7 @@ impl Farm {
                 probing
                     .extend(roster.instances.iter().filter(new).map(|one| self.watch_one(Arc::clone(one))));
                 watched.clone_from(&roster.instances);
-                while !rosters.has_changed().unwrap_or(false) {
+                loop {
                     tokio::select! {
                         _ = rosters.changed() => break,
                         _ = probing.next(), if !probing.is_empty() => {}
@@ -244,12 +247,18 @@ impl Farm {
         self.changed.send_replace(());
     }
 
-    /// A place at an instance as `wish` has it; none where there is no such place until `give_up`.
+    /// A place at an instance as `wish` has it; none where there is no such place until `give_up`, or no instance is
+    /// available for a while.
     async fn slot(&self, wish: Wish, give_up: Instant) -> Option<(Slot<'_>, Arc<Instance>)> {
         let mut place = self.line.join(wish);
+        let mut available = Instant::now();
         let place = loop {
-            self.line.serve(&self.roster(), Instant::now());
-            let left = give_up.saturating_duration_since(Instant::now());
+            let (roster, now) = (self.roster(), Instant::now());
+            self.line.serve(&roster, now);
+            if roster.capacity(now) > 0 {
+                available = now;
+            }
+            let left = give_up.min(available + UNAVAILABLE).saturating_duration_since(now);
             match tokio::time::timeout(LOOK_AGAIN.min(left), &mut place).await {
                 Ok(place) => break place.ok()?,
                 Err(_) if left.is_zero() => {

@@ -21,6 +21,9 @@ pub struct Info {
     pub licence_ends: Option<String>,
 }
 
+/// One of these is in every `info`, whatever the server, its version and its options.
+const KNOWN: [&str; 4] = ["version_info", "thor_version", "signature_version", "threads"];
+
 /// Where an asynchronous scan stands.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Progress {
@@ -33,9 +36,11 @@ pub enum Progress {
 }
 
 impl Info {
-    /// Reads the body of `info`; none where it is no JSON object.
+    /// Reads the body of `info`; none where it is not a JSON object that Thunderstorm could have sent. A login page can
+    /// be JSON too, and whoever serves it must not get people's mail.
     pub fn read(body: &[u8]) -> Option<Self> {
         let body: Object = serde_json::from_slice(body).ok()?;
+        field(&body, &KNOWN)?;
         let versions = field(&body, &["version_info"]).and_then(Value::as_object).unwrap_or(&body);
         let known = |text: String| (!text.is_empty()).then_some(text);
         Some(Self {
@@ -96,10 +101,12 @@ mod tests {
     }
 
     #[test]
-    fn info_may_say_nothing_but_must_be_an_object() {
+    fn info_may_say_little_but_must_be_thunderstorms() {
         assert_eq!(Info::read(b"{\"threads\":0}").unwrap(), Info::default());
         assert!(Info::read(b"<html>").is_none());
         assert!(Info::read(b"[]").is_none());
+        assert!(Info::read(b"{}").is_none());
+        assert!(Info::read(b"{\"error\":\"sign in\",\"version\":\"1\"}").is_none());
     }
 
     #[test]

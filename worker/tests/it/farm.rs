@@ -3,7 +3,13 @@ use crate::{
     eventually,
     stub::{Reply, Stub, alert, farm, farm_with, info, instance, sample},
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
 use thundergate_common::config;
 use thundergate_worker::{
     farm::{Farm, ScanError},
@@ -105,6 +111,30 @@ async fn a_busy_instance_pauses_and_the_sample_goes_elsewhere_at_once() {
 }
 
 #[tokio::test]
+async fn a_refusal_while_other_scans_run_limits_an_instance_and_does_not_pause_it() {
+    let stub = Stub::start().await;
+    let asked = AtomicUsize::new(0);
+    stub.answer(move |_| match asked.fetch_add(1, Ordering::Relaxed) {
+        0 => Reply::new(503, "busy").with("retry-after", "60"),
+        _ => Reply::new(200, "[]"),
+    });
+    stub.hold();
+    let farm = probed(&farm(&[instance("one", &stub.url)])).await;
+    let mut scans = JoinSet::new();
+    for n in 0..3_u8 {
+        let farm = Arc::clone(&farm);
+        scans.spawn(async move { farm.scan(&sample(&[n]), "", None).await.map(drop) });
+        eventually("it arrives", async || stub.uploads().len() == usize::from(n) + 1).await;
+    }
+    stub.let_pass(1);
+    eventually("the limit is lower", async || farm.reports()[0].capacity < 4).await;
+    assert_eq!(farm.reports()[0].state, "closed");
+    stub.let_pass(3);
+    assert!(scans.join_all().await.into_iter().all(|result| result.is_ok()));
+    assert_eq!(stub.uploads().len(), 4, "the refused one came again, long before the minute was over");
+}
+
+#[tokio::test]
 async fn a_failed_attempt_goes_to_another_instance_with_all_its_bytes() {
     let (broken, sound) = (Stub::start().await, Stub::start().await);
     broken.answer(|_| Reply::new(500, "oops"));
@@ -170,7 +200,53 @@ async fn an_instance_that_is_down_is_found_out_without_a_sample() {
     .await;
     assert!(!farm.available());
     assert!(farm.reports()[0].last_error.is_some());
-    let started = std::time::Instant::now();
+    let started = Instant::now();
     assert!(matches!(farm.scan(&sample(b"x"), "", None).await, Err(ScanError::NoInstance)));
     assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn a_delivery_ends_however_often_it_is_refused() {
+    let stub = Stub::start().await;
+    stub.answer(|_| Reply::new(503, "busy").with("retry-after", "0"));
+    let keys = "attempts = 2\ntimeout = \"500ms\"\nconnect_timeout = \"100ms\"";
+    let farm = probed(&farm_with(&[instance("one", &stub.url)], keys)).await;
+    let started = Instant::now();
+    assert!(matches!(farm.scan(&sample(b"x"), "", None).await, Err(ScanError::NoInstance)));
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+    assert!(stub.uploads().len() > 1);
+}
+
+#[tokio::test]
+async fn an_instance_that_stops_to_answer_info_holds_nobody_up() {
+    let stub = Stub::start().await;
+    let keys = "probe_interval = \"1h\"\ntimeout = \"800ms\"\nconnect_timeout = \"300ms\"";
+    let farm = probed(&farm_with(&[instance("one", &stub.url)], keys)).await;
+    stub.hang_info();
+    let started = Instant::now();
+    let mut scans = JoinSet::new();
+    for n in 0..20_u8 {
+        let farm = Arc::clone(&farm);
+        scans.spawn(async move { farm.scan(&sample(&[n]), "", None).await });
+    }
+    for verdict in scans.join_all().await {
+        assert_eq!(verdict.unwrap().signatures.as_deref(), Some("2026/01/01-000000"), "what it had before");
+    }
+    // One after the other they would take twelve seconds.
+    assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn whoever_is_no_thunderstorm_gets_no_sample() {
+    let keys = "timeout = \"200ms\"\nconnect_timeout = \"100ms\"";
+    for page in ["<html>sign in</html>", "{\"error\": \"sign in\"}", "[]"] {
+        let stub = Stub::start().await;
+        stub.info(Reply::new(200, page));
+        for path in ["", "/api"] {
+            let url = format!("{}{path}", stub.url);
+            let farm = probed(&farm_with(&[instance("one", &url)], keys)).await;
+            assert!(matches!(farm.scan(&sample(b"x"), "", None).await, Err(ScanError::NoInstance)), "{page}");
+        }
+        assert!(stub.uploads().is_empty(), "{page}");
+    }
 }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use serde_json::json;
 use std::sync::{
     Arc, Mutex,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 use thundergate_common::{
     config,
@@ -48,6 +48,7 @@ struct Site {
     results: Mutex<Vec<Reply>>,
     uploads: Mutex<Vec<Upload>>,
     infos: AtomicUsize,
+    hangs: AtomicBool,
     /// An upload is answered only with one of these.
     gate: Semaphore,
 }
@@ -91,6 +92,7 @@ impl Stub {
             results: Mutex::default(),
             uploads: Mutex::default(),
             infos: AtomicUsize::new(0),
+            hangs: AtomicBool::new(false),
             gate: Semaphore::new(1 << 20),
         });
         let router = Router::new().fallback(serve).with_state(Arc::clone(&site));
@@ -105,6 +107,11 @@ impl Stub {
 
     pub fn info(&self, info: Reply) {
         *self.site.info.lock().unwrap() = info;
+    }
+
+    /// From now on `info` is never answered.
+    pub fn hang_info(&self) {
+        self.site.hangs.store(true, Ordering::Relaxed);
     }
 
     /// What `getAsyncResults` answers, one after the other; the last one again and again.
@@ -155,6 +162,9 @@ async fn serve(State(site): State<Arc<Site>>, request: Request) -> Response<Body
     match path.strip_prefix(site.api) {
         Some("/info") => {
             site.infos.fetch_add(1, Ordering::Relaxed);
+            if site.hangs.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
             site.info.lock().unwrap().response()
         }
         Some("/check" | "/checkAsync") => {
