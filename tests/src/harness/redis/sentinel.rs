@@ -53,6 +53,11 @@ impl WatchedRedis {
         format!("{scheme}+sentinel://127.0.0.1:{}/main?db=0", self.sentinel.port)
     }
 
+    /// The Sentinel.
+    pub fn sentinel(&self) -> &RedisServer {
+        &self.sentinel
+    }
+
     /// Kills the master, once the replica has all it was told; the Sentinel then promotes the replica.
     pub fn lose_the_master(&mut self) {
         // Where it never has, the test will say what is missing.
