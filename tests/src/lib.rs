@@ -4,7 +4,9 @@
 //! | module | owns |
 //! |---|---|
 //! | [`thunderstorm`] | a stand-in for a THOR Thunderstorm server: its HTTP API over a few YARA rules, with faults on request |
+//! | [`faults`] | the fault suite: a tormented site and a checker |
 //! | [`harness`] | the other real things: MTAs, the milter protocol from the MTA's side, our programs as processes, mails |
 
+pub mod faults;
 pub mod harness;
 pub mod thunderstorm;

@@ -3,7 +3,7 @@
 //!
 //! 1. Claim as many jobs as the available instances have room for, and deliver each in a task of its own ([`crate::scan`]).
 //!    Where no instance is available nothing is claimed: jobs wait in the queue, and none of their deliveries is spent.
-//!    Background work gets half of the room at most, so that mail never waits for all of it.
+//!    Background work leaves a quarter of the room, so that mail never waits for the end of a long scan nobody waits for.
 //! 2. Beside that, probe the farm, report it to the hub ([`crate::reporter`]) and renew what is being scanned.
 //! 3. Drain: claim nothing more, finish what runs; what a claim still under way brings is handed back.
 //! 4. Leave: stop what still runs and hand it back, so that another worker begins it at once.
@@ -162,11 +162,25 @@ impl Worker {
 /// How many jobs may be claimed.
 fn room(capacity: usize, running: usize, background: usize) -> Room {
     let most = capacity.saturating_sub(running);
-    Room { most, background: capacity.div_ceil(2).saturating_sub(background).min(most) }
+    let for_mail = if capacity > 1 { capacity.div_ceil(4) } else { 0 };
+    Room { most, background: (capacity - for_mail).saturating_sub(background).min(most) }
 }
 
 /// A claim that is stopped half-way stays among the running ones, and is handed back from there.
 async fn deliver(scanning: Arc<Scanning>, running: Arc<Running>, claim: Claim, number: u64) {
     scanning.deliver(&claim).await;
     running.remove(number);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn background_work_leaves_room_for_mail() {
+        let background = |capacity, running, background| room(capacity, running, background).background;
+        assert_eq!([background(1, 0, 0), background(2, 0, 0), background(16, 0, 0)], [1, 1, 12]);
+        assert_eq!([background(16, 12, 12), background(16, 14, 2), background(0, 0, 0)], [0, 2, 0]);
+        assert_eq!(room(4, 6, 1), Room { most: 0, background: 0 });
+    }
 }

@@ -5,6 +5,7 @@ pub mod mails;
 pub mod mta;
 pub mod postfix;
 pub mod process;
+pub mod proxy;
 pub mod redis;
 pub mod sendmail;
 pub mod site;

@@ -127,7 +127,11 @@ impl Program {
     }
 
     /// Waits for a line in JSON for which `wanted` holds, among the past ones too; none after `patience`.
-    pub async fn wait_for(&self, wanted: impl Fn(&Value) -> bool, patience: Duration) -> Option<Value> {
+    pub async fn wait_for(
+        &self,
+        wanted: impl Fn(&Value) -> bool + Sync,
+        patience: Duration,
+    ) -> Option<Value> {
         self.lines.wait_for(&wanted, patience).await
     }
 
@@ -159,7 +163,7 @@ impl Program {
 }
 
 impl Lines {
-    async fn wait_for(&self, wanted: &dyn Fn(&Value) -> bool, patience: Duration) -> Option<Value> {
+    async fn wait_for(&self, wanted: &(dyn Fn(&Value) -> bool + Sync), patience: Duration) -> Option<Value> {
         let mut seen = 0;
         let found = async {
             loop {

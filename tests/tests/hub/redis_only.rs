@@ -224,7 +224,7 @@ async fn a_clusters_queue_is_spread_over_shards_on_several_nodes() {
     let urls = config::RedisUrl::Cluster(cluster.urls().into_iter().map(Into::into).collect());
     let stage = stage(&redis("tg", urls)).await;
     assert_eq!(stage.here.shards(), CLUSTER_SHARDS);
-    let count = stage.here.shards() * 8;
+    let count = stage.here.shards() * 4;
     for number in 0..count {
         let bytes = Bytes::from(number.to_string());
         let key = SampleKey { digest: Digest::of(&bytes), hint: NameHint::None };

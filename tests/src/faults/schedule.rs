@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Which fault comes when, for how long, and whom it meets: all of it from a seed.
+//!
+//! Time is divided into slots. A slot holds one fault, or two that overlap, and ends with a moment of quiet; every few
+//! slots the quiet is long enough for progress to be asked for. Faults that something is measured after are alone in
+//! their slot. Every kind comes once before any comes twice.
+
+use fastrand::Rng;
+use std::{fmt, time::Duration};
+
+/// How many processes of each sort a run has.
+pub const MILTERS: usize = 4;
+/// See [`MILTERS`].
+pub const WORKERS: usize = 3;
+/// See [`MILTERS`].
+pub const INSTANCES: usize = 4;
+
+/// A quiet at least this long must see progress.
+pub const LONG_QUIET: Duration = Duration::from_secs(6);
+const QUIET: Duration = Duration::from_millis(1_200);
+/// What is measured after a lonely fault takes up to this long.
+const AFTERMATH: Duration = Duration::from_secs(6);
+/// Slots up to a long quiet.
+const BETWEEN_LONG_QUIETS: usize = 5;
+
+/// What goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, clap::ValueEnum)]
+pub enum Kind {
+    /// kill -9 of a worker in the middle of scans; started again.
+    WorkerKilled,
+    /// SIGTERM of a worker; started again.
+    WorkerTerminated,
+    /// kill -9 of a milter; started again.
+    MilterKilled,
+    /// SIGTERM of a milter; started again.
+    MilterTerminated,
+    /// Redis killed and started again, empty.
+    RedisRestarted,
+    /// Redis stops answering for a while (SIGSTOP).
+    RedisFrozen,
+    /// The master dies and a replica takes over.
+    Failover,
+    /// One milter cannot reach Redis.
+    MilterCutFromRedis,
+    /// One worker cannot reach Redis.
+    WorkerCutFromRedis,
+    /// One worker cannot reach one instance.
+    WorkerCutFromInstance,
+    /// All links to Redis refuse connections.
+    RedisRefused,
+    /// All links to Redis get slow.
+    RedisLatency,
+    /// All links to instances pass a trickle only.
+    InstancesTrickle,
+    /// Connections of all links break at random, or stall for a moment.
+    Loss,
+    /// Scans of one instance take seconds.
+    InstanceSlow,
+    /// One instance does not answer.
+    InstanceHung,
+    /// One instance is stopped and started again.
+    InstanceDown,
+    /// One instance answers what is not true.
+    InstanceLies,
+    /// Every instance answers 503.
+    BusyStorm,
+    /// Every instance gets new signatures.
+    SignatureUpdate,
+    /// The disk that one milter and one worker log to is full.
+    LogDiskFull,
+    /// The clocks of one milter and one worker jump.
+    ClockJump,
+    /// Redis forgets its scripts.
+    ScriptFlush,
+    /// Redis closes all connections.
+    ClientKill,
+}
+
+/// All of them.
+pub const ALL: [Kind; 24] = [
+    Kind::WorkerKilled,
+    Kind::WorkerTerminated,
+    Kind::MilterKilled,
+    Kind::MilterTerminated,
+    Kind::RedisRestarted,
+    Kind::RedisFrozen,
+    Kind::Failover,
+    Kind::MilterCutFromRedis,
+    Kind::WorkerCutFromRedis,
+    Kind::WorkerCutFromInstance,
+    Kind::RedisRefused,
+    Kind::RedisLatency,
+    Kind::InstancesTrickle,
+    Kind::Loss,
+    Kind::InstanceSlow,
+    Kind::InstanceHung,
+    Kind::InstanceDown,
+    Kind::InstanceLies,
+    Kind::BusyStorm,
+    Kind::SignatureUpdate,
+    Kind::LogDiskFull,
+    Kind::ClockJump,
+    Kind::ScriptFlush,
+    Kind::ClientKill,
+];
+
+/// One fault of a schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Planned {
+    /// From the beginning of the run.
+    pub at: Duration,
+    /// What.
+    pub kind: Kind,
+    /// Which milter, worker or instance; for links of a worker to an instance see [`Planned::second`].
+    pub target: usize,
+    /// More randomness: which lie, how far a clock jumps, which instance.
+    pub dice: u64,
+    /// How long.
+    pub lasts: Duration,
+}
+
+/// A plan for a whole run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Schedule {
+    /// In the order of their beginnings.
+    pub faults: Vec<Planned>,
+    /// Times without a fault, from and to, that are long enough to see progress in.
+    pub long_quiets: Vec<(Duration, Duration)>,
+    /// When all is over.
+    pub ends: Duration,
+}
+
+impl Kind {
+    /// Something is measured afterwards that another fault would spoil.
+    fn is_lonely(self) -> bool {
+        matches!(self, Self::WorkerKilled | Self::RedisRestarted | Self::Failover)
+    }
+
+    /// What two faults must not do to each other: use the same switch.
+    fn switch(self) -> u8 {
+        match self {
+            Self::WorkerKilled | Self::WorkerTerminated => 0,
+            Self::MilterKilled | Self::MilterTerminated => 1,
+            Self::RedisRestarted | Self::RedisFrozen | Self::Failover => 2,
+            Self::MilterCutFromRedis
+            | Self::WorkerCutFromRedis
+            | Self::WorkerCutFromInstance
+            | Self::RedisRefused
+            | Self::RedisLatency
+            | Self::InstancesTrickle
+            | Self::Loss => 3,
+            Self::InstanceSlow => 4,
+            Self::InstanceHung | Self::InstanceDown | Self::InstanceLies | Self::BusyStorm => 5,
+            Self::SignatureUpdate => 6,
+            Self::LogDiskFull => 7,
+            Self::ClockJump => 8,
+            Self::ScriptFlush | Self::ClientKill => 9,
+        }
+    }
+
+    /// How many there are to choose the target from.
+    fn targets(self) -> usize {
+        match self {
+            Self::MilterKilled | Self::MilterTerminated | Self::MilterCutFromRedis => MILTERS,
+            Self::WorkerKilled
+            | Self::WorkerTerminated
+            | Self::WorkerCutFromRedis
+            | Self::WorkerCutFromInstance => WORKERS,
+            Self::InstanceSlow | Self::InstanceHung | Self::InstanceDown | Self::InstanceLies => INSTANCES,
+            _ => 1,
+        }
+    }
+}
+
+impl Planned {
+    /// The other end of a link.
+    pub fn second(&self) -> usize {
+        (self.dice % INSTANCES as u64) as usize
+    }
+
+    /// When it is over.
+    pub fn ends(&self) -> Duration {
+        self.at + self.lasts
+    }
+}
+
+impl fmt::Display for Planned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { at, kind, target, lasts, .. } = self;
+        write!(f, "{:>6.1} s  {:<22}", at.as_secs_f64(), format!("{kind:?}"))?;
+        match kind {
+            Kind::WorkerCutFromInstance => write!(f, " worker{target} – storm{}", self.second())?,
+            _ if kind.targets() == MILTERS && format!("{kind:?}").starts_with("Milter") => {
+                write!(f, " milter{target}")?;
+            }
+            _ if kind.targets() == WORKERS => write!(f, " worker{target}")?,
+            _ if kind.targets() == INSTANCES => write!(f, " storm{target}")?,
+            _ => (),
+        }
+        write!(f, "  for {:.1} s", lasts.as_secs_f64())
+    }
+}
+
+impl Schedule {
+    /// A schedule of `kinds`, each at least once, that goes on until `at_least`. A killed worker stays away for `dead`, so
+    /// that others must do its work.
+    pub fn new(seed: u64, kinds: &[Kind], at_least: Duration, dead: Duration) -> Self {
+        let mut random = Rng::with_seed(seed);
+        let mut schedule = Self { ends: Duration::from_secs(4), ..Self::default() };
+        let mut slots = 0;
+        while !kinds.is_empty() && (slots == 0 || schedule.ends < at_least) {
+            let mut deck = kinds.to_vec();
+            random.shuffle(&mut deck);
+            while let Some(kind) = deck.pop() {
+                // A second round may end in the middle.
+                if schedule.ends >= at_least && slots > kinds.len() {
+                    break;
+                }
+                let second = deck.iter().position(|other| goes_with(kind, *other));
+                let second = second.filter(|_| random.u32(..3) > 0).map(|at| deck.remove(at));
+                schedule.slot(&mut random, [Some(kind), second], dead);
+                slots += 1;
+                if slots % BETWEEN_LONG_QUIETS == 0 {
+                    let from = schedule.ends;
+                    schedule.ends += LONG_QUIET;
+                    schedule.long_quiets.push((from, schedule.ends));
+                }
+            }
+        }
+        schedule
+    }
+
+    fn slot(&mut self, random: &mut Rng, kinds: [Option<Kind>; 2], dead: Duration) {
+        let begin = self.ends;
+        for kind in kinds.into_iter().flatten() {
+            let short = Duration::from_millis(random.u64(2_000..4_000));
+            let fault = Planned {
+                at: begin + Duration::from_millis(random.u64(..500)),
+                kind,
+                target: random.usize(..kind.targets()),
+                dice: random.u64(..),
+                lasts: if kind == Kind::WorkerKilled { dead } else { short },
+            };
+            let aftermath = if kind.is_lonely() { AFTERMATH } else { QUIET };
+            self.ends = self.ends.max(fault.ends() + aftermath);
+            self.faults.push(fault);
+        }
+        self.faults.sort_by_key(|fault| fault.at);
+    }
+}
+
+fn goes_with(one: Kind, other: Kind) -> bool {
+    !one.is_lonely() && !other.is_lonely() && one.switch() != other.switch()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEAD: Duration = Duration::from_secs(6);
+
+    #[test]
+    fn the_same_seed_gives_the_same_schedule() {
+        let schedule = |seed| Schedule::new(seed, &ALL, Duration::from_secs(60), DEAD);
+        assert_eq!(schedule(5), schedule(5));
+        assert_ne!(schedule(5), schedule(6));
+    }
+
+    #[test]
+    fn every_kind_comes_once_and_a_longer_run_has_more() {
+        for seed in 0..50 {
+            let schedule = Schedule::new(seed, &ALL, Duration::ZERO, DEAD);
+            let mut kinds: Vec<_> = schedule.faults.iter().map(|fault| fault.kind).collect();
+            kinds.sort_unstable();
+            kinds.dedup();
+            assert_eq!((kinds.len(), schedule.faults.len()), (ALL.len(), ALL.len()));
+            let longer = Schedule::new(seed, &ALL, Duration::from_secs(240), DEAD);
+            assert!(longer.faults.len() > ALL.len() && longer.ends < Duration::from_secs(260));
+        }
+    }
+
+    #[test]
+    fn lonely_faults_are_alone_and_long_quiets_are_quiet() {
+        for seed in 0..50 {
+            let schedule = Schedule::new(seed, &ALL, Duration::from_secs(240), DEAD);
+            let overlap = |from, to, other: &Planned| other.at < to && other.ends() > from;
+            for (at, fault) in schedule.faults.iter().enumerate().filter(|(_, fault)| fault.kind.is_lonely())
+            {
+                let mut others = schedule.faults.iter().enumerate().filter(|(other, _)| *other != at);
+                assert!(!others.any(|(_, other)| overlap(fault.at, fault.ends() + AFTERMATH, other)));
+            }
+            for (from, to) in &schedule.long_quiets {
+                assert!(!schedule.faults.iter().any(|fault| overlap(*from, *to, fault)));
+            }
+            assert!(schedule.long_quiets.len() > 1);
+        }
+    }
+}
