@@ -21,9 +21,15 @@ use thundergate_common::{
     verdict::{Answer, Verdict, now},
 };
 use thundergate_milter::config::Config;
-use thundergate_tests::harness::{
-    process::{Program, binary},
-    redis::{Certificates, Guard, RedisCluster, RedisServer, WatchedRedis, password_of},
+use thundergate_tests::{
+    harness::{
+        mails::{eicar, mail},
+        mta::Mail,
+        process::{Program, binary},
+        redis::{Certificates, Guard, RedisCluster, RedisServer, WatchedRedis, password_of},
+        site::{Milter, Site},
+    },
+    thunderstorm::Settings,
 };
 use tokio::time::timeout;
 
@@ -86,6 +92,25 @@ async fn tls_to_sentinels_and_servers() {
 }
 
 #[tokio::test]
+async fn sentinels_have_users_of_their_own() {
+    let watched = WatchedRedis::start().unwrap();
+    let files = tempfile::tempdir().unwrap();
+    let password = files.path().join("password");
+    std::fs::write(&password, "sentinel's").unwrap();
+    for command in ["ACL SETUSER asking on >sentinel's +@all", "ACL SETUSER default off"] {
+        watched.sentinel().command(command).unwrap();
+    }
+    let nobody = at(&watched.url());
+    assert!(matches!(ping(&nobody).await, Err(HubError::Unavailable(_))));
+    let somebody = config::Redis {
+        sentinel_username: Some("asking".into()),
+        sentinel_password_file: Some(password),
+        ..nobody
+    };
+    a_sample_passes(&somebody, &somebody).await;
+}
+
+#[tokio::test]
 async fn tls_and_users_in_a_cluster() {
     let (guard, certificates) = tls(true);
     let cluster = RedisCluster::start_guarded(&Guard { users: true, ..guard }).unwrap();
@@ -114,6 +139,58 @@ async fn the_users_may_do_all_they_need() {
     a_sample_passes(&as_user("milter"), &as_user("worker")).await;
     let log: Vec<redis::Value> = server.ask("ACL LOG").unwrap();
     assert_eq!(log, [], "nothing was refused");
+}
+
+#[tokio::test]
+async fn programs_with_users_certificates_and_a_secret_pass_a_mail() {
+    let (guard, certificates) = tls(true);
+    let server = RedisServer::start_guarded(&Guard { users: true, ..guard }, &[]).unwrap();
+    let passwords = Passwords::new();
+    std::fs::write(passwords.file("secret"), SECRET).unwrap();
+    let (cert, key) = certificates.client();
+    let section = |who: &str| {
+        format!(
+            "[redis]\nurl = {:?}\nusername = \"thundergate-{who}\"\npassword_file = {:?}\nsecret_file = {:?}\n\
+             ca_file = {:?}\ncert_file = {cert:?}\nkey_file = {key:?}\n",
+            server.url(),
+            passwords.file(who),
+            passwords.file("secret"),
+            certificates.ca(),
+        )
+    };
+    let site = Site::single(1, Settings::default()).await;
+    let farm = site.farm_section();
+    let worker = format!("admin.listen = \"127.0.0.1:0\"\n{}{farm}", section("worker"));
+    let _worker = Program::start("thundergate-worker", &worker).await.unwrap();
+    let milters = [Milter::start(&section("milter")).await, Milter::start(&section("milter")).await];
+    let sample = eicar();
+    for milter in &milters {
+        let mail = Mail::of(mail().attach("a.com", "application/octet-stream", sample.clone()).bytes());
+        let reply = milter.send(&mail).await;
+        assert!(reply.quarantine.is_some(), "{reply:?}");
+    }
+    assert_eq!(site.scans_of(&sample), 1, "the second milter believes the first scan");
+
+    let file = passwords.file("operator.toml");
+    std::fs::write(&file, format!("{}{farm}", section("operator"))).unwrap();
+    let program = binary("thundergate-worker").unwrap();
+    let run = |arguments: &str| {
+        Command::new(&program).args(arguments.split(' ')).arg("--config").arg(&file).output().unwrap()
+    };
+    let name = format!("{}.com", Digest::of(&sample));
+    for (arguments, tells) in [
+        (format!("verdict {name}"), "EICAR"),
+        (format!("seen {name}"), "@"),
+        ("queue".to_owned(), "mail"),
+        ("generation bump".to_owned(), ""),
+        (format!("verdict forget {name}"), ""),
+    ] {
+        let output = run(&arguments);
+        assert_eq!(output.status.code(), Some(0), "{arguments}: {}", written(&output));
+        assert!(written(&output).contains(tells), "{arguments}: {}", written(&output));
+    }
+    let refused: Vec<redis::Value> = server.ask("ACL LOG").unwrap();
+    assert_eq!(refused, []);
 }
 
 #[tokio::test]

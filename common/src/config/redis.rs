@@ -105,6 +105,9 @@ impl Redis {
     ///
     /// The first file that cannot be used, with its key; never what stands in it.
     pub fn access(&self) -> Result<Access, Fault> {
+        if self.sentinel_username.is_some() && self.sentinel_password_file.is_none() {
+            return Err(Fault::new(&["redis.sentinel_username"], "needs redis.sentinel_password_file"));
+        }
         Ok(Access {
             password: password("redis.password_file", self.password_file.as_deref())?,
             sentinel_password: password(
@@ -336,6 +339,12 @@ mod tests {
         let fault = redis.access().unwrap_err();
         assert_eq!(fault.keys, ["redis.sentinel_password_file"]);
         assert!(fault.message.starts_with("/nowhere/file cannot be read: No such file"), "{}", fault.message);
+    }
+
+    #[test]
+    fn a_user_of_the_sentinels_needs_a_password() {
+        let redis = Redis { sentinel_username: Some("user".into()), ..at("redis+sentinel://h/main") };
+        assert_eq!(redis.access().unwrap_err().keys, ["redis.sentinel_username"]);
     }
 
     #[test]

@@ -123,7 +123,7 @@ impl Entry<'_> {
     /// `url` with what the other keys say over it.
     fn address(&self, url: &str) -> RedisResult<ConnectionInfo> {
         let address = url.into_connection_info()?;
-        let login = self.login(address.redis_settings());
+        let login = self.login(address.redis_settings())?;
         let address = self.secured(address.set_redis_settings(login))?;
         match address.addr() {
             ConnectionAddr::Unix(_) => Ok(address),
@@ -131,7 +131,8 @@ impl Entry<'_> {
         }
     }
 
-    fn login(&self, from_url: &RedisConnectionInfo) -> RedisConnectionInfo {
+    /// The client crate would log nobody in where there is a user and no password.
+    fn login(&self, from_url: &RedisConnectionInfo) -> RedisResult<RedisConnectionInfo> {
         let mut login = from_url.clone();
         if let Some(username) = &self.redis.username {
             login = login.set_username(username);
@@ -139,7 +140,10 @@ impl Entry<'_> {
         if let Some(password) = &self.access.password {
             login = login.set_password(password.expose_secret());
         }
-        login
+        match (login.username(), login.password()) {
+            (Some(_), None) => Err(wrong("a user without a password, see redis.password_file")),
+            _ => Ok(login),
+        }
     }
 
     fn secured(&self, address: ConnectionInfo) -> RedisResult<ConnectionInfo> {
@@ -176,8 +180,8 @@ impl Entry<'_> {
         if service.is_empty() {
             return Err(wrong("a Sentinel URL without a service"));
         }
-        let places =
-            hosts.split(',').map(|host| Ok(self.address(&format!("{scheme}://{host}"))?.addr().clone()));
+        let place = |host| format!("{scheme}://{host}").into_connection_info();
+        let places = hosts.split(',').map(|host| Ok(self.secured(place(host)?)?.addr().clone()));
         let places = places.collect::<RedisResult<Vec<_>>>()?;
         let builder = SentinelClientBuilder::new(places, service, SentinelServerType::Master)?
             .set_client_to_redis_db(db)
@@ -185,7 +189,7 @@ impl Entry<'_> {
             .set_client_to_sentinel_tcp_settings(tcp());
         // The client crate's own reading of user and password, percent signs included.
         let login = format!("redis://{credentials}@host").into_connection_info()?;
-        let builder = self.identified(builder, &self.login(login.redis_settings()));
+        let builder = self.identified(builder, &self.login(login.redis_settings())?);
         let builder = if scheme == "rediss" { self.encrypted(builder) } else { builder };
         Ok(Target::Sentinel(Mutex::new(builder.build()?)))
     }
@@ -298,6 +302,18 @@ mod tests {
         let settings = client.get_connection_info().redis_settings();
         assert_eq!((settings.username(), settings.password()), (Some("milter"), Some("better")));
         assert!(!format!("{access:?} {client:?}").contains("better"));
+    }
+
+    #[test]
+    fn a_user_without_a_password_is_an_error() {
+        for url in ["redis://user@h", "redis+sentinel://user@h/main", "unix:///run/redis.sock?user=user"] {
+            assert!(target(url).is_err(), "{url}");
+        }
+        for url in ["redis://:secret@h", "redis+sentinel://:secret@h/main"] {
+            let url = config::RedisUrl::One(url.into());
+            let redis = config::Redis { username: Some("user".into()), ..config::Redis::at(url) };
+            assert!(reached(&redis).is_ok());
+        }
     }
 
     #[test]

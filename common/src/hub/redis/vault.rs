@@ -12,7 +12,7 @@ use std::{
 use tokio::task::spawn_blocking;
 use tracing::warn;
 
-/// Sealing or opening more than this holds the reactor up: at 1 GB/s it takes a quarter of a millisecond.
+/// Sealing or opening more than this holds the reactor up: so much takes about half a millisecond.
 const AT_ONCE: usize = 256 << 10;
 /// How often the log is told of what does not open.
 const PAUSE: Duration = Duration::from_secs(60);

@@ -53,8 +53,24 @@ impl WatchedRedis {
         format!("{scheme}+sentinel://127.0.0.1:{}/main?db=0", self.sentinel.port)
     }
 
-    /// Kills the master; the Sentinel then promotes the replica.
+    /// The Sentinel.
+    pub fn sentinel(&self) -> &RedisServer {
+        &self.sentinel
+    }
+
+    /// Kills the master, once the replica has all it was told; the Sentinel then promotes the replica.
     pub fn lose_the_master(&mut self) {
+        // Where it never has, the test will say what is missing.
+        let _ = eventually("the replica is in step", || self.is_in_step().unwrap_or(false));
         self.master.stop();
+    }
+
+    fn is_in_step(&self) -> Result<bool> {
+        let offset = |server: &RedisServer, name: &str| -> Result<Option<String>> {
+            let info: String = server.ask("INFO replication")?;
+            Ok(info.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned))
+        };
+        let told = offset(&self.master, "master_repl_offset:")?;
+        Ok(told.is_some() && told == offset(&self.replica, "slave_repl_offset:")?)
     }
 }
