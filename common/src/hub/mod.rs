@@ -229,7 +229,7 @@ pub trait Hub: Send + Sync + 'static {
     /// Keeps leases and claims alive for another `queue.lease_ttl`.
     async fn renew(&self, worker: &str, claims: &[Claim]) -> Result<(), HubError>;
 
-    /// Ends a claim, see [`Completion`].
+    /// Ends a claim, see [`Completion`]. A clean verdict of a scan whose lease ran out replaces none.
     async fn complete(&self, claim: &Claim, completion: &Completion) -> Result<(), HubError>;
 
     /// Puts a claim back at once, for another worker; this delivery does not count. Nothing where another worker has

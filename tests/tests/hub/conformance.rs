@@ -61,6 +61,7 @@ scenarios!(
     a_bump_makes_clean_verdicts_stale,
     a_job_needs_a_verdict_of_its_signatures,
     a_known_verdict_ends_no_scan_for_a_better_one,
+    a_scan_that_comes_late_clears_no_finding,
     a_dropped_dead_letter_is_gone,
 );
 
@@ -532,6 +533,21 @@ async fn a_known_verdict_ends_no_scan_for_a_better_one(stage: Stage) {
     stage.here.forget(&key("better")).await.unwrap();
     let reserved = stage.here.reserve(&[key("better")], Lane::Background).await.unwrap();
     assert_eq!(reserved, [Reservation::Joined], "the other scan still runs");
+}
+
+async fn a_scan_that_comes_late_clears_no_finding(stage: Stage) {
+    let late = queued(&stage, "late", Lane::Mail).await;
+    stage.there.begin(&late).await.unwrap();
+    eventually("its lease is over", async || {
+        stage.here.reserve(&[key("late")], Lane::Mail).await.unwrap() == [Reservation::Owner]
+    })
+    .await;
+    submit_again(&*stage.here, "late", Lane::Mail).await;
+    let in_time = claimed(&*stage.there).await;
+    assert_eq!(stage.there.begin(&in_time).await.unwrap(), Begin::Scan(bytes("late")));
+    stage.there.complete(&in_time, &answered(&verdict())).await.unwrap();
+    stage.there.complete(&late, &answered(&clean("1"))).await.unwrap();
+    assert_eq!(stage.here.look_up(&[key("late")]).await.unwrap(), [Some(verdict())]);
 }
 
 async fn a_dropped_dead_letter_is_gone(stage: Stage) {

@@ -59,7 +59,7 @@ fn ttls() -> config::Cache {
 
 #[test]
 fn the_hub_of_one_process_keeps_its_promises() {
-    check(256, |operations| {
+    check(1024, |operations| {
         let runtime = Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
         runtime.block_on(async { Run::new(Stage::in_memory()).all(operations).await })
     });
@@ -69,7 +69,7 @@ fn the_hub_of_one_process_keeps_its_promises() {
 fn the_hub_over_redis_keeps_its_promises() {
     let server = RedisServer::start().unwrap();
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-    check(64, |operations| {
+    check(256, |operations| {
         runtime.block_on(async { Run::new(Stage::over_redis(&server).await).all(operations).await })
     });
 }

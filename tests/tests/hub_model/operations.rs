@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! What may happen, and how likely it is. An operation names its actors by number; what it picks among the things that
-//! an actor has is a number too, taken modulo their count, so that a sequence stays meaningful while it shrinks. One
-//! that finds nothing to act on does nothing.
+//! What may happen, and how likely it is. What an operation picks among things that somebody has is a number, taken
+//! modulo their count: so few operations find nothing to act on, and a sequence stays meaningful while it shrinks.
 
 use crate::limits;
 use proptest::{collection::vec, prelude::*};
@@ -13,14 +12,16 @@ pub const MILTERS: usize = 3;
 pub const WORKERS: usize = 3;
 /// How many samples there are.
 pub const SAMPLES: usize = 4;
+/// Enough to pick any of what all have.
+const PICKS: usize = 12;
 
 /// One step of a case.
 #[derive(Clone, Debug)]
 pub enum Operation {
     /// A milter subscribes and reserves; in the background lane it does not wait.
     Ask { milter: usize, sample: usize, lane: Lane },
-    /// It submits one of the samples that it believes to own.
-    Submit { milter: usize, pick: usize },
+    /// One submits one of the samples that it believes to own.
+    Submit { pick: usize },
     /// It gives up waiting.
     Leave { milter: usize, sample: usize },
     /// It looks all samples up.
@@ -31,14 +32,14 @@ pub enum Operation {
     Claim { worker: usize, most: usize, background: usize },
     /// It takes over jobs of others.
     Reclaim { worker: usize, most: usize, background: usize },
-    /// It begins one of its claims, perhaps for the second time.
-    Begin { worker: usize, pick: usize },
-    /// It renews all of them.
+    /// One begins one of its claims, perhaps for the second time.
+    Begin { pick: usize },
+    /// It renews all that it has.
     Renew { worker: usize },
-    /// It ends one of them.
-    Complete { worker: usize, pick: usize, ending: Ending },
-    /// It puts one back.
-    HandBack { worker: usize, pick: usize },
+    /// One ends one of its claims.
+    Complete { pick: usize, ending: Ending },
+    /// One puts one of its claims back.
+    HandBack { pick: usize },
     /// It is killed; another one with its name takes its place.
     WorkerCrashes { worker: usize },
     /// The farm reports these signatures, newer or older ones.
@@ -86,27 +87,31 @@ fn operation() -> impl Strategy<Value = Operation> {
 }
 
 fn by_a_milter() -> impl Strategy<Value = Operation> {
-    let lane = || prop_oneof![4 => Just(Lane::Mail), 1 => Just(Lane::Background)];
-    let asking = (0..MILTERS, 0..SAMPLES, lane());
+    let lane = || prop_oneof![2 => Just(Lane::Mail), 1 => Just(Lane::Background)];
+    let asking = (0..MILTERS, sample(), lane());
     prop_oneof![
         10 => asking.prop_map(|(milter, sample, lane)| Operation::Ask { milter, sample, lane }),
-        9 => (0..MILTERS, 0..SAMPLES).prop_map(|(milter, pick)| Operation::Submit { milter, pick }),
-        2 => (0..MILTERS, 0..SAMPLES).prop_map(|(milter, sample)| Operation::Leave { milter, sample }),
+        9 => (0..PICKS).prop_map(|pick| Operation::Submit { pick }),
+        2 => (0..MILTERS, sample()).prop_map(|(milter, sample)| Operation::Leave { milter, sample }),
         1 => (0..MILTERS).prop_map(|milter| Operation::LookUp { milter }),
         1 => (0..MILTERS).prop_map(|milter| Operation::MilterCrashes { milter }),
     ]
 }
 
+/// Some are asked for more often: things get interesting where several have to do with the same sample.
+fn sample() -> impl Strategy<Value = usize> {
+    prop_oneof![5 => Just(0), 3 => Just(1), 2 => 2..SAMPLES]
+}
+
 fn by_a_worker() -> impl Strategy<Value = Operation> {
-    let picking = || (0..WORKERS, 0..4usize);
-    let taking = || (0..WORKERS, 0..4usize, 0..3usize);
-    let completing = (0..WORKERS, 0..4usize, ending());
+    let taking = || (0..WORKERS, prop_oneof![1 => Just(0), 9 => 1..4usize], 0..3usize);
+    let completing = (0..PICKS, ending());
     prop_oneof![
         8 => taking().prop_map(|(worker, most, background)| Operation::Claim { worker, most, background }),
         4 => taking().prop_map(|(worker, most, background)| Operation::Reclaim { worker, most, background }),
-        10 => picking().prop_map(|(worker, pick)| Operation::Begin { worker, pick }),
-        8 => completing.prop_map(|(worker, pick, ending)| Operation::Complete { worker, pick, ending }),
-        2 => picking().prop_map(|(worker, pick)| Operation::HandBack { worker, pick }),
+        10 => (0..PICKS).prop_map(|pick| Operation::Begin { pick }),
+        8 => completing.prop_map(|(pick, ending)| Operation::Complete { pick, ending }),
+        2 => (0..PICKS).prop_map(|pick| Operation::HandBack { pick }),
         2 => (0..WORKERS).prop_map(|worker| Operation::Renew { worker }),
         1 => (0..WORKERS).prop_map(|worker| Operation::WorkerCrashes { worker }),
     ]
@@ -127,7 +132,7 @@ fn by_an_operator() -> impl Strategy<Value = Operation> {
     prop_oneof![
         3 => (1..4u8).prop_map(|signatures| Operation::Report { signatures }),
         1 => Just(Operation::Bump),
-        2 => (0..SAMPLES).prop_map(|sample| Operation::Forget { sample }),
+        2 => sample().prop_map(|sample| Operation::Forget { sample }),
         2 => (0..4usize).prop_map(|pick| Operation::RetryLetter { pick }),
         1 => (0..4usize).prop_map(|pick| Operation::DropLetter { pick }),
     ]

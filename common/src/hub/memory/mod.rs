@@ -89,7 +89,14 @@ impl MemoryHub {
     fn finish(&self, claim: &Claim, answer: Answer) -> bool {
         let mut state = self.state();
         let lease = Lease::of(claim);
-        if let Answer::Verdict(verdict) = &answer {
+        // A scan whose lease ran out clears no sample of which something is known: that may be a finding.
+        let in_vain = |verdict: &Verdict| {
+            let known = self.verdicts.get(&claim.job.sample).is_some();
+            verdict.is_clean() && known && !state.is_held(&claim.job.sample, &lease)
+        };
+        if let Answer::Verdict(verdict) = &answer
+            && !in_vain(verdict)
+        {
             self.verdicts.insert(&claim.job.sample, verdict.clone());
         } else if state.another_scans(&claim.job.sample, &lease) {
             return state.remove(&claim.id); // its answer counts

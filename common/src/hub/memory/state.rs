@@ -217,6 +217,11 @@ impl State {
         });
     }
 
+    /// Whether `lease` is the sample's.
+    pub fn is_held(&self, key: &SampleKey, lease: &Lease) -> bool {
+        self.samples.get(key).and_then(Kept::lease) == Some(lease)
+    }
+
     /// Whether a job other than `lease` scans the sample.
     pub fn another_scans(&self, key: &SampleKey, lease: &Lease) -> bool {
         let current = self.samples.get(key).and_then(Kept::lease);

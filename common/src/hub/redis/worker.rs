@@ -193,6 +193,7 @@ fn answered(hub: &RedisHub, claim: &Claim, answer: &Answer, store: Option<&Verdi
         .arg(&*stored)
         .arg(millis(life))
         .arg(u8::from(keep))
+        .arg(u8::from(store.is_some_and(Verdict::is_clean)))
 }
 
 /// What is to be done about the sample, and then the job's acknowledgement.

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What a hub promises, without how it keeps it. A call of the model takes what the hub answered, says whether the hub
+//! may answer that, and goes on from there.
+//!
+//! The hubs need not agree in everything: one knows which *process* waits and the other has only one, one keeps the
+//! bytes of dead letters and the other does not. Where the contract leaves that open, a [`Life`] is open too: it ends
+//! between two moments, and until the hub shows which, both are right. What is certain stays certain: that is where a
+//! second owner, a second scan, a lost job or a wrong verdict is seen.
+
+mod milter;
+mod operator;
+mod sample;
+mod worker;
+
+use proptest::{prelude::*, test_runner::TestCaseError};
+use sample::Sample;
+use std::sync::Arc;
+use thundergate_common::{config, generation::Generation, hub::QueueState, job::Lane, verdict::Verdict};
+
+/// What holds, or why it does not.
+pub type Outcome<T = ()> = Result<T, TestCaseError>;
+/// Who in any case hears an answer: processes.
+pub type Audience = Vec<usize>;
+/// A queue entry's name.
+type Id = (Lane, String);
+
+/// Everything that a hub is to know.
+pub struct Model {
+    now: u64,
+    queue: config::Queue,
+    cache: config::Cache,
+    generation: Generation,
+    samples: Vec<Sample>,
+    jobs: Vec<Job>,
+    letters: u64,
+    one_process: bool,
+}
+
+#[derive(Debug)]
+struct Job {
+    sample: usize,
+    size: u64,
+    lane: Lane,
+    needs: Option<String>,
+    deliveries: u32,
+    claimed: Option<Claimed>,
+}
+
+#[derive(Debug)]
+struct Claimed {
+    id: String,
+    worker: usize,
+    renewed: u64,
+}
+
+impl Model {
+    /// A hub that knows nothing, and samples of these sizes.
+    pub fn new(queue: config::Queue, cache: config::Cache, sizes: &[u64], one_process: bool) -> Self {
+        let samples = sizes.iter().copied().map(Sample::new).collect();
+        let generation = Generation::default();
+        Self { now: 0, queue, cache, generation, samples, jobs: Vec::new(), letters: 0, one_process }
+    }
+
+    /// So many seconds pass. Gives the samples whose verdicts are over.
+    pub fn jump(&mut self, seconds: u64) -> Vec<usize> {
+        self.now += seconds;
+        let now = self.now;
+        for sample in &mut self.samples {
+            sample.waiters.retain(|_, life| now < life.at_most);
+            sample.lease.take_if(|(_, life)| now >= life.at_most);
+        }
+        let samples = self.samples.iter_mut().enumerate();
+        let over =
+            samples.filter_map(|(at, sample)| sample.verdict.take_if(|(_, until)| now >= *until).map(|_| at));
+        over.collect()
+    }
+
+    /// What every process is to know of the farm.
+    pub fn generation(&self) -> &Generation {
+        &self.generation
+    }
+
+    /// Whether whoever needs the farm's generation, or `needs` where that is newer, cannot do with `verdict`.
+    pub fn outdated(&self, verdict: &Verdict, needs: Option<&str>) -> bool {
+        let least = self.generation.signatures.as_deref().max(needs);
+        let began = verdict.scanned_at - verdict.scan_ms / 1000;
+        verdict.is_clean() && (verdict.signatures.as_deref() < least || began <= self.generation.bumped_at)
+    }
+
+    /// A verdict is what was stored, until it is over, forgotten or replaced.
+    pub fn look_up(&self, observed: &[Option<Arc<Verdict>>]) -> Outcome {
+        let stored =
+            self.samples.iter().map(|sample| sample.verdict.as_ref().map(|(verdict, _)| verdict.clone()));
+        prop_assert_eq!(observed, &stored.collect::<Vec<_>>()[..], "look-up");
+        Ok(())
+    }
+
+    /// Whether there is a verdict.
+    pub fn has_verdict(&self, sample: usize) -> bool {
+        self.samples[sample].verdict.is_some()
+    }
+
+    /// Counts and bytes are those of the jobs there are.
+    pub fn describes(&self, queue: &QueueState) -> Outcome {
+        for lane in &queue.lanes {
+            let of_lane = self.jobs.iter().filter(|job| job.lane == lane.lane);
+            let (claimed, waiting): (Vec<_>, Vec<_>) = of_lane.partition(|job| job.claimed.is_some());
+            let expected = (waiting.len() as u64, claimed.len() as u64);
+            prop_assert_eq!((lane.waiting, lane.claimed), expected, "{:?}: {:?}", lane.lane, self.jobs);
+        }
+        let bytes = self.jobs.iter().map(|job| job.size).sum::<u64>();
+        prop_assert_eq!(queue.sample_bytes, bytes, "{:?}", self.jobs);
+        prop_assert_eq!(queue.dead_letters, self.letters, "dead letters");
+        Ok(())
+    }
+
+    fn jobs_of(&self, sample: usize, lane: Lane) -> impl Iterator<Item = &Job> {
+        self.jobs.iter().filter(move |job| job.sample == sample && job.lane == lane)
+    }
+}
+
+fn total(queue: &QueueState, lane: Lane) -> u64 {
+    queue.lanes.iter().filter(|state| state.lane == lane).map(|state| state.waiting + state.claimed).sum()
+}
