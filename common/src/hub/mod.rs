@@ -192,7 +192,7 @@ pub trait Hub: Send + Sync + 'static {
     async fn reserve(&self, keys: &[SampleKey], lane: Lane) -> Result<Vec<Reservation>, HubError>;
 
     /// Puts bytes and jobs of samples that the caller owns into the queue. One round trip, on a connection that
-    /// look-ups do not share.
+    /// look-ups do not share; one more for what is refused and for the background lane.
     async fn submit(&self, jobs: &[(Sample, Job)]) -> Result<Vec<Admission>, HubError>;
 
     /// Where the answers for this process arrive.

@@ -110,10 +110,11 @@ pub async fn submit(hub: &RedisHub, jobs: &[(Sample, Job)]) -> Result<Vec<Admiss
         admissions.extend(submit_batch(hub, batch).await?);
         rest = others;
     }
-    let refused = jobs.iter().zip(&admissions).filter(|(_, admission)| **admission == Admission::Full);
-    let give_back: Vec<Step> = refused.map(|((_, job), _)| given_back(hub, job)).collect();
-    if !give_back.is_empty() {
-        hub.verdicts.each(give_back).await?;
+    let steps =
+        jobs.iter().zip(&admissions).filter_map(|((_, job), admission)| settled(hub, job, *admission));
+    let steps: Vec<Step> = steps.collect();
+    if !steps.is_empty() {
+        hub.verdicts.each(steps).await?;
     }
     Ok(admissions)
 }
@@ -131,11 +132,11 @@ async fn submit_batch(hub: &RedisHub, jobs: &[(Sample, Job)]) -> Result<Vec<Admi
 
 /// Bytes, job, lease, in this order: a worker that sees the job finds the bytes.
 fn submission(hub: &RedisHub, sample: &Sample, sealed: &[u8], job: &Job) -> Vec<Step> {
-    let [bytes, lease] = [Kept::Sample, Kept::Lease].map(|kept| hub.keys.of(&sample.key, kept));
+    let bytes = hub.keys.of(&sample.key, Kept::Sample);
     // Background work leaves room for mail, and every shard has its share.
-    let (life, share) = match job.lane {
-        Lane::Mail => (hub.queue.reserve_ttl, hub.keys.shards()),
-        Lane::Background => (hub.queue.sample_ttl, 2 * hub.keys.shards()),
+    let share = match job.lane {
+        Lane::Mail => hub.keys.shards(),
+        Lane::Background => 2 * hub.keys.shards(),
     };
     let (keys, shard) = (&hub.keys, hub.keys.shard_of(&sample.key));
     let [mail, background] = Lane::ALL.map(|lane| keys.jobs(shard, lane));
@@ -151,25 +152,12 @@ fn submission(hub: &RedisHub, sample: &Sample, sealed: &[u8], job: &Job) -> Vec<
         .arg((hub.queue.max_jobs / share).max(1))
         .arg(hub.queue.max_bytes.as_u64() / share as u64)
         .arg(Keys::GROUP);
-    vec![
-        cmd("SET").arg(bytes).arg(sealed).arg("PX").arg(millis(hub.queue.sample_ttl)).take().into(),
-        enqueue.into(),
-        SCRIPTS
-            .lease
-            .on([lease])
-            .arg(hub.owner_lease())
-            .arg(queue_lease(hub, job.lane))
-            .arg(millis(life))
-            .into(),
-    ]
-}
-
-/// The lease of a sample whose job this process has submitted.
-fn queue_lease(hub: &RedisHub, lane: Lane) -> String {
-    match lane {
-        Lane::Mail => hub.owner_lease(),
-        Lane::Background => "background".to_owned(),
+    let set = cmd("SET").arg(bytes).arg(sealed).arg("PX").arg(millis(hub.queue.sample_ttl)).take();
+    let mut steps = vec![set.into(), enqueue.into()];
+    if job.lane == Lane::Mail {
+        steps.push(passed_on(hub, job, &hub.owner_lease(), hub.queue.reserve_ttl));
     }
+    steps
 }
 
 /// `Queued` once bytes and job are there. A lease that was not prolonged only ends early.
@@ -186,10 +174,24 @@ fn admission(outcomes: Vec<RedisResult<Value>>) -> Result<Admission, HubError> {
     Ok(admission)
 }
 
-/// The lease has gone on to the queue with the job that was refused.
-fn given_back(hub: &RedisHub, job: &Job) -> Step {
-    let keys = [Kept::Sample, Kept::Lease].map(|kept| hub.keys.of(&job.sample, kept));
-    SCRIPTS.give_back.on(keys).arg(queue_lease(hub, job.lane)).into()
+/// What follows for the lease. One that says that nobody waits comes after the admission: nobody could tell from whom it
+/// was, and give it back.
+fn settled(hub: &RedisHub, job: &Job, admission: Admission) -> Option<Step> {
+    match (admission, job.lane) {
+        (Admission::Full, _) => {
+            let keys = [Kept::Sample, Kept::Lease].map(|kept| hub.keys.of(&job.sample, kept));
+            Some(SCRIPTS.give_back.on(keys).arg(hub.owner_lease()).into())
+        }
+        (Admission::Queued, Lane::Background) => {
+            Some(passed_on(hub, job, "background", hub.queue.sample_ttl))
+        }
+        (Admission::Queued, Lane::Mail) => None,
+    }
+}
+
+fn passed_on(hub: &RedisHub, job: &Job, holder: &str, life: Duration) -> Step {
+    let call = SCRIPTS.lease.on([hub.keys.of(&job.sample, Kept::Lease)]);
+    call.arg(hub.owner_lease()).arg(holder).arg(millis(life)).into()
 }
 
 /// See [`crate::hub::Hub::record`].

@@ -117,7 +117,13 @@ impl Sample {
 
     /// The lease goes on from its holder to the queue.
     pub fn submitted(&mut self, process: usize, holder: Holder, life: Life, now: u64) {
+        let background = holder == Holder::Background;
         self.lease = match self.lease.take() {
+            // Over Redis a job that nobody waits for takes its submitter's place only.
+            None if background => Some((holder, life.doubted())),
+            Some((Holder::Returned, before)) if background => {
+                Some((Holder::Returned, Life { surely: 0, at_most: life.at_most.max(before.at_most) }))
+            }
             None | Some((Holder::Returned, _)) => Some((holder, life)),
             Some((Holder::Owner(owner) | Holder::Queue(owner), _)) if owner == process => {
                 Some((holder, life))
