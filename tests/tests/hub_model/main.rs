@@ -79,7 +79,13 @@ fn check(cases: u32, run: impl Fn(&[Operation]) -> Outcome) {
     let asked = |name| env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     let cases = asked("TG_MODEL_CASES").map_or(cases, |cases| u32::try_from(cases).unwrap());
     let seed = asked("TG_MODEL_SEED").unwrap_or_else(|| fastrand::u64(..));
-    let config = Config { cases, failure_persistence: None, max_shrink_iters: 4096, ..Config::default() };
+    let config = Config {
+        cases,
+        failure_persistence: None,
+        max_shrink_iters: 4096,
+        max_shrink_time: 60_000,
+        ..Config::default()
+    };
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));

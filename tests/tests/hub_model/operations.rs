@@ -92,7 +92,7 @@ fn by_a_milter() -> impl Strategy<Value = Operation> {
     prop_oneof![
         10 => asking.prop_map(|(milter, sample, lane)| Operation::Ask { milter, sample, lane }),
         9 => (0..PICKS).prop_map(|pick| Operation::Submit { pick }),
-        2 => (0..MILTERS, sample()).prop_map(|(milter, sample)| Operation::Leave { milter, sample }),
+        3 => (0..MILTERS, sample()).prop_map(|(milter, sample)| Operation::Leave { milter, sample }),
         1 => (0..MILTERS).prop_map(|milter| Operation::LookUp { milter }),
         1 => (0..MILTERS).prop_map(|milter| Operation::MilterCrashes { milter }),
     ]
