@@ -5,6 +5,7 @@ use super::*;
 use thundergate_common::{
     generation::{FarmReport, InstanceReport},
     hub::Receipt,
+    verdict::SkipReason,
 };
 
 pub async fn a_completed_sample_is_known(stage: Stage) {
