@@ -26,15 +26,17 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use std::{
     collections::HashSet,
+    num::NonZeroUsize,
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex},
+    thread::available_parallelism,
     time::Duration,
 };
 use thundergate_common::{
     sample::{HintStyle, NameHint, SampleKey},
     verdict::SkipReason,
 };
-use tokio::time::Instant;
+use tokio::{sync::Semaphore, time::Instant};
 
 /// Messages above this are taken apart on a thread of their own: digesting 256 KiB takes about 0.2 ms.
 const OFF_REACTOR_BYTES: usize = 256 << 10;
@@ -71,6 +73,9 @@ pub struct Gate {
     pub progress: Duration,
     /// The header field that tags a message.
     pub tag_header: String,
+    /// Turns for taking large messages apart: as many as there are processors, so that the parts decoded meanwhile take
+    /// memory for so many messages only.
+    turns: Semaphore,
 }
 
 impl Gate {
@@ -99,6 +104,7 @@ impl Gate {
             message_bytes: usize::try_from(limits.message_bytes.as_u64()).unwrap_or(usize::MAX),
             progress: config.wait.progress,
             tag_header: config.tag.header.clone(),
+            turns: Semaphore::new(available_parallelism().map_or(1, NonZeroUsize::get)),
         }
     }
 
@@ -167,6 +173,7 @@ impl Gate {
         if message.len() <= OFF_REACTOR_BYTES {
             return extract::extract(&message, bodies, &budget);
         }
+        let _turn = self.turns.acquire().await.expect("the semaphore is never closed");
         let extraction =
             tokio::task::spawn_blocking(move || extract::extract(&message, bodies, &budget)).await;
         // A panic over there is a panic here: it ends in the same place.

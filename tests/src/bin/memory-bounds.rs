@@ -29,6 +29,9 @@ const BESIDES: u64 = 256 << 20;
 /// What Redis keeps besides samples: itself, verdicts, and the buffers of clients that send and receive samples.
 const REDIS_BESIDES: u64 = 256 << 20;
 
+/// As in the delivered units: large buffers go back to the system at once.
+const ENVIRONMENT: [(&str, &str); 1] = [("MALLOC_MMAP_THRESHOLD_", "1048576")];
+
 /// Measures memory under large messages.
 #[derive(Parser)]
 struct Arguments {
@@ -62,7 +65,7 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
     let site = Site::cluster(1, settings).await;
     let queue = format!("queue.max_bytes = \"{}B\"", arguments.queue.as_u64());
     let limits = |bytes: ByteSize| format!("{queue}\nlimits.memory_bytes = \"{}B\"", bytes.as_u64());
-    let milter = site.milter(&limits(arguments.milter)).await;
+    let milter = site.milter_with_env(&limits(arguments.milter), &ENVIRONMENT).await;
     let worker = site.worker(&limits(arguments.worker)).await;
 
     let template = Arc::new(Template::new(arguments.message));
@@ -82,6 +85,11 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
     }
     eprintln!();
     println!("all accepted after {:.1} s; {replies:?}", started.elapsed().as_secs_f64());
+    for program in [&milter.program, &worker] {
+        for (warning, times) in warnings(program) {
+            println!("{times} times: {warning}");
+        }
+    }
     let redis_peak = site.redis_peak()?;
     let rows = [
         ("milter", peak(&milter.program)?, arguments.milter.as_u64() + BESIDES),
@@ -144,6 +152,15 @@ async fn send_until_accepted(address: &str, mail: &Mail, deadline: Instant) -> a
         // A sender's back-off.
         tokio::time::sleep(Duration::from_millis(500 + fastrand::u64(..1000))).await;
     }
+}
+
+/// What a program warned of, and how often.
+fn warnings(program: &Program) -> BTreeMap<String, u64> {
+    let mut warnings = BTreeMap::new();
+    for line in program.events().iter().filter(|line| line["level"] == "warning") {
+        *warnings.entry(format!("{} {}", line["msg"], line["error"])).or_default() += 1;
+    }
+    warnings
 }
 
 /// The largest resident set that a program has had.
