@@ -2,7 +2,7 @@
 //! What the workers know of the farm, and what follows from it: the generation, the signature version that the farm as
 //! a whole has reached. A clean verdict from before it is stale, because the farm might find something today.
 //!
-//! 1. Every worker reports its instances with each round of probes.
+//! 1. Every worker reports its instances every few seconds.
 //! 2. The generation is the newest version that every healthy instance has reached, or as many as `farm.quorum` says.
 //!    While no instance is healthy it stays what it was. It can go back, with instances that went back.
 //! 3. Every milter learns of it within seconds. What it wants scanned again goes to instances that have that version.

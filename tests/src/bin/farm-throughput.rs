@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! `cargo run --release -p thundergate-tests --bin farm-throughput`: the worker's farm over stand-in scanners of 4
-//! threads and 30 ms a sample, without a hub. Prints what must hold beside what
-//! was measured, and ends with status 1 where it does not hold.
+//! threads and 30 ms a sample, without a hub. Prints what must hold beside what was measured, and ends with status 1 where
+//! it does not hold.
 //!
 //! * throughput of 1, 2, 4 and 8 instances against threads / service time;
 //! * one of eight ten times slower: the throughput that is left;
