@@ -122,6 +122,12 @@ pub enum SkipReason {
     Trusted,
     /// A part without content.
     Empty,
+    /// Encrypted (S/MIME, OpenPGP): what the recipient will see is not there to be scanned.
+    Encrypted,
+    /// The content is elsewhere (message/external-body), and only the client will fetch it.
+    ExternalBody,
+    /// A fragment of a message (message/partial), which only the client can put together.
+    Partial,
 }
 
 impl SkipReason {
@@ -132,6 +138,9 @@ impl SkipReason {
             Self::TooLarge => "too_large",
             Self::Trusted => "trusted",
             Self::Empty => "empty",
+            Self::Encrypted => "encrypted",
+            Self::ExternalBody => "external_body",
+            Self::Partial => "partial",
         }
     }
 }

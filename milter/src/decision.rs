@@ -129,7 +129,7 @@ fn of_part(part: &Disposition, policy: &Policy, on: &On) -> Decision {
         Disposition::Pending => (on.pending, Cause::Pending),
         Disposition::Skipped(SkipReason::TooLarge) => (on.oversize, Cause::Oversize),
         Disposition::Skipped(SkipReason::Trusted) => (Action::Accept, Cause::Trusted),
-        Disposition::Skipped(SkipReason::PlainText | SkipReason::Empty) => (Action::Accept, Cause::Clean),
+        Disposition::Skipped(_) => (Action::Accept, Cause::Clean),
         Disposition::Failed(Failure::Scan(_)) => (on.scan_failed, Cause::ScanFailed),
         Disposition::Failed(Failure::Unavailable) => (on.unavailable, Cause::Unavailable),
         Disposition::Failed(Failure::Overload) => (on.overload, Cause::Overload),

