@@ -21,6 +21,7 @@ pub mod resolve;
 pub mod scan;
 pub mod serve;
 
+mod ambiguity_results;
 mod mta;
 pub mod outage;
 mod report;
