@@ -9,6 +9,7 @@ pub mod cli;
 pub mod config;
 pub mod decision;
 pub mod envelope;
+pub mod explain;
 pub mod extract;
 pub mod inspect;
 pub mod inspection;

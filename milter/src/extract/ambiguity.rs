@@ -34,3 +34,8 @@ pub const NO_DELIMITER: &str = "multipart_without_delimiter";
 pub const HEADER_JUNK: &str = "header_junk";
 /// Names for one part that have different extensions. Read: every one.
 pub const NAMES: &str = "different_names";
+
+/// One sentence that says what `kind` stands for; empty for a kind that is not listed above.
+pub fn meaning(_kind: &str) -> &'static str {
+    ""
+}
