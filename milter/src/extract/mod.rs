@@ -16,6 +16,7 @@
 
 pub mod ambiguity;
 mod body;
+mod container;
 mod decode;
 mod header;
 mod outline;
