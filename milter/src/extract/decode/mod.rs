@@ -123,7 +123,7 @@ fn split_line(text: &[u8]) -> (&[u8], &[u8]) {
 }
 
 /// A name as `bytes` have it, without blanks around it and control characters in it.
-fn shown_name(bytes: &[u8]) -> String {
+pub(super) fn shown_name(bytes: &[u8]) -> String {
     let name = String::from_utf8_lossy(bytes.trim_ascii());
     name.chars().filter(|character| !character.is_control()).take(255).collect()
 }
