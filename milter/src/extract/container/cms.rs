@@ -17,7 +17,7 @@ use std::{io::Read, iter::successors};
 use thundergate_common::verdict::SkipReason;
 
 /// Contents of contents from which it is more than anybody sends.
-const MAX_LAYERS: usize = 16;
+const MAX_LAYERS: usize = 8;
 const ARMOUR: &[u8] = b"-----BEGIN ";
 
 /// What a content type says of a content.
@@ -75,19 +75,27 @@ pub(super) fn open(bytes: &Bytes, limit: u64, opened: &mut Opened) {
     }
 }
 
+/// True where `start` begins a ContentInfo of a known type.
+pub(super) fn is_one(start: &[u8]) -> bool {
+    let info = Element::at(start, 0..start.len());
+    let oid = info.and_then(|info| info.first(start)).filter(|oid| oid.tag == OBJECT_IDENTIFIER);
+    oid.is_some_and(|oid| Type::of(&start[oid.content]) != Type::Unknown)
+}
+
 /// The same in PEM (RFC 7468).
 pub(super) fn open_armoured(bytes: &Bytes, limit: u64, opened: &mut Opened) {
-    let Some(label) =
-        bytes.strip_prefix(ARMOUR).filter(|label| label.starts_with(b"PKCS") || label.starts_with(b"CMS-"))
-    else {
-        return;
-    };
-    let Some(start) = memchr(b'\n', label).map(|end| ARMOUR.len() + end + 1) else { return };
+    let Some(start) = memchr(b'\n', bytes).map(|end| end + 1) else { return };
     let end = memchr(b'-', &bytes[start..]).map_or(bytes.len(), |length| start + length);
     let mut decoded = Vec::new();
     Decoding::Base64.decode_into(&bytes[start..end], &mut decoded);
     opened.held_bytes += decoded.len();
     open(&decoded.into(), limit, opened);
+}
+
+/// True where `start` begins such a thing in PEM.
+pub(super) fn is_armoured(start: &[u8]) -> bool {
+    let label = start.strip_prefix(ARMOUR);
+    label.is_some_and(|label| [&b"PKCS7"[..], b"PKCS #7", b"CMS-"].iter().any(|kind| label.starts_with(kind)))
 }
 
 /// The content type in `info`, and the content.
@@ -237,7 +245,7 @@ mod tests {
 
     #[test]
     fn layers_are_opened_up_to_a_depth() {
-        for (layers, found, over_limit) in [(0, 1, false), (14, 1, false), (17, 0, true)] {
+        for (layers, found, over_limit) in [(0, 1, false), (7, 1, false), (9, 0, true)] {
             let mut inner = info(1, b"\x04\x05A: b\n");
             for _ in 0..layers {
                 inner = info(2, &[b"0\x80", &inner[..], b"\0\0"].concat());

@@ -2,11 +2,9 @@
 //! Containers that mail clients open beside MIME: TNEF (`winmail.dat`), S/MIME that encloses what it signs or
 //! compresses, AppleSingle, AppleDouble and MacBinary. And what nobody but the recipient can open.
 //!
-//! [`open`] goes by the content, not by the declared type, and costs a few comparisons where it is nothing of these.
+//! [`is_one`] goes by the content, not by the declared type, and costs a few comparisons where it is nothing of these.
 //! Archives are not among them: the scanner opens those. Damaged containers give what is there. Nothing recurses, work is
 //! linear, and what comes out keeps to a limit.
-
-#![allow(dead_code, reason = "the walk does not open containers yet")]
 
 mod apple;
 mod ber;
@@ -18,6 +16,8 @@ mod tnef;
 use bytes::Bytes;
 use thundergate_common::verdict::SkipReason;
 
+/// Bytes from its start by which a container is told: a header of MacBinary.
+pub(super) const START: usize = 128;
 /// Files from which a container counts as one that is too large.
 const MAX_FILES: usize = 1024;
 
@@ -50,18 +50,29 @@ pub(super) struct Enclosed {
     pub message: bool,
 }
 
+/// True where `start`, the first [`START`] bytes of a file or all of it, may begin a container.
+pub(super) fn is_one(start: &[u8]) -> bool {
+    match start.first() {
+        Some(b'\x78') => start.starts_with(tnef::SIGNATURE),
+        Some(b'\x30') => cms::is_one(start),
+        Some(0) => apple::is_one(start),
+        Some(0x80..) => pgp::is_one(start),
+        Some(_) => cms::is_armoured(start) || pgp::is_armoured(start),
+        None => false,
+    }
+}
+
 /// Opens `bytes`, if they are a container, for at most `limit` bytes of files.
 pub(super) fn open(bytes: &Bytes, limit: u64) -> Opened {
     let mut opened = Opened::default();
     match bytes.first() {
-        Some(b'\x78') if bytes.starts_with(tnef::SIGNATURE) => tnef::open(bytes, limit, &mut opened),
+        _ if !is_one(bytes) => (),
+        Some(b'\x78') => tnef::open(bytes, limit, &mut opened),
         Some(b'\x30') => cms::open(bytes, limit, &mut opened),
         Some(0) => apple::open(bytes, limit, &mut opened),
         Some(0x80..) => pgp::open(bytes, &mut opened),
-        _ => {
-            cms::open_armoured(bytes, limit, &mut opened);
-            pgp::open_armoured(bytes, &mut opened);
-        }
+        _ if cms::is_armoured(bytes) => cms::open_armoured(bytes, limit, &mut opened),
+        _ => pgp::open_armoured(bytes, &mut opened),
     }
     opened
 }
@@ -128,6 +139,19 @@ mod tests {
                 opened.kind.is_empty() && opened.files.is_empty() && opened.sealed.is_none(),
                 "{other:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_container_is_told_by_its_start() {
+        let directory = format!("{}/tests/data", env!("CARGO_MANIFEST_DIR"));
+        for folder in ["tnef", "cms", "apple", "openpgp"] {
+            for file in fs::read_dir(format!("{directory}/{folder}")).unwrap() {
+                let path = file.unwrap().path();
+                let bytes = Bytes::from(fs::read(&path).unwrap());
+                let told = is_one(&bytes[..bytes.len().min(START)]);
+                assert_eq!(told, !open(&bytes, LIMIT).kind.is_empty(), "{}", path.display());
+            }
         }
     }
 

@@ -9,6 +9,8 @@ use memchr::memmem;
 use thundergate_common::verdict::SkipReason;
 
 const ARMOUR: &[u8] = b"-----BEGIN PGP MESSAGE-----";
+const MARKER: u8 = 10;
+const PADDING: u8 = 21;
 /// The bytes in which armour must begin: somebody may say hello before.
 const NEAR: usize = 16 * 1024;
 /// The armoured bytes that are looked at.
@@ -21,11 +23,16 @@ pub(super) fn open(bytes: &Bytes, opened: &mut Opened) {
     }
 }
 
+/// True where `start` may begin such a message.
+pub(super) fn is_one(start: &[u8]) -> bool {
+    let first =
+        packet(start).and_then(|(tag, body)| Some((tag, part(tag, start[body.start..].first().copied())?)));
+    matches!(first, Some((_, Part::Key | Part::Data) | (MARKER, _)))
+}
+
 /// The same in ASCII armour, with or without text before it.
 pub(super) fn open_armoured(bytes: &Bytes, opened: &mut Opened) {
-    let near = &bytes[..bytes.len().min(NEAR)];
-    let Some(at) = memmem::find(near, ARMOUR) else { return };
-    let text = &bytes[at + ARMOUR.len()..];
+    let Some(text) = armoured(bytes) else { return };
     let text = &text[..text.len().min(FIRST)];
     let starts = [memmem::find(text, b"\n\n"), memmem::find(text, b"\n\r\n")];
     let start = starts.into_iter().flatten().min().unwrap_or(0);
@@ -38,6 +45,16 @@ pub(super) fn open_armoured(bytes: &Bytes, opened: &mut Opened) {
     }
 }
 
+/// True where there is armour near the start of `text`.
+pub(super) fn is_armoured(text: &[u8]) -> bool {
+    armoured(text).is_some()
+}
+
+fn armoured(text: &[u8]) -> Option<&[u8]> {
+    let at = memmem::find(&text[..text.len().min(NEAR)], ARMOUR)?;
+    Some(&text[at + ARMOUR.len()..])
+}
+
 fn seal(opened: &mut Opened) {
     opened.kind = "openpgp";
     opened.sealed = Some(SkipReason::Encrypted);
@@ -48,18 +65,36 @@ fn sealed(bytes: &[u8]) -> Option<bool> {
     let (mut rest, mut keys) = (bytes, false);
     loop {
         let Some((tag, body)) = packet(rest) else { return if keys { None } else { Some(false) } };
-        let version = rest[body.start..].first().copied();
-        match (tag, version) {
-            // A session key for a public key, or for a passphrase.
-            (1, Some(2..=6)) | (3, Some(4..=6)) => keys = true,
-            // Marker, padding.
-            (10 | 21, _) => (),
-            // With or without protection of its integrity.
-            (18, Some(1 | 2)) | (20, Some(1)) => return Some(true),
-            (9, _) => return Some(keys),
-            _ => return Some(false),
+        match part(tag, rest[body.start..].first().copied()) {
+            Some(Part::Key) => keys = true,
+            Some(Part::Filler) => (),
+            Some(Part::Data) => return Some(true),
+            Some(Part::BareData) => return Some(keys),
+            None => return Some(false),
         }
         rest = &rest[body.end.min(rest.len())..];
+    }
+}
+
+/// What belongs to an encrypted message.
+enum Part {
+    /// The session key, for a public key or a passphrase.
+    Key,
+    /// What says nothing: a marker, padding.
+    Filler,
+    /// Encrypted data of a kind that names its version.
+    Data,
+    /// Encrypted data without: they count only after a key.
+    BareData,
+}
+
+fn part(tag: u8, version: Option<u8>) -> Option<Part> {
+    match (tag, version) {
+        (1, Some(2..=6)) | (3, Some(4..=6)) => Some(Part::Key),
+        (MARKER, Some(b'P')) | (PADDING, _) => Some(Part::Filler),
+        (18, Some(1 | 2)) | (20, Some(1)) => Some(Part::Data),
+        (9, _) => Some(Part::BareData),
+        _ => None,
     }
 }
 
@@ -107,6 +142,7 @@ mod tests {
         assert_eq!(kind(&[&key[..], &key, data].concat()), SEALED);
         assert_eq!(kind(&[&passphrase[..], data].concat()), SEALED);
         assert_eq!(kind(data), SEALED);
+        assert_eq!(kind(&[b"\xca\x03PGP\xd5\x02xx", &passphrase[..], data].concat()), SEALED);
         assert_eq!(kind(&[&passphrase[..], b"\xa7abc"].concat()), SEALED, "without a length");
         assert_eq!(kind(&key), ("", None));
         assert_eq!(kind(b"\xa3\x01\x78\x9c"), ("", None), "compressed");

@@ -178,9 +178,6 @@ impl Attachment {
         names.retain(|name| !name.is_empty() && !known.contains(name) && (known.push(name.clone()), true).1);
         messages.extend(self.messages);
         for content in self.contents {
-            if content.starts_with(SIGNATURE) {
-                messages.push(content.clone());
-            }
             let media_type = FILE.into();
             opened.push(Enclosed { names: names.clone(), media_type, content, message: false }, limit);
         }

@@ -5,7 +5,7 @@
 //! name and the lengths of two forks, then the data fork and the resource fork, each with a checksum, which nobody
 //! checks here.
 
-use super::{TextFile, shown_name};
+use super::{MAX_FILES, TextFile, shown_name};
 use memchr::{memchr, memchr2_iter, memmem};
 
 const MARK: &[u8] = b"(This file must be converted with BinHex";
@@ -53,7 +53,8 @@ pub(super) fn decode(source: &[u8], fork: Fork, limit: usize, out: &mut Vec<u8>)
 pub(in crate::extract) fn binhex_files(text: &[u8]) -> Vec<TextFile> {
     let mut files = Vec::new();
     let mut from = 0;
-    while let Some(mark) = memmem::find(&text[from..], MARK).map(|at| from + at)
+    while files.len() < MAX_FILES
+        && let Some(mark) = memmem::find(&text[from..], MARK).map(|at| from + at)
         && let Some(start) = symbols(text, mark)
     {
         from = memchr(b':', &text[start..]).map_or(text.len(), |length| start + length + 1);

@@ -2,41 +2,33 @@
 //! Transfer encodings, each decoded leniently: no input is an error. Most become shorter; what compresses keeps to a
 //! limit. Some also mark the files they hold inside a text ([`text_files`]).
 
-#![allow(dead_code, reason = "the walk asks for some of them only")]
-
-mod base64;
+pub(super) mod base64;
 mod binhex;
 mod gzip64;
-mod quoted_printable;
+pub(super) mod quoted_printable;
 mod uuencode;
 mod yenc;
 
-pub(super) use base64::{belongs, first_junk, padding_end};
 use binhex::{Fork, binhex_files};
 use memchr::{memchr2, memmem};
-pub(super) use quoted_printable::Doubts;
 use std::ops::Range;
-pub(super) use uuencode::uu_files;
+pub(super) use uuencode::is_uu_line;
+use uuencode::uu_files;
 use yenc::yenc_files;
-
-/// A uuencoded file.
-pub(super) type UuFile = TextFile;
 
 /// How the bytes of a part are decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Decoding {
     /// As they stand: 7bit, 8bit, binary.
     Identity,
-    /// Everything outside the alphabet is skipped; goes on after padding.
+    /// As most read it.
     Base64,
-    /// Blanks at line ends stay, as in Thunderbird.
+    /// As some read what is malformed.
+    Base64As(base64::Dialect),
+    /// As most read it.
     QuotedPrintable,
-    /// Blanks at line ends go (RFC 2045 section 6.7 rule 3).
-    QuotedPrintableTrimmed,
-    /// Hard line breaks become LF.
-    QuotedPrintableLf,
-    /// Hard line breaks become CRLF.
-    QuotedPrintableCrLf,
+    /// As some read what is malformed, or binary.
+    QuotedPrintableAs(quoted_printable::Dialect),
     /// From `begin`, where there is one, to `end`; lines that hold no data are skipped.
     Uuencode,
     /// The same with every line taken for data, as in Thunderbird.
@@ -51,10 +43,29 @@ pub(super) enum Decoding {
     Gzip64,
 }
 
+/// The most files of a kind that are told of in a text: more than any message may have parts.
+const MAX_FILES: usize = 1 << 16;
 /// The least that [`Decoding::decode_into`] lets become of any source.
 const EXPANDED: usize = 128 << 20;
 
 impl Decoding {
+    /// Its name for people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Identity => "as it stands",
+            Self::Base64 => "base64",
+            Self::Base64As(dialect) => dialect.as_str(),
+            Self::QuotedPrintable => "quoted-printable",
+            Self::QuotedPrintableAs(dialect) => dialect.as_str(),
+            Self::Uuencode => "uuencode",
+            Self::UuencodeAll => "uuencode, every line",
+            Self::Yenc => "yEnc",
+            Self::BinHex => "BinHex, data fork",
+            Self::BinHexResource => "BinHex, resource fork",
+            Self::Gzip64 => "gzip in base64",
+        }
+    }
+
     /// Replaces what is in `out` by `source`, decoded. False where bytes had to be skipped that do not belong there.
     pub fn decode_into(self, source: &[u8], out: &mut Vec<u8>) -> bool {
         self.decode_within(source, source.len().max(EXPANDED), out)
@@ -67,10 +78,9 @@ impl Decoding {
         match self {
             Self::Identity => out.extend_from_slice(source),
             Self::Base64 => return base64::decode(source, out),
+            Self::Base64As(dialect) => base64::decode_as(dialect, source, out),
             Self::QuotedPrintable => quoted_printable::decode(source, out),
-            Self::QuotedPrintableTrimmed => quoted_printable::decode_trimmed(source, out),
-            Self::QuotedPrintableLf => quoted_printable::decode_with_breaks(source, b"\n", out),
-            Self::QuotedPrintableCrLf => quoted_printable::decode_with_breaks(source, b"\r\n", out),
+            Self::QuotedPrintableAs(dialect) => quoted_printable::decode_as(dialect, source, out),
             Self::Uuencode => uuencode::decode(source, limit, out),
             Self::UuencodeAll => uuencode::decode_all(source, limit, out),
             Self::Yenc => yenc::decode(source, out),

@@ -4,7 +4,7 @@
 //! Readers differ where lines are damaged: some end at the first line that holds no data, some skip it, Thunderbird
 //! decodes whatever stands before `end`. [`uu_files`] gives the ranges, [`decode`] and [`decode_all`] the two views.
 
-use super::{TextFile, base64, line_start, shown_name, split_line};
+use super::{MAX_FILES, TextFile, base64, line_start, shown_name, split_line};
 use memchr::{memchr, memchr2, memmem};
 
 const BEGIN: &[u8] = b"begin ";
@@ -66,7 +66,7 @@ pub(super) fn decode_all(source: &[u8], limit: usize, out: &mut Vec<u8>) {
 pub(in crate::extract) fn uu_files(text: &[u8]) -> Vec<TextFile> {
     let mut files = Vec::new();
     let mut next = next_begin(text, 0);
-    while let Some(begin) = next {
+    while let Some(begin) = next.filter(|_| files.len() < MAX_FILES) {
         next = next_begin(text, begin.data);
         let most = next.as_ref().map_or(text.len(), |next| next.start);
         let ends = if begin.base64 {
@@ -86,7 +86,7 @@ fn ends(text: &[u8], data: usize) -> Vec<usize> {
     while at < text.len() {
         let (line, after) = split_line(&text[at..]);
         at = text.len() - after.len();
-        if is_data(line) && is_plausible(line) {
+        if is_uu_line(line) {
             last = at;
             if whole {
                 first = at;
@@ -143,6 +143,11 @@ fn name_on(fields: &[u8]) -> Option<String> {
 /// The number of bytes that a line which starts with `first` says it holds.
 fn length(first: u8) -> usize {
     usize::from(first.wrapping_sub(b' ') & 63)
+}
+
+/// True where `line` could be uuencoded.
+pub(in crate::extract) fn is_uu_line(line: &[u8]) -> bool {
+    is_data(line) && is_plausible(line)
 }
 
 /// True where `line` says that it holds something, and all of it could be data.
