@@ -87,7 +87,7 @@ pub(super) fn open_armoured(bytes: &Bytes, limit: u64, opened: &mut Opened) {
     let Some(start) = memchr(b'\n', bytes).map(|end| end + 1) else { return };
     let end = memchr(b'-', &bytes[start..]).map_or(bytes.len(), |length| start + length);
     let mut decoded = Vec::new();
-    Decoding::Base64.decode_into(&bytes[start..end], &mut decoded);
+    Decoding::Base64.decode_into(&bytes[start..end], u64::MAX, &mut decoded);
     opened.held_bytes += decoded.len();
     open(&decoded.into(), limit, opened);
 }

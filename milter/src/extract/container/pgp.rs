@@ -38,7 +38,7 @@ pub(super) fn open_armoured(bytes: &Bytes, opened: &mut Opened) {
     let start = starts.into_iter().flatten().min().unwrap_or(0);
     let end = memmem::find(&text[start..], b"\n-----").map_or(text.len(), |length| start + length);
     let mut decoded = Vec::new();
-    Decoding::Base64.decode_into(&text[start..end], &mut decoded);
+    Decoding::Base64.decode_into(&text[start..end], u64::MAX, &mut decoded);
     // Session keys alone count: there can be more of them than were looked at.
     if sealed(&decoded) != Some(false) {
         seal(opened);

@@ -45,8 +45,6 @@ pub(super) enum Decoding {
 
 /// The most files of a kind that are told of in a text: more than any message may have parts.
 const MAX_FILES: usize = 1 << 16;
-/// The least that [`Decoding::decode_into`] lets become of any source.
-const EXPANDED: usize = 128 << 20;
 
 impl Decoding {
     /// Its name for people.
@@ -66,14 +64,11 @@ impl Decoding {
         }
     }
 
-    /// Replaces what is in `out` by `source`, decoded. False where bytes had to be skipped that do not belong there.
-    pub fn decode_into(self, source: &[u8], out: &mut Vec<u8>) -> bool {
-        self.decode_within(source, source.len().max(EXPANDED), out)
-    }
-
-    /// The same up to `limit`: where `out` becomes longer, part of `source` may be left. Only encodings that compress
-    /// look at it, as no other makes more than the length of `source`.
-    pub fn decode_within(self, source: &[u8], limit: usize, out: &mut Vec<u8>) -> bool {
+    /// Replaces what is in `out` by `source`, decoded. False where bytes had to be skipped that do not belong there. Where
+    /// `out` becomes longer than `limit`, part of `source` may be left: encodings that compress stop there, as does
+    /// uuencode, in which a line can lack its blanks. The others make at most twice the length of `source`.
+    pub fn decode_into(self, source: &[u8], limit: u64, out: &mut Vec<u8>) -> bool {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         out.clear();
         match self {
             Self::Identity => out.extend_from_slice(source),
@@ -141,7 +136,7 @@ mod tests {
             (This file must be converted with BinHex 4.0)\n\n:!@%!9%9B9(4dH(3!!!!!!!-!!!!!!!\"$BA3!!!:";
         let mut out = Vec::new();
         for (file, decodings) in text_files(text) {
-            decodings[0].decode_into(&text[file.range], &mut out);
+            decodings[0].decode_into(&text[file.range], 100, &mut out);
             assert_eq!((&out[..], file.name.len()), (&b"Cat"[..], 1), "{decodings:?}");
         }
         assert_eq!(text_files(text).len(), 3);
