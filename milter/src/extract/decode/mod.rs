@@ -85,6 +85,18 @@ impl Decoding {
         }
         true
     }
+
+    /// What else is in `source`, if it is encoded so: the other fork of a file of a Macintosh, or what Thunderbird makes
+    /// of lines that hold no data.
+    pub fn besides(self, source: &[u8]) -> Option<Self> {
+        match self {
+            Self::Uuencode => Some(Self::UuencodeAll),
+            Self::BinHex => {
+                binhex::forks(source).contains(&Self::BinHexResource).then_some(Self::BinHexResource)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// An encoded file inside a text.
@@ -102,7 +114,10 @@ pub(super) fn text_files(text: &[u8]) -> Vec<(TextFile, &'static [Decoding])> {
     let mut files: Vec<_> =
         uu_files(text).into_iter().map(with(&[Decoding::Uuencode, Decoding::UuencodeAll])).collect();
     files.extend(yenc_files(text).into_iter().map(with(&[Decoding::Yenc])));
-    files.extend(binhex_files(text).into_iter().map(with(&[Decoding::BinHex, Decoding::BinHexResource])));
+    files.extend(binhex_files(text).into_iter().map(|file| {
+        let forks = binhex::forks(&text[file.range.clone()]);
+        (file, forks)
+    }));
     files
 }
 

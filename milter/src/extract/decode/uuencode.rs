@@ -63,7 +63,7 @@ pub(super) fn decode_all(source: &[u8], limit: usize, out: &mut Vec<u8>) {
 
 /// The uuencoded files in `text`, in order. Where lines without data stand between those with data, two ranges have
 /// the same start: to the first such line, and to the end.
-pub(in crate::extract) fn uu_files(text: &[u8]) -> Vec<TextFile> {
+pub(super) fn uu_files(text: &[u8]) -> Vec<TextFile> {
     let mut files = Vec::new();
     let mut next = next_begin(text, 0);
     while let Some(begin) = next.filter(|_| files.len() < MAX_FILES) {

@@ -23,7 +23,7 @@ pub(super) fn decode(source: &[u8], out: &mut Vec<u8>) {
 }
 
 /// The yEnc files in `text`, in order.
-pub(in crate::extract) fn yenc_files(text: &[u8]) -> Vec<TextFile> {
+pub(super) fn yenc_files(text: &[u8]) -> Vec<TextFile> {
     let mut files = Vec::new();
     let mut next = line_start(text, BEGIN, 0);
     while let Some(start) = next.filter(|_| files.len() < MAX_FILES) {
