@@ -163,6 +163,8 @@ mod tests {
         let armoured = b"-----BEGIN PGP MESSAGE-----\r\nComment: x\r\n\r\nwwQECQMC0gMBYWI=\r\n=abcd\r\n-----END PGP MESSAGE-----\r\n";
         assert_eq!(kind(armoured), SEALED);
         assert_eq!(kind(&[b"Hello,\r\n\r\n", &armoured[..]].concat()), SEALED);
+        let keys = b"-----BEGIN PGP MESSAGE-----\n\nwwQECQMC\n";
+        assert_eq!(kind(keys), SEALED, "more of them than were looked at");
         assert_eq!(kind(b"-----BEGIN PGP MESSAGE-----\n\nowF4nA==\n-----END PGP MESSAGE-----\n"), ("", None));
     }
 }
