@@ -6,18 +6,16 @@
 //! entity, the walk over that finds the next layer.
 
 use super::{
-    Enclosed, MAX_FILES, Opened,
+    Enclosed, MAX_FILES, MAX_LAYERS, Opened,
     ber::{EXPLICIT_0, Element, OBJECT_IDENTIFIER, SEQUENCE},
 };
 use crate::extract::decode::Decoding;
 use bytes::Bytes;
 use flate2::read::ZlibDecoder;
 use memchr::memchr;
-use std::{io::Read, iter::successors};
+use std::iter::successors;
 use thundergate_common::verdict::SkipReason;
 
-/// Contents of contents from which it is more than anybody sends.
-const MAX_LAYERS: usize = 8;
 const ARMOUR: &[u8] = b"-----BEGIN ";
 
 /// What a content type says of a content.
@@ -67,7 +65,11 @@ pub(super) fn open(bytes: &Bytes, limit: u64, opened: &mut Opened) {
             _ => {
                 let packed = kind == Type::Compressed;
                 for (kind, content) in inside(&content).into_iter().rev() {
-                    let content = if packed { inflate(&content, limit, opened) } else { content };
+                    let content = if packed {
+                        opened.decompress(ZlibDecoder::new(&content[..]), limit)
+                    } else {
+                        content
+                    };
                     layers.push((kind, content, depth + 1));
                 }
             }
@@ -126,26 +128,10 @@ fn push(content: Bytes, message: bool, limit: u64, opened: &mut Opened) {
     let _ = (!message || entity || opened.push(file(false), limit)) && opened.push(file(message), limit);
 }
 
-fn starts_with_field(content: &[u8]) -> bool {
+/// True where `content` looks like a header.
+pub(super) fn starts_with_field(content: &[u8]) -> bool {
     let name = content.iter().take_while(|byte| matches!(byte, b'!'..=b'9' | b';'..=b'~')).count();
     name > 0 && content[name..].trim_ascii_start().starts_with(b":")
-}
-
-/// What `packed` was before (zlib, RFC 1950): what is there of it.
-fn inflate(packed: &[u8], limit: u64, opened: &mut Opened) -> Bytes {
-    if opened.over_limit {
-        return Bytes::new();
-    }
-    let left = limit.saturating_sub(opened.held_bytes as u64);
-    let mut content = Vec::new();
-    // An error ends it; what came before counts.
-    let _ = ZlibDecoder::new(packed).take(left.saturating_add(1)).read_to_end(&mut content);
-    if content.len() as u64 > left {
-        opened.over_limit = true;
-        content.clear();
-    }
-    opened.held_bytes += content.len();
-    content.into()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Containers that mail clients open beside MIME: TNEF (`winmail.dat`), S/MIME that encloses what it signs or
-//! compresses, AppleSingle, AppleDouble and MacBinary. And what nobody but the recipient can open.
+//! compresses, OpenPGP likewise, AppleSingle, AppleDouble and MacBinary. And what nobody but the recipient can open.
 //!
 //! [`is_one`] goes by the content, not by the declared type, and costs a few comparisons where it is nothing of these.
 //! Archives are not among them: the scanner opens those. Damaged containers give what is there. Nothing recurses, work is
@@ -14,10 +14,13 @@ mod rtf;
 mod tnef;
 
 use bytes::Bytes;
+use std::io::Read;
 use thundergate_common::verdict::SkipReason;
 
 /// Bytes from its start by which a container is told: a header of MacBinary.
 pub(super) const START: usize = 128;
+/// Layers of one form in itself from which it is more than anybody sends.
+const MAX_LAYERS: usize = 8;
 /// Files from which a container counts as one that is too large.
 const MAX_FILES: usize = 1024;
 
@@ -70,9 +73,9 @@ pub(super) fn open(bytes: &Bytes, limit: u64) -> Opened {
         Some(b'\x78') => tnef::open(bytes, limit, &mut opened),
         Some(b'\x30') => cms::open(bytes, limit, &mut opened),
         Some(0) => apple::open(bytes, limit, &mut opened),
-        Some(0x80..) => pgp::open(bytes, &mut opened),
+        Some(0x80..) => pgp::open(bytes, limit, &mut opened),
         _ if cms::is_armoured(bytes) => cms::open_armoured(bytes, limit, &mut opened),
-        _ => pgp::open_armoured(bytes, &mut opened),
+        _ => pgp::open_armoured(bytes, limit, &mut opened),
     }
     opened
 }
@@ -100,6 +103,22 @@ impl Opened {
         }
         self.files.push(file);
         true
+    }
+
+    /// What `packed` decompresses to: what is there of it, and nothing where that is over the limit.
+    fn decompress(&mut self, packed: impl Read, limit: u64) -> Bytes {
+        let mut content = Vec::new();
+        let left = limit.saturating_sub(self.held_bytes as u64);
+        if !self.over_limit {
+            // An error ends it; what came before counts.
+            let _ = packed.take(left.saturating_add(1)).read_to_end(&mut content);
+        }
+        if content.len() as u64 > left {
+            self.over_limit = true;
+            content.clear();
+        }
+        self.held_bytes += content.len();
+        content.into()
     }
 
     /// The bytes that the limit leaves.
@@ -179,6 +198,8 @@ mod tests {
                 "cms/compressed-signed.der",
                 "apple/single",
                 "apple/macbinary",
+                "openpgp/signed",
+                "openpgp/armoured",
             ];
             let mut container = data(which.get::<&str>(&names)).to_vec();
             let at = at.index(container.len());

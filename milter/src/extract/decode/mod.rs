@@ -44,7 +44,7 @@ pub(super) enum Decoding {
 }
 
 /// The most files of a kind that are told of in a text: more than any message may have parts.
-const MAX_FILES: usize = 1 << 16;
+const MAX_FILES: usize = 1 << 14;
 
 impl Decoding {
     /// Its name for people.
