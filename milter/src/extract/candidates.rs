@@ -110,7 +110,11 @@ pub(super) fn further(content: &Content, class: Class, clean: bool, decoded: &[u
         Decoding::Base64 => other_base64(content, clean),
         Decoding::QuotedPrintable => other_quoted_printable(content, decoded),
         Decoding::Identity => return undeclared(content),
-        _ => Vec::new(),
+        other => {
+            let besides = other.besides(&content.source).map(|decoding| content.decoded_as(decoding));
+            let candidate = |content| Candidate { content, name: None, kind: None, class };
+            return besides.into_iter().map(candidate).collect();
+        }
     };
     let candidate = |(content, kind)| Candidate { content, name: None, kind: Some(kind), class };
     others.into_iter().map(candidate).collect()

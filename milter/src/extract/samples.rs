@@ -279,7 +279,7 @@ impl Samples {
         }
         let mut message = Vec::new();
         if self.left.decoded > 0 {
-            decoding.decode_into(source, &mut message);
+            decoding.decode_into(source, self.left.decoded, &mut message);
         }
         if !self.spend_bytes(message.len()) {
             return None;
@@ -358,11 +358,12 @@ impl Samples {
             }
         }
         let mut buffer = std::mem::take(&mut self.buffer);
-        let clean = content.decode_unless_plain(&mut buffer);
+        let clean = content.decode_unless_plain(self.left.decoded, &mut buffer);
         let bytes = if content.decoding == Decoding::Identity { &source[..] } else { &buffer };
         let sample = class.is_sample(self.bodies, bytes);
         let digest = if sample { Digest::of(bytes) } else { Digest::of(&[]) };
-        let inside = container::is_one(bytes).then(|| self.open(content)).flatten();
+        let fits = bytes.len() as u64 <= self.left.decoded;
+        let inside = (fits && container::is_one(bytes)).then(|| self.open(content)).flatten();
         let others = candidates::further(content, class, clean, bytes);
         let size = bytes.len();
         self.buffer = buffer;
@@ -401,15 +402,11 @@ impl Samples {
                 continue;
             }
             let names = names::most_dangerous_first(file.names);
-            let leaf = Leaf {
-                media_type: file.media_type,
-                names,
-                class: Some(Class::File),
-                depth,
-                ..Leaf::default()
-            };
+            let class = Class::of(&file.media_type, !names.is_empty());
+            let leaf =
+                Leaf { media_type: file.media_type, names, class: Some(class), depth, ..Leaf::default() };
             let content = Content { source: file.content, decoding: Decoding::Identity };
-            self.consider(&leaf, leaf.names.first(), content, Class::File, None);
+            self.consider(&leaf, leaf.names.first(), content, class, None);
         }
     }
 

@@ -14,12 +14,17 @@ const REAL_NAME: u32 = 3;
 /// The unit of MacBinary.
 const BLOCK: usize = 128;
 
+/// True where `start` may begin one of these.
+pub(super) fn is_one(start: &[u8]) -> bool {
+    start.starts_with(SINGLE) || start.starts_with(DOUBLE) || mac_binary(start).is_some()
+}
+
 /// Opens `bytes` if they are one of these.
 pub(super) fn open(bytes: &Bytes, limit: u64, opened: &mut Opened) {
     if bytes.starts_with(SINGLE) || bytes.starts_with(DOUBLE) {
         opened.kind = "apple_file";
         open_entries(bytes, limit, opened);
-    } else if let Some((data, resource)) = mac_binary(bytes) {
+    } else if let Some((data, resource)) = mac_binary(bytes).filter(|forks| fits(bytes.len(), *forks)) {
         opened.kind = "mac_binary";
         let names = vec![shown_name(&bytes[2..2 + usize::from(bytes[1])])];
         let start = BLOCK + data.next_multiple_of(BLOCK);
@@ -49,18 +54,20 @@ fn open_entries(bytes: &Bytes, limit: u64, opened: &mut Opened) {
     }
 }
 
-/// The lengths of the forks, if `bytes` are MacBinary: it has no signature, so all of its header must fit.
+/// The lengths of the forks, if `bytes` may be MacBinary: it has no signature, so all of its header must fit.
 fn mac_binary(bytes: &[u8]) -> Option<(usize, usize)> {
     let header = bytes.get(..BLOCK)?;
     let name = header.get(2..2 + usize::from(header[1])).filter(|name| (1..64).contains(&name.len()))?;
     let (data, resource) = (word(header, 83)? as usize, word(header, 87)? as usize);
-    let length = BLOCK + data.next_multiple_of(BLOCK) + resource;
-    let plausible = header[74] == 0
-        && header[82] == 0
-        && !name.iter().any(u8::is_ascii_control)
-        && data + resource > 0
-        && (length..=length.next_multiple_of(BLOCK) + BLOCK).contains(&bytes.len());
+    let plausible =
+        header[74] == 0 && header[82] == 0 && !name.iter().any(u8::is_ascii_control) && data + resource > 0;
     plausible.then_some((data, resource))
+}
+
+/// True where two forks of these lengths make a file of this one, more or less the last block.
+fn fits(length: usize, (data, resource): (usize, usize)) -> bool {
+    let least = BLOCK + data.next_multiple_of(BLOCK) + resource;
+    (least..=least.next_multiple_of(BLOCK) + BLOCK).contains(&length)
 }
 
 fn file(names: Vec<String>, content: Bytes) -> Enclosed {

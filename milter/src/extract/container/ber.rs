@@ -141,6 +141,10 @@ mod tests {
             "Cat"
         );
         assert_eq!(octets(b"\x24\x80\x04\x02Ca\x02\x01x\x04\x02t").unwrap(), "Cat", "cut, with an integer");
+        assert_eq!(
+            octets(b"$\x80$\x80$\x80\x04\x01C\0\0\x04\x01a\0\0\x04\x01t\0\0\x04\x01x").unwrap(),
+            "Cat"
+        );
         assert_eq!(octets(b"\x30\x05\x04\x03Cat"), None);
     }
 

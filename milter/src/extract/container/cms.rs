@@ -6,18 +6,16 @@
 //! entity, the walk over that finds the next layer.
 
 use super::{
-    Enclosed, MAX_FILES, Opened,
+    Enclosed, MAX_FILES, MAX_LAYERS, Opened,
     ber::{EXPLICIT_0, Element, OBJECT_IDENTIFIER, SEQUENCE},
 };
 use crate::extract::decode::Decoding;
 use bytes::Bytes;
 use flate2::read::ZlibDecoder;
 use memchr::memchr;
-use std::{io::Read, iter::successors};
+use std::iter::successors;
 use thundergate_common::verdict::SkipReason;
 
-/// Contents of contents from which it is more than anybody sends.
-const MAX_LAYERS: usize = 16;
 const ARMOUR: &[u8] = b"-----BEGIN ";
 
 /// What a content type says of a content.
@@ -67,7 +65,11 @@ pub(super) fn open(bytes: &Bytes, limit: u64, opened: &mut Opened) {
             _ => {
                 let packed = kind == Type::Compressed;
                 for (kind, content) in inside(&content).into_iter().rev() {
-                    let content = if packed { inflate(&content, limit, opened) } else { content };
+                    let content = if packed {
+                        opened.decompress(ZlibDecoder::new(&content[..]), limit)
+                    } else {
+                        content
+                    };
                     layers.push((kind, content, depth + 1));
                 }
             }
@@ -75,19 +77,27 @@ pub(super) fn open(bytes: &Bytes, limit: u64, opened: &mut Opened) {
     }
 }
 
+/// True where `start` begins a ContentInfo of a known type.
+pub(super) fn is_one(start: &[u8]) -> bool {
+    let info = Element::at(start, 0..start.len());
+    let oid = info.and_then(|info| info.first(start)).filter(|oid| oid.tag == OBJECT_IDENTIFIER);
+    oid.is_some_and(|oid| Type::of(&start[oid.content]) != Type::Unknown)
+}
+
 /// The same in PEM (RFC 7468).
 pub(super) fn open_armoured(bytes: &Bytes, limit: u64, opened: &mut Opened) {
-    let Some(label) =
-        bytes.strip_prefix(ARMOUR).filter(|label| label.starts_with(b"PKCS") || label.starts_with(b"CMS-"))
-    else {
-        return;
-    };
-    let Some(start) = memchr(b'\n', label).map(|end| ARMOUR.len() + end + 1) else { return };
+    let Some(start) = memchr(b'\n', bytes).map(|end| end + 1) else { return };
     let end = memchr(b'-', &bytes[start..]).map_or(bytes.len(), |length| start + length);
     let mut decoded = Vec::new();
-    Decoding::Base64.decode_into(&bytes[start..end], &mut decoded);
+    Decoding::Base64.decode_into(&bytes[start..end], u64::MAX, &mut decoded);
     opened.held_bytes += decoded.len();
     open(&decoded.into(), limit, opened);
+}
+
+/// True where `start` begins such a thing in PEM.
+pub(super) fn is_armoured(start: &[u8]) -> bool {
+    let label = start.strip_prefix(ARMOUR);
+    label.is_some_and(|label| [&b"PKCS7"[..], b"PKCS #7", b"CMS-"].iter().any(|kind| label.starts_with(kind)))
 }
 
 /// The content type in `info`, and the content.
@@ -118,26 +128,10 @@ fn push(content: Bytes, message: bool, limit: u64, opened: &mut Opened) {
     let _ = (!message || entity || opened.push(file(false), limit)) && opened.push(file(message), limit);
 }
 
-fn starts_with_field(content: &[u8]) -> bool {
+/// True where `content` looks like a header.
+pub(super) fn starts_with_field(content: &[u8]) -> bool {
     let name = content.iter().take_while(|byte| matches!(byte, b'!'..=b'9' | b';'..=b'~')).count();
     name > 0 && content[name..].trim_ascii_start().starts_with(b":")
-}
-
-/// What `packed` was before (zlib, RFC 1950): what is there of it.
-fn inflate(packed: &[u8], limit: u64, opened: &mut Opened) -> Bytes {
-    if opened.over_limit {
-        return Bytes::new();
-    }
-    let left = limit.saturating_sub(opened.held_bytes as u64);
-    let mut content = Vec::new();
-    // An error ends it; what came before counts.
-    let _ = ZlibDecoder::new(packed).take(left.saturating_add(1)).read_to_end(&mut content);
-    if content.len() as u64 > left {
-        opened.over_limit = true;
-        content.clear();
-    }
-    opened.held_bytes += content.len();
-    content.into()
 }
 
 #[cfg(test)]
@@ -237,7 +231,7 @@ mod tests {
 
     #[test]
     fn layers_are_opened_up_to_a_depth() {
-        for (layers, found, over_limit) in [(0, 1, false), (14, 1, false), (17, 0, true)] {
+        for (layers, found, over_limit) in [(0, 1, false), (7, 1, false), (9, 0, true)] {
             let mut inner = info(1, b"\x04\x05A: b\n");
             for _ in 0..layers {
                 inner = info(2, &[b"0\x80", &inner[..], b"\0\0"].concat());

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Containers that mail clients open beside MIME: TNEF (`winmail.dat`), S/MIME that encloses what it signs or
-//! compresses, AppleSingle, AppleDouble and MacBinary. And what nobody but the recipient can open.
+//! compresses, OpenPGP likewise, AppleSingle, AppleDouble and MacBinary. And what nobody but the recipient can open.
 //!
-//! [`is_one`] and [`open`] go by the content, not by the declared type, and cost a few comparisons where it is nothing of
-//! these.
+//! [`is_one`] goes by the content, not by the declared type, and costs a few comparisons where it is nothing of these.
 //! Archives are not among them: the scanner opens those. Damaged containers give what is there. Nothing recurses, work is
 //! linear, and what comes out keeps to a limit.
 
@@ -15,15 +14,13 @@ mod rtf;
 mod tnef;
 
 use bytes::Bytes;
-use memchr::memmem;
+use std::io::Read;
 use thundergate_common::verdict::SkipReason;
 
-/// Bytes from its start by which a container is told.
-pub(super) const START: usize = 64;
-
-/// The bytes in which armour must begin: somebody may say hello before.
-const NEAR: usize = 4096;
-
+/// Bytes from its start by which a container is told: a header of MacBinary.
+pub(super) const START: usize = 128;
+/// Layers of one form in itself from which it is more than anybody sends.
+const MAX_LAYERS: usize = 8;
 /// Files from which a container counts as one that is too large.
 const MAX_FILES: usize = 1024;
 
@@ -56,22 +53,15 @@ pub(super) struct Enclosed {
     pub message: bool,
 }
 
-/// True where `start` could begin a container.
+/// True where `start`, the first [`START`] bytes of a file or all of it, may begin a container.
 pub(super) fn is_one(start: &[u8]) -> bool {
-    match start {
-        [b'\x78', ..] => start.starts_with(tnef::SIGNATURE),
-        // An ASN.1 sequence of a definite length of some bytes, or of an indefinite one.
-        [b'\x30', 0x80..=0x84, ..] => true,
-        // AppleSingle, AppleDouble; MacBinary has the length of its name there.
-        [0, 5, 0x16, ..] => true,
-        [0, 1..=63, first, ..] => *first >= b' ',
-        // OpenPGP: session keys, encrypted data, compressed data, literal data, one-pass signature, marker.
-        [
-            0x84 | 0x85 | 0x86 | 0x8c | 0x8d | 0x8e | 0x90..=0x93 | 0xa0..=0xa3 | 0xa4..=0xa7 | 0xa8..=0xaf,
-            ..,
-        ] => true,
-        [0xc1 | 0xc3 | 0xc4 | 0xc8 | 0xc9 | 0xca | 0xcb | 0xd2 | 0xd4 | 0xd5, ..] => true,
-        _ => memmem::find(&start[..start.len().min(NEAR)], b"-----BEGIN ").is_some(),
+    match start.first() {
+        Some(b'\x78') => start.starts_with(tnef::SIGNATURE),
+        Some(b'\x30') => cms::is_one(start),
+        Some(0) => apple::is_one(start),
+        Some(0x80..) => pgp::is_one(start),
+        Some(_) => cms::is_armoured(start) || pgp::is_armoured(start),
+        None => false,
     }
 }
 
@@ -79,14 +69,13 @@ pub(super) fn is_one(start: &[u8]) -> bool {
 pub(super) fn open(bytes: &Bytes, limit: u64) -> Opened {
     let mut opened = Opened::default();
     match bytes.first() {
-        Some(b'\x78') if bytes.starts_with(tnef::SIGNATURE) => tnef::open(bytes, limit, &mut opened),
+        _ if !is_one(bytes) => (),
+        Some(b'\x78') => tnef::open(bytes, limit, &mut opened),
         Some(b'\x30') => cms::open(bytes, limit, &mut opened),
         Some(0) => apple::open(bytes, limit, &mut opened),
-        Some(0x80..) => pgp::open(bytes, &mut opened),
-        _ => {
-            cms::open_armoured(bytes, limit, &mut opened);
-            pgp::open_armoured(bytes, &mut opened);
-        }
+        Some(0x80..) => pgp::open(bytes, limit, &mut opened),
+        _ if cms::is_armoured(bytes) => cms::open_armoured(bytes, limit, &mut opened),
+        _ => pgp::open_armoured(bytes, limit, &mut opened),
     }
     opened
 }
@@ -114,6 +103,22 @@ impl Opened {
         }
         self.files.push(file);
         true
+    }
+
+    /// What `packed` decompresses to: what is there of it, and nothing where that is over the limit.
+    fn decompress(&mut self, packed: impl Read, limit: u64) -> Bytes {
+        let mut content = Vec::new();
+        let left = limit.saturating_sub(self.held_bytes as u64);
+        if !self.over_limit {
+            // An error ends it; what came before counts.
+            let _ = packed.take(left.saturating_add(1)).read_to_end(&mut content);
+        }
+        if content.len() as u64 > left {
+            self.over_limit = true;
+            content.clear();
+        }
+        self.held_bytes += content.len();
+        content.into()
     }
 
     /// The bytes that the limit leaves.
@@ -157,6 +162,19 @@ mod tests {
     }
 
     #[test]
+    fn a_container_is_told_by_its_start() {
+        let directory = format!("{}/tests/data", env!("CARGO_MANIFEST_DIR"));
+        for folder in ["tnef", "cms", "apple", "openpgp"] {
+            for file in fs::read_dir(format!("{directory}/{folder}")).unwrap() {
+                let path = file.unwrap().path();
+                let bytes = Bytes::from(fs::read(&path).unwrap());
+                let told = is_one(&bytes[..bytes.len().min(START)]);
+                assert_eq!(told, !open(&bytes, LIMIT).kind.is_empty(), "{}", path.display());
+            }
+        }
+    }
+
+    #[test]
     fn some_types_cannot_be_scanned_whatever_they_hold() {
         assert_eq!(unscannable("message/external-body"), Some(SkipReason::ExternalBody));
         assert_eq!(unscannable("message/partial"), Some(SkipReason::Partial));
@@ -180,6 +198,8 @@ mod tests {
                 "cms/compressed-signed.der",
                 "apple/single",
                 "apple/macbinary",
+                "openpgp/signed",
+                "openpgp/armoured",
             ];
             let mut container = data(which.get::<&str>(&names)).to_vec();
             let at = at.index(container.len());

@@ -178,9 +178,6 @@ impl Attachment {
         names.retain(|name| !name.is_empty() && !known.contains(name) && (known.push(name.clone()), true).1);
         messages.extend(self.messages);
         for content in self.contents {
-            if content.starts_with(SIGNATURE) {
-                messages.push(content.clone());
-            }
             let media_type = FILE.into();
             opened.push(Enclosed { names: names.clone(), media_type, content, message: false }, limit);
         }
@@ -223,7 +220,10 @@ fn split_padded(rest: &mut Bytes, length: usize) -> Bytes {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::tests::data, *};
+    use super::{
+        super::{MAX_FILES, tests::data},
+        *,
+    };
 
     fn opened(bytes: impl Into<Bytes>) -> Opened {
         super::super::open(&bytes.into(), 1 << 20)
@@ -273,6 +273,15 @@ mod tests {
         let deep = [message.repeat(10_000), b"\x78\x9f\x3e\x22\0\0\x02\x0f\x80\x06\0\x03\0\0\0Cat".to_vec()]
             .concat();
         assert_eq!(files(&opened(deep)), [["", FILE, "Cat"]]);
+    }
+
+    #[test]
+    fn more_files_than_anybody_sends_are_too_many() {
+        let file = b"\x02\x0f\x80\x06\0\x01\0\0\0x\0\0";
+        for (count, over_limit) in [(MAX_FILES, false), (MAX_FILES + 1, true)] {
+            let opened = opened([SIGNATURE, b"\x01\0", &file.repeat(count)].concat());
+            assert_eq!((opened.files.len(), opened.over_limit), (MAX_FILES, over_limit));
+        }
     }
 
     #[test]
