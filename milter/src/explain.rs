@@ -89,8 +89,9 @@ impl Explained {
         if !ambiguities.is_empty() {
             push(&mut text, format_args!("; ambiguous: {}", ambiguities.join(", ")));
         }
-        for kind in ambiguities {
-            push(&mut text, format_args!("\n    {kind}: {}", ambiguity::meaning(kind)));
+        let meanings = ambiguities.iter().map(|kind| (kind, ambiguity::meaning(kind)));
+        for (kind, meaning) in meanings.filter(|(_, meaning)| !meaning.is_empty()) {
+            push(&mut text, format_args!("\n    {kind}: {meaning}"));
         }
         let Decision { action, cause } = self.if_clean;
         push(&mut text, format_args!("\n  if nothing is found: {} ({})\n", action.as_str(), cause.as_str()));
