@@ -138,6 +138,11 @@ impl Content {
         Self { source: self.source.slice(..end), decoding: self.decoding }
     }
 
+    /// The same, starting at `start` of the encoded bytes.
+    fn starting_at(&self, start: usize) -> Self {
+        Self { source: self.source.slice(start..), decoding: self.decoding }
+    }
+
     fn decoded_as(&self, decoding: Decoding) -> Self {
         Self { source: self.source.clone(), decoding }
     }

@@ -12,7 +12,7 @@ use thundergate_common::verdict::SkipReason;
 
 const ARMOUR: &[u8] = b"-----BEGIN PGP MESSAGE-----";
 /// The bytes in which armour must begin: somebody may say hello before.
-const NEAR: usize = 16 * 1024;
+const NEAR: usize = 4096;
 
 /// Opens `bytes` as far as they are such a message.
 pub(super) fn open(bytes: &Bytes, limit: u64, opened: &mut Opened) {
