@@ -284,7 +284,7 @@ mod tests {
     fn pieces_are_the_whole() {
         for text in [
             "Zm9vYmFy\r\n".repeat(20_000),
-            "Zm9\nvYm\tFy ".repeat(9_000) + "Zg==\n",
+            "Zm9vYm\nFyZm9vYm\tFy ".repeat(9_000) + "Zg==\n",
             "Zm9v".repeat(30_001) + "Zm8",
         ] {
             let (mut whole, mut pieces, mut count) = (Vec::new(), Vec::new(), 0);
