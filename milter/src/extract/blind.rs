@@ -21,6 +21,10 @@ use memchr::{memchr_iter, memchr2, memmem};
 /// Starts of bodies in one segment: the first ones and the last.
 const FIRST_STARTS: usize = 8;
 const LAST_STARTS: usize = 4;
+/// Bytes of a body that can hold a file.
+const LEAST: usize = 12;
+/// What looking at one body costs, as bytes of a search.
+const LOOK: usize = 1024;
 /// Bytes before a body in which its fields are looked for.
 const HEAD: usize = 8 * 1024;
 /// Bytes of a body by which its encoding is told.
@@ -32,7 +36,7 @@ pub(super) fn read(message: &Bytes, samples: &mut Samples) {
     while start < message.len() {
         let segment = Segment { opens, ..Segment::scan(message, start) };
         for body in segment.starts() {
-            if !samples.has_readings_left() {
+            if !samples.left.has_readings_left() || !samples.left.spend_search(LOOK) {
                 return;
             }
             read_body(message, &segment, body, samples);
@@ -142,7 +146,7 @@ impl Segment {
 
     fn starts(&self) -> Vec<usize> {
         let all = self.declared.iter().chain(&self.first).chain(&self.last).copied();
-        let mut starts: Vec<usize> = all.filter(|&start| start < self.end).collect();
+        let mut starts: Vec<usize> = all.filter(|&start| start + LEAST <= self.end).collect();
         starts.sort_unstable();
         starts.dedup();
         starts
@@ -252,7 +256,7 @@ fn end_of_part(message: &[u8], from: usize, samples: &mut Samples) -> Option<usi
     let mut start = from;
     while start < message.len() {
         let segment = Segment::scan(message, start);
-        if !samples.spend_search(segment.next - start) {
+        if !samples.left.spend_search(segment.next - start) {
             return None;
         }
         if segment.delimited {
@@ -331,18 +335,24 @@ mod tests {
 
     #[test]
     fn a_body_may_start_in_several_places() {
-        assert_eq!(starts("A: b\r\n\r\n\r\nbody\r\n--x\r\n"), ["A: b\r\n\r\n\r\nbody", "\r\nbody", "body"]);
-        assert_eq!(starts("A: b\nQUJD\nhi!\nQUJD"), ["A: b\nQUJD\nhi!\nQUJD", "QUJD\nhi!\nQUJD", "QUJD"]);
-        assert_eq!(starts("A: b\rcontent-x\rhi"), ["A: b\rcontent-x\rhi", "hi"]);
+        let end = "a body that is long enough";
+        let text = format!("A: b\r\n\r\n\r\n{end}\r\n--x\r\n");
+        assert_eq!(starts(&text), [&format!("A: b\r\n\r\n\r\n{end}"), &format!("\r\n{end}"), end]);
+        let run = "QUJD".repeat(5);
+        let text = format!("A: b\n{run}\nhi!\n{run}");
+        assert_eq!(starts(&text), [&text, &text[5..], &run]);
+        let text = format!("A: b\rcontent-x\r{end}");
+        assert_eq!(starts(&text), [&text, end]);
+        assert!(starts("A: b\n\nshort").is_empty());
     }
 
     #[test]
     fn many_starts_keep_the_first_and_the_last() {
-        let text = "x\n\n".repeat(1000) + "xx";
+        let text = "x\n\n".repeat(1000) + &"x".repeat(LEAST);
         let found = starts(&text);
         assert_eq!(
             (found.len(), found[0].len(), found[11].len()),
-            (FIRST_STARTS + LAST_STARTS, text.len(), 2)
+            (FIRST_STARTS + LAST_STARTS, text.len(), LEAST)
         );
     }
 

@@ -88,7 +88,7 @@ fn declared(field: &[u8]) -> Result<Decoding, Vec<Decoding>> {
 /// True where a body in the encoding `decoding`, which no standard knows nor do most clients, is one file in that encoding
 /// and nothing else: to other clients it is a text that makes no harm.
 pub(super) fn is_one_file(source: &[u8], decoding: Decoding) -> bool {
-    let files = text_files(&source[..]);
+    let files = text_files(source);
     let whole = |file: &crate::extract::decode::TextFile| {
         let (before, after) = (&source[..file.range.start], &source[file.range.end..]);
         let after = after.trim_ascii();

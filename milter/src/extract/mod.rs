@@ -16,6 +16,7 @@
 //! budget is `malformed`, with everything found until then. All work is linear in the message, except that a budget
 //! may multiply it by a constant; nothing recurses.
 
+mod allowance;
 pub mod ambiguity;
 mod blind;
 mod body;
@@ -23,6 +24,7 @@ mod boundary;
 mod candidates;
 mod container;
 mod decode;
+mod decoded;
 mod header;
 mod names;
 mod outline;
@@ -62,7 +64,7 @@ pub struct Budget {
     pub depth: usize,
     /// Other ways to decode or to delimit something than the likeliest.
     pub readings: usize,
-    /// Sum of decoded bytes; what a small message may cause is less (`samples`).
+    /// Sum of decoded bytes; what a small message may cause is less (`allowance`).
     pub decoded_bytes: u64,
 }
 

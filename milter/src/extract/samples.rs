@@ -2,22 +2,19 @@
 //! Collects what the walks find: decodes and digests each candidate once, drops duplicates, keeps to the budget.
 
 use super::{
-    Bodies, Budget, Content, Extraction, Part, Skipped, Step, ambiguity, blind,
+    Bodies, Budget, Content, Extraction, Part, Skipped, Step,
+    allowance::Allowance,
+    ambiguity, blind,
     body::{self, Class},
     candidates::{self, Candidate},
     container,
-    decode::{Decoding, base64},
+    decode::Decoding,
+    decoded::Decoded,
     names::{self, danger},
 };
 use bytes::Bytes;
 use std::collections::{HashMap, HashSet};
 use thundergate_common::{digest::Digest, verdict::SkipReason};
-
-/// Further readings may decode as many bytes as the message has, and so many more; searches may look at four times that.
-const SPARE_BYTES: u64 = 4 << 20;
-/// All readings together may decode three times what the message has, and so many bytes more, whatever the budget says:
-/// real messages decode to less than themselves.
-const SPARE_DECODED_BYTES: u64 = 8 << 20;
 
 /// Bytes of a file that only the reading without structure finds.
 const LEAST_HIDDEN: usize = 4;
@@ -46,7 +43,8 @@ type Place = (usize, usize, Decoding);
 /// What was found so far.
 pub(super) struct Samples {
     bodies: Bodies,
-    budget: Budget,
+    /// What the budget still allows.
+    pub left: Allowance,
     found: Extraction,
     steps: Option<Vec<Step>>,
     /// Each digest with the danger of its most dangerous name.
@@ -66,42 +64,14 @@ pub(super) struct Samples {
     messages: Vec<(Bytes, usize)>,
     buffer: Vec<u8>,
     in_doubt: bool,
-    left: Left,
-    parts: usize,
-}
-
-/// What is left of the budget.
-struct Left {
-    decoded: u64,
-    reading_bytes: u64,
-    readings: usize,
-    search_bytes: u64,
-}
-
-/// What a candidate turned out to be.
-struct Decoded {
-    digest: Digest,
-    size: usize,
-    sample: bool,
-    /// It starts as messages do.
-    message: bool,
-    others: Vec<Candidate>,
-    inside: Option<container::Opened>,
 }
 
 impl Samples {
     /// Nothing found yet in a message of `length` bytes. Steps are recorded where `explain`.
     pub fn new(bodies: Bodies, budget: &Budget, length: usize, explain: bool) -> Self {
-        let length = length as u64;
-        let left = Left {
-            decoded: budget.decoded_bytes.min(3 * length + SPARE_DECODED_BYTES),
-            reading_bytes: length + SPARE_BYTES,
-            readings: budget.readings,
-            search_bytes: 4 * (length + SPARE_BYTES),
-        };
         Self {
             bodies,
-            budget: *budget,
+            left: Allowance::new(budget, length),
             found: Extraction::default(),
             steps: explain.then(Vec::new),
             digests: HashMap::new(),
@@ -115,19 +85,18 @@ impl Samples {
             messages: Vec::new(),
             buffer: Vec::new(),
             in_doubt: false,
-            left,
-            parts: 0,
         }
     }
 
     /// A further reading begins: it may have as many parts as the first.
     pub fn next_reading(&mut self, describe: impl FnOnce() -> String) {
-        self.parts = 0;
+        self.left.next_reading();
         self.note(|| Step::Reading { choices: describe() });
     }
 
     /// Everything found, and how.
     pub fn finish(mut self) -> (Extraction, Vec<Step>) {
+        self.found.malformed = self.left.exceeded();
         (self.found, self.steps.take().unwrap_or_default())
     }
 
@@ -136,47 +105,6 @@ impl Samples {
         if let Some(steps) = &mut self.steps {
             steps.push(step());
         }
-    }
-
-    /// Counts one part; false where the budget has none left, or no bytes.
-    pub fn spend_part(&mut self) -> bool {
-        if self.is_exhausted() {
-            return false;
-        }
-        self.parts += 1;
-        let left = self.parts <= self.budget.parts;
-        if !left {
-            self.malformed("parts");
-        }
-        left
-    }
-
-    /// True where nothing more may be decoded.
-    fn is_exhausted(&mut self) -> bool {
-        if self.left.decoded == 0 {
-            self.malformed("decoded_bytes");
-        }
-        self.left.decoded == 0
-    }
-
-    /// Counts bytes that a walk looks at a second time; false where the budget has not so many left.
-    pub fn spend_search(&mut self, bytes: usize) -> bool {
-        let left = self.left.search_bytes.checked_sub(bytes as u64);
-        self.left.search_bytes = left.unwrap_or(0);
-        if left.is_none() {
-            self.malformed("readings");
-        }
-        left.is_some()
-    }
-
-    /// False where the budget has no further readings left.
-    pub fn has_readings_left(&self) -> bool {
-        self.left.readings > 0 && self.left.reading_bytes > 0 && self.left.decoded > 0
-    }
-
-    /// Records why the message is malformed; the first reason stays.
-    pub fn malformed(&mut self, why: &'static str) {
-        self.found.malformed.get_or_insert(why);
     }
 
     /// Records a kind of ambiguity.
@@ -200,7 +128,7 @@ impl Samples {
     /// A walk goes over `message`.
     pub fn walked(&mut self, message: &Bytes) {
         let known = |other: &Bytes| other.as_ptr() == message.as_ptr() && other.len() == message.len();
-        if !self.walked.iter().any(known) && self.walked.len() < self.budget.parts {
+        if !self.walked.iter().any(known) && self.walked.len() < self.left.budget().parts {
             self.walked.push(message.clone());
         }
     }
@@ -268,11 +196,11 @@ impl Samples {
     /// Takes what only the reading without structure finds; what is known already does not count.
     pub fn hidden(&mut self, content: Content, name: Option<String>, class: Class) {
         let leaf = Leaf { media_type: "application/octet-stream".into(), ..Leaf::default() };
-        if !self.spend_reading(content.source.len()) {
+        if !self.left.spend_reading(content.source.len()) {
             return;
         }
         for other in self.consider(&leaf, name.as_ref(), content, class, Some(blind::KIND)) {
-            if !self.spend_reading(other.content.source.len()) {
+            if !self.left.spend_reading(other.content.source.len()) {
                 return;
             }
             self.consider(&leaf, name.as_ref(), other.content, class, Some(blind::KIND));
@@ -287,17 +215,17 @@ impl Samples {
     /// The message inside a leaf: `source` decoded. None where the budget has nothing left for it.
     pub fn nested(&mut self, source: &Bytes, decoding: Decoding) -> Option<Bytes> {
         if decoding == Decoding::Identity {
-            return self.spend_search(source.len()).then(|| source.clone());
+            return self.left.spend_search(source.len()).then(|| source.clone());
         }
         let place = place(source, decoding);
         if let Some(message) = self.nested.get(&place) {
             return Some(message.clone());
         }
         let mut message = Vec::new();
-        if self.left.decoded > 0 {
-            decoding.decode_into(source, self.left.decoded, &mut message);
+        if self.left.decoded() > 0 {
+            decoding.decode_into(source, self.left.decoded(), &mut message);
         }
-        if !self.spend_bytes(message.len()) {
+        if !self.left.spend_bytes(message.len()) {
             return None;
         }
         self.found.held_bytes += message.len();
@@ -310,8 +238,8 @@ impl Samples {
         if let Some(kind) = candidate.kind {
             self.ambiguous(kind);
         }
-        let reading = candidate.kind.is_none() || self.spend_reading(candidate.content.source.len());
-        if reading && self.spend_part() {
+        let reading = candidate.kind.is_none() || self.left.spend_reading(candidate.content.source.len());
+        if reading && self.left.spend_part() {
             let name = candidate.name.as_ref().or(leaf.names.first());
             self.consider(leaf, name, candidate.content, candidate.class, candidate.kind);
         }
@@ -332,14 +260,14 @@ impl Samples {
         let harmless = danger(name.map(String::as_str)) == 0;
         let known = hidden && !skipped && harmless && self.places.contains(&(place, None));
         let new = self.places.insert((place, name.cloned())) || skipped;
-        if self.is_exhausted() || known || !new {
+        if self.left.is_exhausted() || known || !new {
             return Vec::new();
         }
         self.places.insert((place, None));
         // A text that all clients show is no sample by itself, but one in an ambiguous message.
         let (why, class) = if skipped { (None, Class::File) } else { (why, class) };
-        let decoded = self.decode(&content, class);
-        if !self.spend_bytes(decoded.size) {
+        let decoded = Decoded::of(&content, class, self.bodies, self.left.decoded(), &mut self.buffer);
+        if !self.left.spend_bytes(decoded.size) {
             return Vec::new();
         }
         if hidden && decoded.size < LEAST_HIDDEN {
@@ -360,7 +288,8 @@ impl Samples {
         if !hidden && class == Class::File && (leaf.message || decoded.message) {
             self.enclosed(leaf, &content);
         }
-        if let Some(opened) = decoded.inside {
+        if decoded.container {
+            let opened = self.open(&content);
             self.unpack(leaf, opened);
         }
         decoded.others
@@ -368,59 +297,26 @@ impl Samples {
 
     /// The message that `content` is comes next.
     fn enclosed(&mut self, leaf: &Leaf, content: &Content) {
-        if leaf.depth >= self.budget.depth {
-            return self.malformed("depth");
+        if leaf.depth >= self.left.budget().depth {
+            return self.left.malformed("depth");
         }
         if let Some(message) = self.nested(&content.source, content.decoding) {
             self.messages.push((message, leaf.depth + 1));
         }
     }
 
-    fn decode(&mut self, content: &Content, class: Class) -> Decoded {
-        let source = &content.source;
-        if content.decoding == Decoding::Base64 && class != Class::Plain {
-            let mut pieces = Pieces::default();
-            if let Some(size) = base64::decode_pieces(source, &mut self.buffer, |piece| pieces.take(piece)) {
-                let message = body::is_message(&pieces.start);
-                let inside = container::is_one(&pieces.start[..pieces.start.len().min(container::START)])
-                    .then(|| self.open(content))
-                    .flatten();
-                let others = candidates::further(content, class, true, &[]);
-                return Decoded {
-                    digest: pieces.hasher.finish(),
-                    size,
-                    sample: true,
-                    message,
-                    others,
-                    inside,
-                };
-            }
-        }
-        let mut buffer = std::mem::take(&mut self.buffer);
-        let clean = content.decode_unless_plain(self.left.decoded, &mut buffer);
-        let bytes = if content.decoding == Decoding::Identity { &source[..] } else { &buffer };
-        let sample = class.is_sample(self.bodies, bytes);
-        let digest = if sample { Digest::of(bytes) } else { Digest::of(&[]) };
-        let fits = bytes.len() as u64 <= self.left.decoded;
-        let inside = (fits && container::is_one(bytes)).then(|| self.open(content)).flatten();
-        let others = candidates::further(content, class, clean, bytes);
-        let (size, message) = (bytes.len(), body::is_message(bytes));
-        self.buffer = buffer;
-        Decoded { digest, size, sample, message, others, inside }
-    }
-
     /// What is in the container that `content` is.
-    fn open(&mut self, content: &Content) -> Option<container::Opened> {
+    fn open(&mut self, content: &Content) -> container::Opened {
         let bytes = content.bytes();
         if content.decoding != Decoding::Identity {
             self.found.held_bytes += bytes.len();
         }
-        let opened = container::open(&bytes, self.left.decoded);
+        let opened = container::open(&bytes, self.left.decoded());
         self.found.held_bytes += opened.held_bytes;
         if opened.over_limit {
-            self.malformed("decoded_bytes");
+            self.left.malformed("decoded_bytes");
         }
-        Some(opened)
+        opened
     }
 
     /// Takes the files inside a container.
@@ -429,11 +325,11 @@ impl Samples {
             self.skip(outer, outer.names.first(), 0, reason);
         }
         let depth = outer.depth + 1;
-        if depth > self.budget.depth && !opened.files.is_empty() {
-            return self.malformed("depth");
+        if depth > self.left.budget().depth && !opened.files.is_empty() {
+            return self.left.malformed("depth");
         }
         for file in opened.files {
-            if !self.spend_part() {
+            if !self.left.spend_part() {
                 return;
             }
             if file.message {
@@ -447,26 +343,6 @@ impl Samples {
             let content = Content { source: file.content, decoding: Decoding::Identity };
             self.consider(&leaf, leaf.names.first(), content, class, None);
         }
-    }
-
-    fn spend_bytes(&mut self, count: usize) -> bool {
-        let left = self.left.decoded.checked_sub(count as u64);
-        self.left.decoded = left.unwrap_or(0);
-        if left.is_none() {
-            self.malformed("decoded_bytes");
-        }
-        left.is_some()
-    }
-
-    /// Counts a further reading of `bytes`.
-    fn spend_reading(&mut self, bytes: usize) -> bool {
-        let left = self.left.reading_bytes.checked_sub(bytes as u64).filter(|_| self.left.readings > 0);
-        if left.is_none() {
-            self.malformed("readings");
-        }
-        self.left.reading_bytes = left.unwrap_or(0);
-        self.left.readings = self.left.readings.saturating_sub(1);
-        left.is_some()
     }
 
     fn keep(
@@ -518,22 +394,6 @@ impl Samples {
             return;
         }
         self.found.skipped.push(Skipped { name, media_type, size, reason });
-    }
-}
-
-/// Digests what is decoded in pieces, and keeps its start.
-#[derive(Default)]
-struct Pieces {
-    hasher: thundergate_common::digest::Hasher,
-    start: Vec<u8>,
-}
-
-impl Pieces {
-    fn take(&mut self, piece: &[u8]) {
-        self.hasher.update(piece);
-        if self.start.is_empty() {
-            self.start.extend_from_slice(&piece[..piece.len().min(body::START)]);
-        }
     }
 }
 

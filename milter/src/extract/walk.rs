@@ -126,7 +126,7 @@ impl Walk<'_> {
     /// none where the budget has no part left.
     fn entity(&mut self, mut at: usize, mut depth: usize, mut default: &str) -> Option<(Pending, usize)> {
         loop {
-            if !self.samples.spend_part() {
+            if !self.samples.left.spend_part() {
                 return None;
             }
             let message = self.message.clone();
@@ -139,7 +139,7 @@ impl Walk<'_> {
                 return Some((Pending::Leaf(leaf, body, depth), body));
             }
             if depth >= self.budget.depth {
-                self.samples.malformed("depth");
+                self.samples.left.malformed("depth");
                 return Some((Pending::Leaf(leaf, body, depth), body));
             }
             if let Some(boundaries) = multipart {
@@ -172,7 +172,7 @@ impl Walk<'_> {
         }
         let mut fields = block.types.iter().chain(&block.dispositions);
         if fields.any(|field| field.len() > MAX_FIELD) {
-            self.samples.malformed(UNREAD);
+            self.samples.left.malformed(UNREAD);
         }
         let chosen = if self.reading.last_type { block.types.last() } else { block.types.first() };
         let field = chosen.copied().unwrap_or_default();
@@ -200,7 +200,7 @@ impl Walk<'_> {
             let text = self.message.slice(body..);
             let first = boundaries[0].clone();
             boundaries.retain(|boundary| {
-                self.samples.spend_search(text.len()) && boundary::delimits(boundary, &text)
+                self.samples.left.spend_search(text.len()) && boundary::delimits(boundary, &text)
             });
             self.met.last_boundary |= boundaries.len() > 1;
             if boundaries.is_empty() {

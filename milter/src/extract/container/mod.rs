@@ -17,8 +17,6 @@ use bytes::Bytes;
 use std::io::Read;
 use thundergate_common::verdict::SkipReason;
 
-/// Bytes from its start by which a container is told: a header of MacBinary.
-pub(super) const START: usize = 128;
 /// Layers of one form in itself from which it is more than anybody sends.
 const MAX_LAYERS: usize = 8;
 /// Files from which a container counts as one that is too large.
@@ -53,7 +51,7 @@ pub(super) struct Enclosed {
     pub message: bool,
 }
 
-/// True where `start`, the first [`START`] bytes of a file or all of it, may begin a container.
+/// True where `start`, the first 128 bytes of a file or more, or all of it, may begin a container.
 pub(super) fn is_one(start: &[u8]) -> bool {
     match start.first() {
         Some(b'\x78') => start.starts_with(tnef::SIGNATURE),
@@ -168,7 +166,7 @@ mod tests {
             for file in fs::read_dir(format!("{directory}/{folder}")).unwrap() {
                 let path = file.unwrap().path();
                 let bytes = Bytes::from(fs::read(&path).unwrap());
-                let told = is_one(&bytes[..bytes.len().min(START)]);
+                let told = is_one(&bytes[..bytes.len().min(128)]);
                 assert_eq!(told, !open(&bytes, LIMIT).kind.is_empty(), "{}", path.display());
             }
         }

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What the budget still allows. Whatever asks for more than is left makes the message `malformed`.
+
+use super::Budget;
+
+/// Further readings may decode as many bytes as the message has, and so many more; searches may look at four times that.
+const SPARE_BYTES: u64 = 4 << 20;
+/// All readings together may decode three times what the message has, and so many bytes more, whatever the budget says:
+/// real messages decode to less than themselves.
+const SPARE_DECODED_BYTES: u64 = 8 << 20;
+
+/// The budget of one message, and what was spent of it.
+pub(super) struct Allowance {
+    budget: Budget,
+    parts: usize,
+    decoded: u64,
+    reading_bytes: u64,
+    readings: usize,
+    search_bytes: u64,
+    exceeded: Option<&'static str>,
+}
+
+impl Allowance {
+    /// All of `budget`, for a message of `length` bytes.
+    pub fn new(budget: &Budget, length: usize) -> Self {
+        let length = length as u64;
+        Self {
+            budget: *budget,
+            parts: 0,
+            decoded: budget.decoded_bytes.min(3 * length + SPARE_DECODED_BYTES),
+            reading_bytes: length + SPARE_BYTES,
+            readings: budget.readings,
+            search_bytes: 4 * (length + SPARE_BYTES),
+            exceeded: None,
+        }
+    }
+
+    /// The budget itself.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// Why the message is malformed, if it is.
+    pub fn exceeded(&self) -> Option<&'static str> {
+        self.exceeded
+    }
+
+    /// Bytes that may still be decoded.
+    pub fn decoded(&self) -> u64 {
+        self.decoded
+    }
+
+    /// False where no further readings are left.
+    pub fn has_readings_left(&self) -> bool {
+        self.readings > 0 && self.reading_bytes > 0 && self.decoded > 0
+    }
+
+    /// Records why the message is malformed; the first reason stays.
+    pub fn malformed(&mut self, why: &'static str) {
+        self.exceeded.get_or_insert(why);
+    }
+
+    /// A further reading of the structure begins: it may have as many parts as the first.
+    pub fn next_reading(&mut self) {
+        self.parts = 0;
+    }
+
+    /// True where nothing more may be decoded.
+    pub fn is_exhausted(&mut self) -> bool {
+        if self.decoded == 0 {
+            self.malformed("decoded_bytes");
+        }
+        self.decoded == 0
+    }
+
+    /// Counts one part; false where none is left, or no bytes.
+    pub fn spend_part(&mut self) -> bool {
+        if self.is_exhausted() {
+            return false;
+        }
+        self.parts += 1;
+        let left = self.parts <= self.budget.parts;
+        if !left {
+            self.malformed("parts");
+        }
+        left
+    }
+
+    /// Counts decoded bytes.
+    pub fn spend_bytes(&mut self, count: usize) -> bool {
+        let left = self.decoded.checked_sub(count as u64);
+        self.decoded = left.unwrap_or(0);
+        self.unless_exceeded(left.is_some(), "decoded_bytes")
+    }
+
+    /// Counts a further reading of `bytes`.
+    pub fn spend_reading(&mut self, bytes: usize) -> bool {
+        let left = self.reading_bytes.checked_sub(bytes as u64).filter(|_| self.readings > 0);
+        self.reading_bytes = left.unwrap_or(0);
+        self.readings = self.readings.saturating_sub(1);
+        self.unless_exceeded(left.is_some(), "readings")
+    }
+
+    /// Counts bytes that a walk looks at a second time.
+    pub fn spend_search(&mut self, bytes: usize) -> bool {
+        let left = self.search_bytes.checked_sub(bytes as u64);
+        self.search_bytes = left.unwrap_or(0);
+        self.unless_exceeded(left.is_some(), "readings")
+    }
+
+    fn unless_exceeded(&mut self, left: bool, what: &'static str) -> bool {
+        if !left {
+            self.malformed(what);
+        }
+        left
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_left_makes_a_message_malformed() {
+        let budget = Budget { parts: 1, depth: 1, readings: 1, decoded_bytes: 10 };
+        let mut left = Allowance::new(&budget, 100);
+        assert!(left.spend_part() && left.spend_bytes(10) && left.spend_reading(50));
+        assert_eq!(left.exceeded(), None);
+        assert!(!left.spend_reading(1));
+        assert!(!left.spend_bytes(1));
+        assert_eq!(left.exceeded(), Some("readings"), "the first reason stays");
+        assert!(left.is_exhausted() && !left.has_readings_left() && !left.spend_part());
+    }
+
+    #[test]
+    fn a_small_message_may_not_cause_as_much_as_a_large_one() {
+        let budget = Budget { parts: 1, depth: 1, readings: 1, decoded_bytes: u64::MAX };
+        assert_eq!(Allowance::new(&budget, 1 << 20).decoded(), (3 << 20) + SPARE_DECODED_BYTES);
+    }
+}
