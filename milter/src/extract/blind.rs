@@ -34,6 +34,12 @@ const WINDOW: usize = 4 * 1024;
 pub(super) fn read(message: &Bytes, samples: &mut Samples) {
     let (mut start, mut opens) = (0, true);
     while start < message.len() {
+        let (end, next) = line_at(message, start);
+        if message[start..end].starts_with(b"--") {
+            // Delimiters one behind the other: nothing between them.
+            (start, opens) = (next, true);
+            continue;
+        }
         let segment = Segment { opens, ..Segment::scan(message, start) };
         for body in segment.starts() {
             if !samples.left.has_readings_left() || !samples.left.spend_search(LOOK) {
