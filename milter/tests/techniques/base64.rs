@@ -130,7 +130,7 @@ pub fn equals() -> Vec<Form> {
 
 /// `AB=CD`, unless the group has padding.
 fn inside(group: &[u8]) -> String {
-    let group = std::str::from_utf8(group).unwrap();
+    let group = std::str::from_utf8(group).expect("base64 is ASCII");
     if group.contains('=') { group.into() } else { format!("{}={}", &group[..2], &group[2..]) }
 }
 
@@ -147,7 +147,7 @@ pub fn zero_sextets() -> Vec<Form> {
             let (last, groups) = (text.len() - 4, &text.as_bytes()[..text.len() - 4]);
             let mut changed: Vec<u8> = groups.chunks(4).flat_map(replace).collect();
             changed.extend(&text.as_bytes()[last..]);
-            wrapped(std::str::from_utf8(&changed).unwrap(), 76)
+            wrapped(std::str::from_utf8(&changed).expect("base64 is ASCII"), 76)
         })
     };
     vec![

@@ -4,12 +4,18 @@
 //! A row is one technique, its forms are the ways to write it, and each form becomes one variant for every kind of
 //! payload. The messages are made here from what is known of mail clients, not from the extraction.
 
+mod armour;
 mod base64;
 mod boundary;
+mod combined;
+mod containers;
 mod header;
 mod message;
+mod names;
+mod parameters;
 mod payload;
 mod quoted_printable;
+mod rare;
 mod structure;
 mod transfer;
 
@@ -97,6 +103,7 @@ rows! {
     t10_no_empty_line_after_the_header: header::empty_line, "The empty line between header and body is missing or not empty.";
     t11_odd_names_of_quoted_printable: header::quoted_printable_names, "Quoted-printable is called something similar.";
     t12_encoded_without_saying_so: header::no_encoding, "The part is encoded and does not say so.";
+    t13_rare_transfer_encodings: rare::declared_forms, "The part is in uuencode, yEnc, BinHex or gzip64.";
     b01_padding_in_the_middle: base64::chunked, "Base64 in pieces, each with its own padding.";
     b02_junk_between_the_characters: base64::junk, "Bytes outside the alphabet stand between the characters of base64.";
     b03_too_many_equals_signs: base64::equals, "Base64 with more or fewer equals signs than it needs, or junk behind them.";
@@ -115,8 +122,8 @@ rows! {
     m04_boundary_as_encoded_word: boundary::encoded_words, "The boundary is encoded as subjects are.";
     m05_comment_before_the_boundary: boundary::comment_values, "A comment that looks like a boundary stands before it.";
     m06_comments_in_the_type: boundary::comments, "Comments elsewhere in the Content-Type.";
-    m07_quotes: boundary::quotes, "Quotes, escapes and separators in and before the boundary.";
-    m08_blanks: boundary::blanks, "Blanks around or in the boundary, or none at all.";
+    m07_quotes: parameters::quotes, "Quotes, escapes and separators in and before the boundary.";
+    m08_blanks: parameters::blanks, "Blanks around or in the boundary, or none at all.";
     m09_longer_delimiters: structure::prefixes, "Delimiter lines with something after the boundary, and boundaries of any length.";
     m10_boundaries_that_contain_each_other: structure::overlaps, "The boundaries of nested multiparts are equal, or one begins with the other.";
     m11_missing_and_odd_delimiters: structure::delimiters, "Delimiters are missing, or are not alone on their line.";
@@ -125,4 +132,18 @@ rows! {
     m14_decoys: structure::decoys, "Another field, or a comment in the field's name, names a boundary.";
     m15_hidden_type: structure::hidden, "The Content-Type is hidden behind a bare CR or LF or in a fold.";
     m16_deep_and_wide: structure::deep, "Deep nesting, and many parts.";
+    c1_messages_in_messages: containers::messages, "The attachment is in a message inside, encoded or not.";
+    c2_files_in_texts: rare::in_text, "A text holds a file in uuencode, yEnc or BinHex.";
+    c3_tnef: containers::tnef_forms, "Outlook's winmail.dat holds the attachment.";
+    c4_smime: containers::smime, "A signature without encryption, or a compressed message, wraps the attachment (S/MIME).";
+    c5_openpgp: containers::openpgp, "An OpenPGP message that is not encrypted wraps the attachment.";
+    c6_apple_and_sun: containers::apple_and_sun, "Containers of old Macs and of Sun's mailtool.";
+    c7_before_the_header: containers::before_the_header, "Something stands before the message's header.";
+    n1_differing_names: names::differing, "Several names with different extensions.";
+    n2_names_in_sections: names::sections, "The name is encoded or in sections (RFC 2231).";
+    n3_names_as_encoded_words: names::encoded, "The name is encoded as subjects are.";
+    n4_quotes_in_names: names::quoted, "Quotes, comments, blanks and separators in and before the name.";
+    x1_structure_and_data: combined::structure_and_data, "A boundary trick and damaged base64 together.";
+    x2_header_and_data: combined::header_and_data, "A transfer-encoding trick and damaged base64 together.";
+    x3_structure_and_header: combined::structure_and_header, "A boundary trick and a transfer-encoding trick together.";
 }

@@ -111,7 +111,7 @@ impl Form {
     /// A form that [`Case::fill`] writes. Without `{body}` or `{leaf}` it is but the fields about the encoding.
     pub fn template(template: impl Into<String>) -> Self {
         let template = template.into();
-        let whole = template.contains("{body}") || template.contains("{leaf}");
+        let whole = ["{body}", "{leaf}", "{dotted}", "{chunked}"].iter().any(|key| template.contains(key));
         let filled = if whole { template.clone() } else { format!("{{fields}}{template}|{{body}}") };
         Self::new(template, move |case| {
             let top = filled.contains("{top}");
@@ -189,6 +189,8 @@ impl Case {
             ("{b64}", base64(name.as_bytes())),
             ("{hex}", hex),
             ("{body}", self.body()),
+            ("{dotted}", wrapped(&base64(&self.payload), 1).replace("\r\n", ".")),
+            ("{chunked}", self.payload.chunks(40).map(|piece| base64(piece) + "\r\n").collect()),
         ] {
             if text.contains(key) {
                 text = text.replace(key, &value);

@@ -83,8 +83,11 @@ pub fn base64(bytes: &[u8]) -> String {
 
 /// `text` in lines of `width`, CRLF between them.
 pub fn wrapped(text: &str, width: usize) -> String {
-    let lines: Vec<_> =
-        text.as_bytes().chunks(width).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    let lines: Vec<_> = text
+        .as_bytes()
+        .chunks(width)
+        .map(|line| std::str::from_utf8(line).expect("only ASCII is wrapped"))
+        .collect();
     lines.join("\r\n")
 }
 

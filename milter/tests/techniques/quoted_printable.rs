@@ -43,7 +43,7 @@ fn usual(byte: u8, _: usize) -> Vec<u8> {
 pub fn escapes() -> Vec<Form> {
     let lower = |byte: u8, _| format!("={byte:02x}").into_bytes();
     let mixed = |byte: u8, _| {
-        let [high, low] = <[u8; 2]>::try_from(format!("{byte:02X}").into_bytes()).unwrap();
+        let [high, low] = <[u8; 2]>::try_from(format!("{byte:02X}").into_bytes()).expect("two digits");
         vec![b'=', high, low.to_ascii_lowercase()]
     };
     let mut forms = vec![
@@ -79,7 +79,7 @@ pub fn escapes() -> Vec<Form> {
     forms.push(form("escape over a line end", |bytes| {
         let text = format!("={:02X}", bytes[0]);
         let rest = units(&bytes[1..], b"=\r\n", usual);
-        [text[..2].as_bytes(), b"\r\n", text[2..].as_bytes(), b"=\r\n", &rest].concat()
+        [&text.as_bytes()[..2], b"\r\n", &text.as_bytes()[2..], b"=\r\n", &rest].concat()
     }));
     forms
 }
