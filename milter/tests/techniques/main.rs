@@ -9,6 +9,7 @@ mod base64;
 mod boundary;
 mod combined;
 mod containers;
+mod everyday;
 mod header;
 mod message;
 mod names;
