@@ -21,7 +21,7 @@ fn wrapping(header: &'static str, label: &str, make: impl Fn(&Case) -> Vec<u8> +
 
 /// The case as an entity of its own.
 fn leaf(case: &Case) -> Vec<u8> {
-    case.fill("{leaf}|")
+    case.fill("{leaf}\r\n")
 }
 
 pub fn messages() -> Vec<Form> {

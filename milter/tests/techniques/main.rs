@@ -16,14 +16,17 @@ mod names;
 mod parameters;
 mod payload;
 mod quoted_printable;
+mod random;
 mod rare;
+mod readers;
 mod structure;
+mod table;
 mod transfer;
 
 use bytes::Bytes;
 use message::{Form, Variant};
 use thundergate_common::digest::Digest;
-use thundergate_milter::extract::{Bodies, Budget, extract};
+use thundergate_milter::extract::{Bodies, Budget, Extraction, extract};
 
 /// As deployed.
 const BUDGET: Budget = Budget { parts: 1000, depth: 50, decoded_bytes: 200 << 20 };
@@ -61,18 +64,28 @@ impl Row {
     }
 }
 
-/// Why `variant` is not dealt with, if so.
-fn missed(variant: &Variant) -> Option<String> {
+/// What the extraction makes of `variant`, and whether it finds what is planted there.
+fn scan(variant: &Variant) -> (Extraction, Result<(), String>) {
     let found = extract(&Bytes::copy_from_slice(&variant.message), Bodies::Html, &BUDGET);
     let digest = Digest::of(&variant.planted);
     let mut parts = found.parts.iter().filter(|part| part.digest == digest).peekable();
-    if parts.peek().is_none() {
-        return Some("not found".into());
-    }
-    if let Some(extension) = variant.extension
-        && !parts.any(|part| part.name.as_ref().is_some_and(|name| name.ends_with(extension)))
-    {
-        return Some(format!("not under {extension}"));
+    let result = match variant.extension {
+        _ if parts.peek().is_none() => Err("not found".into()),
+        Some(extension)
+            if !parts.any(|part| part.name.as_ref().is_some_and(|name| name.ends_with(extension))) =>
+        {
+            Err(format!("not under {extension}"))
+        }
+        _ => Ok(()),
+    };
+    (found, result)
+}
+
+/// Why `variant` is not dealt with, if so.
+fn missed(variant: &Variant) -> Option<String> {
+    let (found, result) = scan(variant);
+    if let Err(why) = result {
+        return Some(why);
     }
     if let Some(why) = found.malformed {
         return Some(format!("malformed: {why}"));

@@ -11,6 +11,8 @@ pub const TOP: &str = "Received: from a.example by b.example; Mon, 2 Nov 2026 10
                        To: <b@b.example>\r\nSubject: Your order\r\nMIME-Version: 1.0\r\n";
 /// What `{H}` stands for.
 const FIELD: &str = "Content-Transfer-Encoding";
+/// Stands where bytes will be.
+const LEAF: &str = "\u{1}leaf\u{1}";
 
 /// How a payload is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +58,8 @@ pub struct Case {
     pub shape: Shape,
     /// The fields that say what it is, each with its CRLF.
     pub fields: &'static str,
+    /// What `{leaf}` stands for, if not for these.
+    pub leaf: Option<Vec<u8>>,
 }
 
 /// What a form makes of a case.
@@ -111,6 +115,8 @@ impl Form {
     /// A form that [`Case::fill`] writes. Without `{body}` or `{leaf}` it is but the fields about the encoding.
     pub fn template(template: impl Into<String>) -> Self {
         let template = template.into();
+        let template =
+            template.strip_suffix("{leaf}|").map_or(template.clone(), |start| format!("{start}{{leaf}}"));
         let whole = ["{body}", "{leaf}", "{dotted}", "{chunked}"].iter().any(|key| template.contains(key));
         let filled = if whole { template.clone() } else { format!("{{fields}}{template}|{{body}}") };
         Self::new(template, move |case| {
@@ -147,12 +153,20 @@ impl Form {
         let shape = [Shape::Single, Shape::Mixed, Shape::Nested][(turn + index) % 3];
         let style = if kind.is_text() { turn % 2 } else { (turn + index / 2) % FIELDS.len() };
         let payload = kind.bytes((index * 10 + turn) as u32);
-        self.written(&Case { payload, encoding, shape, fields: FIELDS[style] }, format!("{kind:?}"))
+        self.written(
+            &Case { payload, encoding, shape, fields: FIELDS[style], leaf: None },
+            format!("{kind:?}"),
+        )
+    }
+
+    /// The entity that the form makes of `case`.
+    pub fn entity(&self, case: &Case) -> Entity {
+        (self.make)(case)
     }
 
     /// The form, written for `case`.
-    pub fn written(&self, case: &Case, kind: String) -> Variant {
-        let entity = (self.make)(case);
+    fn written(&self, case: &Case, kind: String) -> Variant {
+        let entity = self.entity(case);
         let message = if entity.top { entity.bytes } else { case.shape.around(&entity.bytes) };
         let label = format!("{:?} ({kind}, {:?}, {:?})", self.label, case.encoding, case.shape);
         let planted = entity.planted.unwrap_or_else(|| case.payload.clone());
@@ -175,8 +189,13 @@ impl Case {
         let (start, end) = name.split_at(3);
         let hex: String = name.bytes().map(|byte| format!("={byte:02X}")).collect();
         let mut text = template.replace('|', "\r\n");
+        let body = if text.ends_with("{leaf}") { self.body() } else { self.inner_body() };
+        let leaf = match self.leaf {
+            Some(_) => LEAF.into(),
+            None => format!("{}{FIELD}: {name}\r\n\r\n{body}", self.fields),
+        };
         for (key, value) in [
-            ("{leaf}", format!("{}{FIELD}: {name}\r\n\r\n{}", self.fields, self.inner_body())),
+            ("{leaf}", leaf),
             ("{text}", "Content-Type: text/plain\r\n\r\nHello, see below.".into()),
             ("{top}", TOP.into()),
             ("{fields}", self.fields.into()),
@@ -196,7 +215,8 @@ impl Case {
                 text = text.replace(key, &value);
             }
         }
-        text.into_bytes()
+        let Some(leaf) = &self.leaf else { return text.into_bytes() };
+        text.split(LEAF).map(str::as_bytes).collect::<Vec<_>>().join(&leaf[..])
     }
 
     /// The encoded payload; ends so that a CRLF behind it does not count.
