@@ -193,6 +193,8 @@ pub struct Limits {
     pub parts: usize,
     /// Nesting of parts.
     pub depth: usize,
+    /// Further readings of a message.
+    pub readings: usize,
     /// Decoded bytes of a message.
     #[serde(serialize_with = "exact_size")]
     pub decoded_bytes: ByteSize,
@@ -299,7 +301,12 @@ impl On {
 impl Limits {
     /// How much work one message may cause.
     pub fn budget(&self) -> Budget {
-        Budget { parts: self.parts, depth: self.depth, decoded_bytes: self.decoded_bytes.as_u64() }
+        Budget {
+            parts: self.parts,
+            depth: self.depth,
+            readings: self.readings,
+            decoded_bytes: self.decoded_bytes.as_u64(),
+        }
     }
 }
 
