@@ -137,6 +137,12 @@ pub struct On {
     pub malformed: Action,
     /// Several readings, all clean.
     pub ambiguous: Action,
+    /// A part is encrypted.
+    pub encrypted: Action,
+    /// A part's content is elsewhere (message/external-body).
+    pub external_body: Action,
+    /// A fragment of a message (message/partial).
+    pub partial: Action,
 }
 
 /// `[policy.trust]`: mail that is not scanned.
@@ -206,6 +212,8 @@ pub struct Limits {
 pub struct Tag {
     /// The name of the header that a tagged message gets.
     pub header: String,
+    /// Who says so in MIME-Ambiguity-Results; empty: the MTA, by its own name.
+    pub authserv_id: String,
 }
 
 impl Config {
@@ -285,7 +293,7 @@ impl PolicyConfig {
 
 impl On {
     /// The table: key and action.
-    pub fn rows(&self) -> [(&'static str, Action); 7] {
+    pub fn rows(&self) -> [(&'static str, Action); 10] {
         [
             ("pending", self.pending),
             ("scan_failed", self.scan_failed),
@@ -294,6 +302,9 @@ impl On {
             ("oversize", self.oversize),
             ("malformed", self.malformed),
             ("ambiguous", self.ambiguous),
+            ("encrypted", self.encrypted),
+            ("external_body", self.external_body),
+            ("partial", self.partial),
         ]
     }
 }
