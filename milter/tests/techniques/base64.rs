@@ -2,7 +2,7 @@
 //! Base64 that decoders read differently.
 
 use super::{
-    message::{Case, Encoding, Form},
+    message::{Case, Encoding, Entity, Form},
     payload::{base64, noise, wrapped},
 };
 
@@ -141,14 +141,17 @@ fn padded(bytes: &[u8]) -> String {
 }
 
 pub fn zero_sextets() -> Vec<Form> {
+    // Zeros behind the payload, so that there is an `A` in every place.
     let with = |label: &str, replace: fn(&[u8]) -> Vec<u8>| {
-        form(label, move |bytes| {
-            let text = base64(bytes);
-            let (last, groups) = (text.len() - 4, &text.as_bytes()[..text.len() - 4]);
-            let mut changed: Vec<u8> = groups.chunks(4).flat_map(replace).collect();
-            changed.extend(&text.as_bytes()[last..]);
-            wrapped(std::str::from_utf8(&changed).expect("base64 is ASCII"), 76)
-        })
+        let make = move |case: &Case| {
+            let planted = [&case.payload[..], &[0; 9]].concat();
+            let text = base64(&planted);
+            let (groups, last) = text.as_bytes().split_at(text.len() - 4);
+            let changed: Vec<u8> = groups.chunks(4).flat_map(replace).chain(last.iter().copied()).collect();
+            let body = wrapped(std::str::from_utf8(&changed).expect("base64 is ASCII"), 76);
+            Entity { planted: Some(planted), ..case.with_body(body.as_bytes()).into() }
+        };
+        Form::new(label, make).only(&[Encoding::Base64])
     };
     vec![
         with("every A", |group| group.iter().map(|&byte| if byte == b'A' { b'=' } else { byte }).collect()),
@@ -188,7 +191,7 @@ pub fn odd_lines() -> Vec<Form> {
     for width in [1, 2, 3, 4, 5, 6, 7, 77, 80, 1000] {
         forms.push(form(&format!("lines of {width}"), move |bytes| wrapped(&base64(bytes), width)).agreed());
     }
-    for tail in ["A", "AB", "ABC", "=", "B=", "AA=="] {
+    for tail in ["A", "AB", "ABC", "=", "B="] {
         for width in [4, 76] {
             forms.push(form(&format!("{tail} after {width} on each line"), move |bytes| {
                 let text = base64(bytes);
@@ -214,13 +217,10 @@ pub fn prefixes() -> Vec<Form> {
         ("ABC..", "ABC..\r\n", ""),
         ("AB", "AB\r\n\r\n", ""),
         ("ABC", "ABC\r\n\r\n", ""),
-        ("A:", "A:", ""),
-        ("ABCDE", "ABCDE\r\n", ""),
         ("a field", "X-Foo: bar\r\n\r\n", ""),
         ("a text", "Please open the attachment:\r\n\r\n", ""),
         ("a text directly above", "Please open the attachment\r\n", ""),
         ("PEM", "-----BEGIN CERTIFICATE-----\r\n", "\r\n-----END CERTIFICATE-----"),
-        ("data:", "data:application/octet-stream;base64,", ""),
     ] {
         forms.push(form(label, move |bytes| format!("{start}{}{end}", wrapped(&base64(bytes), 76))));
     }
@@ -229,17 +229,7 @@ pub fn prefixes() -> Vec<Form> {
 
 pub fn tails() -> Vec<Form> {
     let mut forms = Vec::new();
-    for tail in [
-        "#abce01234567",
-        " #abcd",
-        "(abcd)",
-        ";abcd",
-        "#abcd",
-        "!abce01234567",
-        ":abcdefgh",
-        "=abcd",
-        "\tabcd",
-    ] {
+    for tail in ["#abce01234567", " #abcd", "(abcd)", ";abcd", "#abcd", "!abce01234567", ":abcdefgh"] {
         for width in [3, 4, 60] {
             forms.push(form(&format!("{width} characters and {tail:?}"), move |bytes| {
                 every(&base64(bytes), width, &format!("{tail}\r\n"))
@@ -255,8 +245,11 @@ pub fn cut_off() -> Vec<Form> {
         form("no padding", without).agreed(),
         form("no padding, and a dot", move |bytes| without(bytes) + "."),
         form("no padding, and empty lines", move |bytes| without(bytes) + "\r\n\r\n").agreed(),
-        form("one character too many", move |bytes| {
-            wrapped(&base64(&bytes[..bytes.len() / 3 * 3]), 76) + "\r\nA"
-        }),
+        Form::new("one character too many", |case: &Case| {
+            let planted = case.payload[..case.payload.len() / 3 * 3].to_vec();
+            let body = wrapped(&base64(&planted), 76) + "\r\nA";
+            Entity { planted: Some(planted), ..case.with_body(body.as_bytes()).into() }
+        })
+        .only(&[Encoding::Base64]),
     ]
 }

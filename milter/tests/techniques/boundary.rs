@@ -9,7 +9,7 @@ const PARTS: &str = "|--{d}|{text}|--{d}|{leaf}|--{d}--|";
 const DECOYED: &str = "|--{other}|{text}|--{d}|{leaf}|--{d}--||--{other}--|";
 
 /// Parameters and delimiters that all clients read alike.
-const AGREED: [(&str, &str); 15] = [
+const AGREED: [(&str, &str); 17] = [
     ("boundary=a%5Fa", "a%5Fa"),
     ("boundary=\"(bb)aa\"", "(bb)aa"),
     ("boundary=\"aa;bb\"", "aa;bb"),
@@ -25,6 +25,8 @@ const AGREED: [(&str, &str); 15] = [
     ("boundary=\"aa \"", "aa"),
     ("x=\"(\"; boundary=aa; y=\")\"", "aa"),
     ("boundary=a?b/c:d", "a?b/c:d"),
+    ("boundary='aa'", "'aa'"),
+    ("\n boundary=aa", "aa"),
 ];
 
 /// A form for each pair of a header and the delimiter that counts; a second one where there is another boundary.

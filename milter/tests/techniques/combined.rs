@@ -36,8 +36,6 @@ pub fn header_and_data() -> Vec<Form> {
         "{fields}{H}: {n}|{dotted}",
         "{fields}{H}: {n}|ABC:|{dotted}",
         "{fields}{H}: {n}| |{chunked}",
-        "{fields}|{dotted}",
-        "{fields}|{chunked}",
     ];
     forms(&templates).into_iter().map(|form| form.only(&[Encoding::Base64])).collect()
 }

@@ -44,7 +44,6 @@ pub fn messages() -> Vec<Form> {
         "Content-Type: message/global",
         "Content-Type: application/octet-stream; name=x.eml",
         "Content-Type: application/x; name=x.mht",
-        "Content-Type: multipart/related; boundary=q; name=x.mhtml",
     ] {
         forms.push(wrapping(header, "encoded", leaf));
     }

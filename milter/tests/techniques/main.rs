@@ -29,7 +29,7 @@ use thundergate_common::digest::Digest;
 use thundergate_milter::extract::{Bodies, Budget, Extraction, extract};
 
 /// As deployed.
-const BUDGET: Budget = Budget { parts: 1000, depth: 50, decoded_bytes: 200 << 20 };
+const BUDGET: Budget = Budget { parts: 1000, depth: 50, readings: 500, decoded_bytes: 200 << 20 };
 
 /// A technique of the catalogue.
 pub struct Row {

@@ -88,6 +88,8 @@ pub struct Form {
     pub agreed: bool,
     /// The encodings it is about.
     pub encodings: &'static [Encoding],
+    /// It makes a part without a name, where short texts are not worth a scan.
+    nameless: bool,
     make: Box<dyn Fn(&Case) -> Entity>,
 }
 
@@ -109,7 +111,7 @@ impl Form {
     /// A form that `make` writes.
     pub fn new<E: Into<Entity>>(label: impl Into<String>, make: impl Fn(&Case) -> E + 'static) -> Self {
         let make = Box::new(move |case: &Case| make(case).into());
-        Self { label: label.into(), agreed: false, encodings: Encoding::ALL, make }
+        Self { label: label.into(), agreed: false, encodings: Encoding::ALL, nameless: false, make }
     }
 
     /// A form that [`Case::fill`] writes. Without `{body}` or `{leaf}` it is but the fields about the encoding.
@@ -132,6 +134,11 @@ impl Form {
         Self { encodings, ..self }
     }
 
+    /// The same, for payloads that are files even without a name.
+    pub fn nameless(self) -> Self {
+        Self { nameless: true, ..self }
+    }
+
     /// The same, which all clients agree on.
     pub fn agreed(self) -> Self {
         self.agreed_if(true)
@@ -144,7 +151,8 @@ impl Form {
 
     /// The variants of the form, which is the `index`th of its row.
     pub fn variants(&self, index: usize) -> Vec<Variant> {
-        (0..Kind::ALL.len()).map(|turn| self.variant(index, turn)).collect()
+        let turns = (0..Kind::ALL.len()).filter(|&turn| !(self.nameless && Kind::ALL[turn].is_text()));
+        turns.map(|turn| self.variant(index, turn)).collect()
     }
 
     fn variant(&self, index: usize, turn: usize) -> Variant {

@@ -8,7 +8,9 @@ fn named(headers: &[&str]) -> Vec<Form> {
     let form = |&header: &&str| {
         let template = format!("{header}|{{H}}: {{n}}||{{body}}");
         let make = move |case: &Case| Entity { extension: Some(".exe"), ..case.fill(&template).into() };
-        Form::new(header, make)
+        let form = Form::new(header, make);
+        // The field may not count, and then the part has no name.
+        if header.contains("(x):") { form.nameless() } else { form }
     };
     headers.iter().map(form).collect()
 }
@@ -29,8 +31,6 @@ pub fn differing() -> Vec<Form> {
         "Content-Disposition: attachment; filename=x.exe; filename*=''x.txt",
         "Content-Disposition: attachment; filename*=''x.exe; filename=x.txt",
         "Content-Disposition: attachment; filename=x.txt; filename*0=x; filename*1=.exe",
-        "Content-Disposition: attachment; filename=x.txt; name=x.exe",
-        "Content-Type: a/b; filename=x.exe|Content-Disposition: attachment; filename=x.txt",
     ])
 }
 
@@ -95,7 +95,6 @@ pub fn quoted() -> Vec<Form> {
         "Content-Disposition: attachment; filename=| x.exe",
         "Content-Disposition: attachment; filename| =| \"x.exe\"",
         "Content-Disposition: attachment; filename=\"x.exe",
-        "Content-Disposition: attachment; filename=x.exe\"",
         "Content-Disposition: attachment; filename=a b.exe",
         "Content-Disposition: attachment filename=x.exe",
         "Content-Disposition: attachment, filename=x.exe",
@@ -111,8 +110,6 @@ pub fn quoted() -> Vec<Form> {
         "Content-Disposition(x): attachment; filename=x.exe",
         "Content-Disposition : attachment; filename=x.exe",
         "Content-Disposition:: attachment; filename=x.exe",
-        "Content-Type: a/b; filename=x.exe",
-        "Content-Disposition: attachment; name=x.exe",
     ]);
     forms.into_iter().map(Form::agreed).collect()
 }

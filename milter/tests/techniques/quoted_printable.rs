@@ -130,17 +130,19 @@ pub fn literal() -> Vec<Form> {
             units(bytes, b"=\r\n", move |byte, _| if kept(byte) { vec![byte] } else { escaped(byte) })
         })
         .agreed(),
-        form("NULs", |bytes| {
-            units(bytes, b"=\r\n", |byte, at| if byte == 0 { vec![0] } else { usual(byte, at) })
-        }),
-        form("bare CR", |bytes| {
-            units(
-                bytes,
-                b"=\r\n",
-                |byte, at| if byte == b'\r' && at % 2 == 0 { vec![byte] } else { usual(byte, at) },
-            )
-        }),
+        with("NULs", b"\0\0", |byte| if byte == 0 { vec![0] } else { escaped(byte) }),
+        with("bare CR", b"\r", |byte| if byte == b'\r' { vec![byte] } else { escaped(byte) }),
     ]
+}
+
+/// A form whose payload has `end` behind it, written by `unit`.
+fn with(label: &str, end: &'static [u8], unit: fn(u8) -> Vec<u8>) -> Form {
+    let make = move |case: &Case| {
+        let planted = [&case.payload[..], end, b"."].concat();
+        let body = units(&planted, b"=\r\n", |byte, _| unit(byte));
+        Entity { planted: Some(planted), ..whole(case, body).into() }
+    };
+    Form::new(label, make).only(&[Encoding::QuotedPrintable])
 }
 
 /// Line breaks as they stand; a client writes them as its system does.
