@@ -69,13 +69,13 @@ const SIBLINGS: [&str; 4] = [
 impl Level {
     fn around(&self, entity: &[u8]) -> Vec<u8> {
         let Self { boundary, before, after, closed } = self;
-        let sibling = |&index: &usize| format!("--{boundary}\r\n{}\r\n", SIBLINGS[index]);
+        let sibling = |&index: &usize| format!("\r\n--{boundary}\r\n{}", SIBLINGS[index]);
         let before: String = before.iter().map(sibling).collect();
         let after: String = after.iter().map(sibling).collect();
-        let start =
-            format!("Content-Type: multipart/mixed; boundary=\"{boundary}\"\r\n\r\n{before}--{boundary}\r\n");
-        let end = if *closed { format!("--{boundary}--\r\n") } else { String::new() };
-        [start.as_bytes(), entity, b"\r\n", after.as_bytes(), end.as_bytes()].concat()
+        let header = format!("Content-Type: multipart/mixed; boundary=\"{boundary}\"\r\n");
+        let end = if *closed { format!("\r\n--{boundary}--") } else { String::new() };
+        let start = format!("{header}{before}\r\n--{boundary}\r\n");
+        [start.as_bytes(), entity, after.as_bytes(), end.as_bytes()].concat()
     }
 }
 
@@ -110,8 +110,9 @@ fn find(levels: &[Level], entity: Vec<u8>, planted: Vec<u8>, label: String) -> R
     let entity = levels.iter().fold(entity, |entity, level| level.around(&entity));
     let message = [TOP.as_bytes(), &entity].concat();
     let shown = message.escape_ascii().to_string();
-    let (found, result) = scan(&Variant { label, message, planted, agreed: false, extension: None });
-    prop_assert!(result.is_ok(), "{shown}");
+    let (found, result) =
+        scan(&Variant { label: label.clone(), message, planted, agreed: false, extension: None });
+    prop_assert!(result.is_ok(), "{label}\n{shown}");
     prop_assert_eq!(found.malformed, None);
     Ok(())
 }

@@ -63,7 +63,12 @@ fn check((name, text, expected): &Everyday) -> Result<(), String> {
                 samples.iter().map(|(name, bytes)| format!("{name:?} {} {}", bytes.len(), start(bytes)));
             list.collect::<Vec<_>>().join("\n    ")
         };
-        return Err(format!("{name}:\n    {}\n  instead of\n    {}", shown(&samples), shown(&expected)));
+        return Err(format!(
+            "{name}: {:?}\n    {}\n  instead of\n    {}",
+            found.ambiguities,
+            shown(&samples),
+            shown(&expected)
+        ));
     }
     if !found.ambiguities.is_empty() || found.malformed.is_some() {
         return Err(format!("{name}: {:?} {:?}", found.ambiguities, found.malformed));
