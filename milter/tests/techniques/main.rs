@@ -13,6 +13,7 @@ mod everyday;
 mod header;
 mod message;
 mod names;
+mod own;
 mod parameters;
 mod payload;
 mod quoted_printable;
@@ -160,4 +161,7 @@ rows! {
     x1_structure_and_data: combined::structure_and_data, "A boundary trick and damaged base64 together.";
     x2_header_and_data: combined::header_and_data, "A transfer-encoding trick and damaged base64 together.";
     x3_structure_and_header: combined::structure_and_header, "A boundary trick and a transfer-encoding trick together.";
+    y1_structure_beyond_the_catalogue: own::structure, "Multiparts in ways that no catalogue lists.";
+    y2_header_beyond_the_catalogue: own::header, "Headers in ways that no catalogue lists.";
+    y3_data_beyond_the_catalogue: own::data, "Base64 in ways that no catalogue lists.";
 }

@@ -119,7 +119,8 @@ impl Form {
         let template = template.into();
         let template =
             template.strip_suffix("{leaf}|").map_or(template.clone(), |start| format!("{start}{{leaf}}"));
-        let whole = ["{body}", "{leaf}", "{dotted}", "{chunked}"].iter().any(|key| template.contains(key));
+        let whole =
+            ["{body}", "{inner}", "{leaf}", "{dotted}", "{chunked}"].iter().any(|key| template.contains(key));
         let filled = if whole { template.clone() } else { format!("{{fields}}{template}|{{body}}") };
         Self::new(template, move |case| {
             let top = filled.contains("{top}");
@@ -216,6 +217,7 @@ impl Case {
             ("{b64}", base64(name.as_bytes())),
             ("{hex}", hex),
             ("{body}", self.body()),
+            ("{inner}", self.inner_body()),
             ("{dotted}", wrapped(&base64(&self.payload), 1).replace("\r\n", ".")),
             ("{chunked}", self.payload.chunks(40).map(|piece| base64(piece) + "\r\n").collect()),
         ] {
