@@ -3,6 +3,9 @@
 
 mod bounces;
 mod clients;
+mod keys;
+mod programs;
+mod quirks;
 mod signed;
 mod texts;
 
@@ -78,7 +81,14 @@ fn check((name, text, expected): &Everyday) -> Result<(), String> {
 
 #[test]
 fn everyday_messages_are_neither_ambiguous_nor_malformed() {
-    let groups = [clients::MESSAGES, bounces::MESSAGES, signed::MESSAGES, texts::MESSAGES];
+    let groups = [
+        programs::MESSAGES,
+        clients::MESSAGES,
+        bounces::MESSAGES,
+        quirks::MESSAGES,
+        signed::MESSAGES,
+        texts::MESSAGES,
+    ];
     let all: Vec<_> = groups.concat();
     let wrong: Vec<_> = all.iter().filter_map(|message| check(message).err()).collect();
     assert!(wrong.is_empty(), "{} of {}\n{}", wrong.len(), all.len(), wrong.join("\n"));
@@ -86,10 +96,23 @@ fn everyday_messages_are_neither_ambiguous_nor_malformed() {
 
 #[test]
 fn everyday_messages_cost_one_reading_with_any_line_end() {
-    for (name, text, expected) in [clients::MESSAGES, texts::MESSAGES].concat() {
+    for (name, text, expected) in
+        [clients::MESSAGES, programs::MESSAGES, quirks::MESSAGES, texts::MESSAGES].concat()
+    {
         let message = Bytes::from(sent(text).replace("\r\n", "\n"));
         let found = extract(&message, Bodies::Html, &BUDGET);
         assert_eq!(found.parts.len(), expected.len(), "{name}");
         assert!(found.ambiguities.is_empty(), "{name}: {:?}", found.ambiguities);
     }
+}
+
+#[test]
+fn keys_and_certificates_are_not_ambiguous() {
+    let doubts = |text: &&str| {
+        let found = extract(&Bytes::from(sent(text)), Bodies::Html, &BUDGET);
+        let fine = found.ambiguities.is_empty() && found.malformed.is_none();
+        (!fine).then(|| format!("{:?} {:?} {text}", found.ambiguities, found.malformed))
+    };
+    let wrong: Vec<_> = keys::MESSAGES.iter().filter_map(doubts).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
