@@ -14,6 +14,7 @@ mod header;
 mod message;
 mod names;
 mod own;
+mod own_cover;
 mod parameters;
 mod payload;
 mod quoted_printable;
@@ -164,4 +165,6 @@ rows! {
     y1_structure_beyond_the_catalogue: own::structure, "Multiparts in ways that no catalogue lists.";
     y2_header_beyond_the_catalogue: own::header, "Headers in ways that no catalogue lists.";
     y3_data_beyond_the_catalogue: own::data, "Base64 in ways that no catalogue lists.";
+    y4_structure_under_cover: own_cover::parts, "A hidden part within a part that looks like a file.";
+    y5_starts_and_ends_under_cover: own_cover::bodies, "Where a hidden part's data begin and end is covered up.";
 }

@@ -206,6 +206,11 @@ impl Case {
         for (key, value) in [
             ("{leaf}", leaf),
             ("{text}", "Content-Type: text/plain\r\n\r\nHello, see below.".into()),
+            ("{file}", "Content-Type: a/b; name=y.txt\r\n\r\nHello, see below.".into()),
+            (
+                "{encoded}",
+                "Content-Type: a/b; name=y.bin\r\nContent-Transfer-Encoding: base64\r\n\r\nSGVsbG8=".into(),
+            ),
             ("{top}", TOP.into()),
             ("{fields}", self.fields.into()),
             ("{H}", FIELD.into()),
