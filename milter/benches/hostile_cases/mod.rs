@@ -123,6 +123,16 @@ cases! {
         let part = format!("Content-Type: multipart/mixed; boundary=x\r\n\r\n{body}\r\n--b\r\n");
         mixed(&format!("--b\r\n{part}"), size)
     },
+    // In doubt, so that the structure is left aside as well.
+    "in doubt, pieces": |size| doubtful("--x\r\nContent-Type: a/b; name=x\r\n\r\nQUJDREVGR0hJSktMTU5PUFFS\r\n", size),
+    "in doubt, base64": |size| doubtful("QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWZn\r\n", size),
+    "in doubt, base64 and empty lines": |size| doubtful("QUJDREVGR0hJSktMTU5PUFFS\r\n\r\n", size),
+    "in doubt, escapes and empty lines": |size| doubtful("=41=42=43=X\r\n\r\n", size),
+    "in doubt, uu lines": |size| doubtful("#0V%T\r\n--\r\n", size),
+    "in doubt, empty lines": |size| doubtful("\r\n", size),
+    "in doubt, hyphens": |size| doubtful("--\r\n", size),
+    "in doubt, fields": |size| doubtful("Content-Type: a/b; name=x\r\n", size),
+    "in doubt, NULs": |size| doubtful("\0", size),
     // Containers.
     "TNEF attachments": |size| part("base64", &encoded(&tnef(size / 4 * 3))),
     "CMS nested": |size| smime(&[0x30, 0x80].repeat(size * 3 / 8)),
@@ -170,6 +180,11 @@ fn text(unit: &str, size: usize) -> Vec<u8> {
 /// A multipart of `unit`.
 fn mixed(unit: &str, size: usize) -> Vec<u8> {
     [b"Content-Type: multipart/mixed; boundary=b\r\n\r\n", &text_only(unit, size)[..]].concat()
+}
+
+/// A multipart of `unit` with an odd header.
+fn doubtful(unit: &str, size: usize) -> Vec<u8> {
+    [b"Content-Type : multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n", &text_only(unit, size)[..]].concat()
 }
 
 /// A header whose last field is `start` and `unit` again and again.
