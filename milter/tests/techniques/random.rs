@@ -87,6 +87,9 @@ fn level() -> impl Strategy<Value = Level> {
 
 fn pick(rows: &[Forms], row: Index, form: Index) -> Form {
     let mut forms = rows[row.index(rows.len())]();
+    if rows == MULTIPARTS {
+        forms.retain(|form| form.label.contains("{leaf}")); // others have no place for a part
+    }
     let form = form.index(forms.len());
     forms.swap_remove(form)
 }
