@@ -250,6 +250,7 @@ pub fn cut_off() -> Vec<Form> {
             let body = wrapped(&base64(&planted), 76) + "\r\nA";
             Entity { planted: Some(planted), ..case.with_body(body.as_bytes()).into() }
         })
-        .only(&[Encoding::Base64]),
+        .only(&[Encoding::Base64])
+        .agreed(),
     ]
 }

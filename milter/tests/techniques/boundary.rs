@@ -9,12 +9,13 @@ const PARTS: &str = "|--{d}|{text}|--{d}|{leaf}|--{d}--|";
 const DECOYED: &str = "|--{other}|{text}|--{d}|{leaf}|--{d}--||--{other}--|";
 
 /// Parameters and delimiters that all clients read alike.
-const AGREED: [(&str, &str); 17] = [
+const AGREED: [(&str, &str); 18] = [
     ("boundary=a%5Fa", "a%5Fa"),
     ("boundary=\"(bb)aa\"", "(bb)aa"),
     ("boundary=\"aa;bb\"", "aa;bb"),
     ("boundary=\"aa=bb\"", "aa=bb"),
     ("boundary=aa=bb", "aa=bb"),
+    ("boundary==aa", "=aa"),
     ("boundary=\"aa;\"", "aa;"),
     ("foo=\"bla\\\\\";boundary=aa", "aa"),
     ("x=\"\"; boundary=aa", "aa"),

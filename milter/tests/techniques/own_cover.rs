@@ -59,8 +59,8 @@ pub fn bodies() -> Vec<Form> {
             let body = format!("{}\r\n{}", "!.!.!.!.".repeat(700), case.inner_body());
             behind(case, body.as_bytes())
         }),
-        base64_only("two hyphens after each line", |case| {
-            behind(case, wrapped(&base64(&case.payload), 60).replace("\r\n", "\r\n--\r\n").as_bytes())
+        base64_only("two hyphens after some lines", |case| {
+            behind(case, wrapped(&base64(&case.payload), 600).replace("\r\n", "\r\n--\r\n").as_bytes())
         }),
         base64_only("a field after each line", |case| {
             behind(case, wrapped(&base64(&case.payload), 60).replace("\r\n", "\r\n!:\r\n").as_bytes())
