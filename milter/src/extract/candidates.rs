@@ -16,7 +16,7 @@ use super::{
     value::without_comments,
 };
 use encodify::rfc2047;
-use memchr::{memchr, memchr_iter, memrchr};
+use memchr::{memchr, memchr_iter, memchr2, memmem, memrchr};
 
 /// Another way to read a part.
 pub(super) struct Candidate {
@@ -108,7 +108,7 @@ fn known(name: &str) -> Option<Decoding> {
 pub(super) fn further(content: &Content, class: Class, clean: bool, decoded: &[u8]) -> Vec<Candidate> {
     let others = match content.decoding {
         Decoding::Base64 => other_base64(content, clean),
-        Decoding::QuotedPrintable => other_quoted_printable(content, decoded),
+        Decoding::QuotedPrintable => other_quoted_printable(content, class, decoded),
         Decoding::Identity => return undeclared(content),
         other => {
             let besides = other.besides(&content.source).map(|decoding| content.decoded_as(decoding));
@@ -134,7 +134,7 @@ fn other_base64(content: &Content, clean: bool) -> Vec<(Content, &'static str)> 
         found.push((content.up_to(end), ambiguity::AFTER_PADDING));
         let head_is_clean = junk.is_none_or(|junk| junk >= end) && !has_odd_lines(head);
         let tail = &source[end..];
-        if head_is_clean && head.len() >= 1024 && tail.len() <= 4096 && !is_base64(tail) {
+        if head_is_clean && head.len() >= 1024 && tail.len() <= 4096 && junk.is_some() && !is_base64(tail) {
             // A footer that a mailing list put behind an attachment.
             return found;
         }
@@ -151,6 +151,7 @@ fn other_base64(content: &Content, clean: bool) -> Vec<(Content, &'static str)> 
     let dialects = base64::Dialect::ALL.into_iter().filter(|dialect| match dialect {
         base64::Dialect::Lines | base64::Dialect::LineTails => true,
         base64::Dialect::CleanLines => junk.is_some(),
+        base64::Dialect::UrlSafe => junk.is_some() && memchr2(b'-', b'_', source).is_some(),
         base64::Dialect::CutLines => junk.is_some() || padding.is_some() || has_blanks(source),
         _ => padding.is_some(),
     });
@@ -221,10 +222,12 @@ pub(super) fn is_only_base64(text: &[u8]) -> bool {
     is_base64(text) && symbols * 20 >= visible * 19
 }
 
-fn other_quoted_printable(content: &Content, decoded: &[u8]) -> Vec<(Content, &'static str)> {
+fn other_quoted_printable(content: &Content, class: Class, decoded: &[u8]) -> Vec<(Content, &'static str)> {
     use quoted_printable::Dialect;
     let (doubts, binary) = (Doubts::of(&content.source), is_binary(decoded));
-    let strange = doubts.broken || doubts.controls;
+    // In a text that programs wrote, a stray `=` is all too common.
+    let broken = doubts.broken && (class == Class::File || binary) || doubts.mostly_broken;
+    let strange = broken || doubts.controls;
     let breaks = doubts.hard_breaks && (binary || doubts.mixed_breaks);
     let dialects = [
         (breaks, Dialect::Lf, ambiguity::BINARY_LINE_BREAKS),
@@ -235,16 +238,22 @@ fn other_quoted_printable(content: &Content, decoded: &[u8]) -> Vec<(Content, &'
             ambiguity::TRAILING_BLANKS,
         ),
         (doubts.spaced && (binary || strange), Dialect::NoBlanks, ambiguity::TRAILING_BLANKS),
-        (doubts.broken, Dialect::SignsDropped, ambiguity::BROKEN_ESCAPES),
-        (doubts.broken, Dialect::EscapesDropped, ambiguity::BROKEN_ESCAPES),
-        (doubts.broken, Dialect::PairsDropped, ambiguity::BROKEN_ESCAPES),
+        (broken, Dialect::SignsDropped, ambiguity::BROKEN_ESCAPES),
+        (broken, Dialect::EscapesDropped, ambiguity::BROKEN_ESCAPES),
+        (broken, Dialect::PairsDropped, ambiguity::BROKEN_ESCAPES),
         (strange, Dialect::EscapesOnly, ambiguity::BROKEN_ESCAPES),
         (strange || doubts.spaced_breaks || doubts.loose_breaks, Dialect::Split, ambiguity::BROKEN_ESCAPES),
         (doubts.controls, Dialect::NoControls, ambiguity::BROKEN_ESCAPES),
     ];
     let taken = dialects.into_iter().filter(|(taken, ..)| *taken);
-    taken.map(|(_, dialect, kind)| (content.decoded_as(Decoding::QuotedPrintableAs(dialect)), kind)).collect()
+    let read_as = |(_, dialect, kind)| (content.decoded_as(Decoding::QuotedPrintableAs(dialect)), kind);
+    let blank = content.source.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    let behind = (binary && blank > 0).then(|| (content.starting_at(blank), ambiguity::LEADING_LINES));
+    taken.map(read_as).chain(behind).collect()
 }
+
+/// Bytes before base64 in which armour names itself, with its fields.
+const ARMOUR: usize = 512;
 
 /// What a part could be that claims to be what it holds.
 fn undeclared(content: &Content) -> Vec<Candidate> {
@@ -252,7 +261,8 @@ fn undeclared(content: &Content) -> Vec<Candidate> {
         return files_in_text(content);
     };
     // A certificate, a key, a signature: all who read it know.
-    let armoured = content.source.trim_ascii_start().starts_with(b"-----BEGIN ");
+    let before = &content.source[..run.range.start];
+    let armoured = memmem::find(&before[before.len().saturating_sub(ARMOUR)..], b"-----BEGIN ").is_some();
     base64_in(content, &run, (!armoured).then_some(ambiguity::UNDECLARED_BASE64))
 }
 

@@ -20,19 +20,22 @@ pub(in crate::extract) enum Dialect {
     Quanta,
     /// Four at a time, where `=` is a zero (Apple Mail).
     Zeros,
+    /// `-` and `_` stand for the last two symbols (RFC 4648 section 5), as JavaScript's decoders have it.
+    UrlSafe,
     /// Padding is skipped like anything else that does not belong there.
     Joined,
 }
 
 impl Dialect {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Lines,
         Self::LineTails,
         Self::CleanLines,
         Self::CutLines,
         Self::Quanta,
         Self::Zeros,
+        Self::UrlSafe,
         Self::Joined,
     ];
 
@@ -45,6 +48,7 @@ impl Dialect {
             Self::CutLines => "base64, lines up to junk",
             Self::Quanta => "base64, padding shortens its quantum",
             Self::Zeros => "base64, padding is zero",
+            Self::UrlSafe => "base64, URL alphabet",
             Self::Joined => "base64, padding skipped",
         }
     }
@@ -54,12 +58,20 @@ impl Dialect {
 /// False where it had to skip more than white space, which is slower.
 pub(super) fn decode(source: &[u8], out: &mut Vec<u8>) -> bool {
     let start = out.len();
-    let clean = LENIENT.decode_append(source, out).is_ok();
+    let clean = !is_mostly_blank(source) && LENIENT.decode_append(source, out).is_ok();
     if !clean {
         out.truncate(start);
         append(source.iter().copied().filter(|&byte| belongs(byte)).collect(), out);
+        return !source
+            .iter()
+            .any(|&byte| !belongs(byte) && (is_strange(byte) || !byte.is_ascii_whitespace()));
     }
-    clean && !source.iter().any(|byte| is_strange(*byte))
+    !source.iter().any(|byte| is_strange(*byte))
+}
+
+/// True where lines are so short or blank that decoding them would take long.
+fn is_mostly_blank(source: &[u8]) -> bool {
+    source.iter().filter(|&&byte| byte > b' ').count() * 4 < source.len() * 3
 }
 
 /// True for control characters that no line has; some skip them, others do not.
@@ -83,7 +95,9 @@ pub(in crate::extract) fn decode_pieces(
     let (mut rest, mut size) = (source, 0);
     while !rest.is_empty() {
         let mut end = rest.len().min(PIECE);
-        if rest[..end].iter().filter(|byte| is_strange(**byte)).count() > 0 {
+        if rest[..end].iter().filter(|byte| is_strange(**byte)).count() > 0
+            || end == PIECE && is_mostly_blank(&rest[..end])
+        {
             return None;
         }
         if end < rest.len() {
@@ -128,6 +142,14 @@ pub(super) fn decode_as(dialect: Dialect, source: &[u8], out: &mut Vec<u8>) {
                 .map(<[u8]>::trim_ascii_start)
                 .flat_map(|line| line.iter().copied().take_while(|&byte| belongs(byte) && byte != b'='));
             append(cut.collect(), out);
+        }
+        Dialect::UrlSafe => {
+            let standard = source.iter().map(|byte| match byte {
+                b'-' => b'+',
+                b'_' => b'/',
+                other => *other,
+            });
+            append(standard.filter(|&byte| belongs(byte)).collect(), out);
         }
         Dialect::Joined => append(symbols(source).into_iter().filter(|&byte| byte != b'=').collect(), out),
         Dialect::Quanta => quanta(symbols(source), true, out),
@@ -247,12 +269,14 @@ mod tests {
             (Dialect::LineTails, "Zm8\r\nb2I\r\nYX!I"),
             (Dialect::CleanLines, "Zm9v\r\nhello there.\r\n YmFy \r\n"),
             (Dialect::CutLines, "Zm9v#abc\r\nYmFy#def"),
+            (Dialect::UrlSafe, "Zm9vYm#Fy"),
             (Dialect::Joined, "Zm=9v=YmFy"),
             (Dialect::Quanta, "Zm9vYm==YQ==cg=="),
         ] {
             assert_eq!(read_as(dialect, source), "foobar", "{dialect:?}");
         }
         assert_eq!(read_as(Dialect::Quanta, "Q=BDQUJD"), "@\0ABC");
+        assert_eq!(read_as(Dialect::UrlSafe, "Pz8_Pj4-"), "???>>>");
         assert_eq!(read_as(Dialect::Zeros, "Q=BDQUI="), "@\0CAB");
     }
 
@@ -260,7 +284,7 @@ mod tests {
     fn pieces_are_the_whole() {
         for text in [
             "Zm9vYmFy\r\n".repeat(20_000),
-            "Zm9\nvYm\tFy ".repeat(9_000) + "Zg==\n",
+            "Zm9vYm\nFyZm9vYm\tFy ".repeat(9_000) + "Zg==\n",
             "Zm9v".repeat(30_001) + "Zm8",
         ] {
             let (mut whole, mut pieces, mut count) = (Vec::new(), Vec::new(), 0);
