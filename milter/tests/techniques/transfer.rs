@@ -140,7 +140,6 @@ pub fn white_space() -> Vec<Form> {
         "{H}: {a}| {z}|",
         "{H}: {a}|\t{z}|",
         "{H}:\r {n}|",
-        "{H}: {n}\n|",
         "{H}:\u{a0}{n}|",
     ]);
     agreed.into_iter().chain([blanks]).chain(mixed).collect()
