@@ -252,6 +252,8 @@ impl Doubts {
                 Escape::Break(length) => {
                     let next = source.get(sign + length);
                     doubts.loose_breaks |= next.is_some_and(|byte| matches!(byte, b'\r' | b'\n'));
+                    // A lone CR is a line end to some only.
+                    doubts.loose_breaks |= length == 2 && source[sign + 1] == b'\r';
                 }
             }
         }

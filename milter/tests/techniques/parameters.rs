@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! How a boundary is written: quotes, escapes, separators and blanks.
+
+use super::{
+    boundary::{all, pairs},
+    message::Form,
+};
+
+pub fn quotes() -> Vec<Form> {
+    let header = "Content-Type: multipart/mixed; ";
+    let cases = [
+        ("boundary=aa\"bb\"", "aa\"bb\""),
+        ("boundary=aa\"bb\"", "aabb"),
+        ("boundary=aa\"bb\"", "aa"),
+        ("boundary=\"aa\"bb", "aa"),
+        ("boundary=\"aa\"bb", "aabb"),
+        ("boundary=\"aa\"bb", "\"aa\"bb"),
+        ("boundary=\"aa", "aa"),
+        ("boundary=\"aa", "\"aa"),
+        ("boundary=aa\"", "aa"),
+        ("boundary=aa\"", "aa\""),
+        ("boundary=aa\\\"bb\\\"", "aa\\\"bb\\\""),
+        ("boundary=aa\\\"bb\\\"", "aa\"bb\""),
+        ("boundary=\"aa\\\"bb\"", "aa\"bb"),
+        ("boundary='aa bb'", "aa bb"),
+        ("boundary='aa bb'", "'aa bb'"),
+        ("boundary='aa bb'", "'aa"),
+        ("boundary='aa'", "aa"),
+        ("boundary='aa'", "'aa'"),
+        ("boundary=aa bb", "aa bb"),
+        ("boundary=aa bb", "aa"),
+        ("boundary=\\aa", "aa"),
+        ("boundary=\\aa", "\\aa"),
+        ("boundary=\"\\aa\"", "aa"),
+        ("boundary=\"\\aa\"", "\\aa"),
+        ("boundary=a\\a", "aa"),
+        ("boundary=aa\\;bb", "aa;bb"),
+        ("boundary=aa\\;bb", "aa\\"),
+        ("boundary=aa\\;bb", "aa\\;bb"),
+        ("boundary=aa;bb", "aa"),
+        ("boundary=aa;bb", "aa;bb"),
+        ("boundary=\"aa;bb\"", "aa;bb"),
+        ("boundary=\"aa;bb\"", "aa"),
+        ("boundary=aa=bb", "aa=bb"),
+        ("boundary=\"aa;\"", "aa;"),
+        ("boundary=\"aa;\"", "aa"),
+        ("boundary=\"aa;\"", "\"aa"),
+        ("boundary==aa", "=aa"),
+        ("boundary==aa", "aa"),
+        ("boundary=aa=bb", "aa=bb"),
+        ("boundary=\"aa=bb\"", "aa=bb"),
+        ("foo=\"bla;boundary=aa\"", "aa"),
+        ("foo=\"bla;boundary=aa", "aa"),
+        ("foo=bla\\;boundary=aa", "aa"),
+        ("foo=\"bla\\\";boundary=aa;\"", "aa"),
+        ("foo=\"bla\\\\\";boundary=aa", "aa"),
+        ("\"boundary=aa\"", "aa"),
+        ("\"boundary\"=aa", "aa"),
+        ("'boundary'=aa", "aa"),
+        ("oundary=aa", "aa"),
+        ("bound=aa", "aa"),
+        ("xboundary=aa", "aa"),
+        ("boundary:aa", "aa"),
+        ("boundary aa", "aa"),
+        ("boundary;aa", "aa"),
+        ("boundary=aa,bb", "aa"),
+        ("boundary=aa,bb", "aa,bb"),
+        ("x:y=1; boundary=aa", "aa"),
+        ("x/y=1; boundary=aa", "aa"),
+        ("=1; boundary=aa", "aa"),
+        ("x; boundary=aa", "aa"),
+        ("; boundary=aa", "aa"),
+        (";; boundary=aa", "aa"),
+        ("x=; boundary=aa", "aa"),
+        ("x=\"\"; boundary=aa", "aa"),
+        ("x y=1; boundary=aa", "aa"),
+        ("x=1 boundary=aa", "aa"),
+        ("x=1, boundary=aa", "aa"),
+        ("[x]=1; boundary=aa", "aa"),
+        ("x=\"1; boundary=aa", "aa"),
+        ("x=1\"; boundary=aa", "aa"),
+        ("x=\"\\\"; boundary=aa", "aa"),
+        ("boundary\0=aa", "aa"),
+        ("\0boundary=aa", "aa"),
+        ("boundary=\0aa", "aa"),
+        ("boundary=aa\0", "aa"),
+        ("boundary=aa\0bb", "aa"),
+        ("boundary=\"aa\0bb\"", "aa"),
+        ("boundary=<aa>", "aa"),
+        ("boundary=<aa>", "<aa>"),
+        ("boundary=\u{201c}aa\u{201d}", "aa"),
+        ("boundary=a?b/c:d", "a?b/c:d"),
+        ("boundary=\"--aa\"", "--aa"),
+        ("boundary=--aa", "aa"),
+        ("boundary=aa--", "aa--"),
+    ];
+    let mut forms = Vec::new();
+    for (parameters, delimiter) in cases {
+        forms.extend(pairs(&[(&format!("{header}{parameters}"), delimiter)]));
+    }
+    forms.extend(all(&[
+        "Content-Type: multipart/mixed boundary=aa",
+        "Content-Type: multipart/mixed, boundary=aa",
+        "Content-Type: multipart/mixed,boundary=aa",
+        "Content-Type: multipart/mixed: boundary=aa",
+        "Content-Type: multipart/mixed/x; boundary=aa",
+        "Content-Type: \"multipart/mixed; boundary=aa\"",
+        "Content-Type: boundary=aa; multipart/mixed",
+        "Content-Type: ; boundary=aa",
+        "Content-Type: boundary=aa",
+    ]));
+    forms
+}
+
+pub fn blanks() -> Vec<Form> {
+    let header = "Content-Type: multipart/mixed; ";
+    let cases = [
+        ("boundary =aa", "aa"),
+        ("boundary= aa", "aa"),
+        ("boundary = aa", "aa"),
+        ("boundary =\t\"aa\"", "aa"),
+        ("boundary| =aa", "aa"),
+        ("boundary=| aa", "aa"),
+        ("boundary| =| aa", "aa"),
+        ("boun| dary=aa", "aa"),
+        ("boundary=\"aa \"", "aa"),
+        ("boundary=\"aa \"", "aa "),
+        ("boundary=\" aa\"", " aa"),
+        ("boundary=\" aa\"", "aa"),
+        ("boundary=\"a a\"", "a a"),
+        ("boundary=\"a\ta\"", "a\ta"),
+        ("boundary=\"a| a\"", "a a"),
+        ("boundary=\"a| a\"", "aa"),
+        ("boundary=\"aa\r\"", "aa"),
+        ("boundary=\"aa\r\"", "aa\r"),
+        ("boundary=aa\r", "aa"),
+        ("boundary=a\ra", "a\ra"),
+        ("boundary=\"a\r\n a\"", "a a"),
+        ("boundary=\x0baa", "aa"),
+        ("boundary=aa\x0b", "aa"),
+        ("boundary=\"aa\t\"", "aa"),
+        ("boundary=\" \"", " "),
+        ("boundary=\" \"", ""),
+        ("boundary=\"\"", ""),
+        ("boundary=", ""),
+        ("boundary=;", ""),
+        ("boundary", ""),
+        ("boundary=\"\"; x=y", ""),
+        ("boundary=\u{a0}aa", "aa"),
+        ("boundary=| |\taa", "aa"),
+        ("|\tboundary=aa", "aa"),
+        ("\r boundary=aa", "aa"),
+        ("\n boundary=aa", "aa"),
+    ];
+    let mut forms = Vec::new();
+    for (parameters, delimiter) in cases {
+        forms.extend(pairs(&[(&format!("{header}{parameters}"), delimiter)]));
+    }
+    forms.extend(all(&[
+        "Content-Type: multipart / mixed; boundary=aa",
+        "Content-Type: multi| part/mixed; boundary=aa",
+        "Content-Type:| multipart/mixed;| | boundary=aa",
+        "Content-Type:| | multipart/mixed; boundary=aa",
+        "Content-Type : multipart/mixed; boundary=aa",
+    ]));
+    forms.extend(all(&["Content-Type:multipart/mixed;boundary=aa"]).into_iter().map(Form::agreed));
+    forms
+}
