@@ -25,6 +25,8 @@ const LAST_STARTS: usize = 4;
 const LEAST: usize = 12;
 /// What looking at one body costs, as bytes of a search.
 const LOOK: usize = 1024;
+/// What one delimiter costs.
+const DELIMITER: usize = 128;
 /// Bytes before a body in which its fields are looked for.
 const HEAD: usize = 8 * 1024;
 /// Bytes of a body by which its encoding is told.
@@ -37,10 +39,16 @@ pub(super) fn read(message: &Bytes, samples: &mut Samples) {
         let (end, next) = line_at(message, start);
         if message[start..end].starts_with(b"--") {
             // Delimiters one behind the other: nothing between them.
+            if !samples.left.spend_search(DELIMITER) {
+                return;
+            }
             (start, opens) = (next, true);
             continue;
         }
         let segment = Segment { opens, ..Segment::scan(message, start) };
+        if !samples.left.spend_search(DELIMITER) {
+            return;
+        }
         for body in segment.starts() {
             if !samples.left.has_readings_left() || !samples.left.spend_search(LOOK) {
                 return;
@@ -152,7 +160,8 @@ impl Segment {
 
     fn starts(&self) -> Vec<usize> {
         let all = self.declared.iter().chain(&self.first).chain(&self.last).copied();
-        let mut starts: Vec<usize> = all.filter(|&start| start + LEAST <= self.end).collect();
+        let least = if self.delimited { LEAST } else { 1 };
+        let mut starts: Vec<usize> = all.filter(|&start| start + least <= self.end).collect();
         starts.sort_unstable();
         starts.dedup();
         starts
@@ -215,7 +224,7 @@ fn read_body(message: &Bytes, segment: &Segment, start: usize, samples: &mut Sam
     let first = Line::of(&message[start..line_at(message, start).0]);
     let escaped = memchr_iter(b'=', window).any(|sign| is_escape(&window[sign..]));
     let names = |word| contains_ignoring_case(fields, word);
-    let base64 = first != Line::Field && (names(b"base64") || is_base64(window));
+    let base64 = names(b"base64") || first != Line::Field && is_base64(window);
     let quoted = first != Line::Field && (names(b"quoted") || escaped);
     let file = !fields.is_empty() && !names(b"multipart/") && !names(b"message/") || has_magic(&body);
     let encoded = is_only_base64(window) || escaped && samples.is_part(&body);

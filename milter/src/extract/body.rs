@@ -2,7 +2,7 @@
 //! Which leaves are bodies, and which bodies are samples (`scan.bodies`).
 
 use super::{Bodies, decode::text_files, runs};
-use memchr::{memchr, memmem};
+use memchr::{memchr_iter, memmem};
 
 /// What a client does with a leaf.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,12 +26,13 @@ impl Class {
         }
     }
 
-    /// True where a leaf of this class that decodes to `decoded` is a sample.
-    pub fn is_sample(self, bodies: Bodies, decoded: &[u8]) -> bool {
+    /// True where a leaf of this class that decodes to `decoded` is a sample; `holds_files` tells whether there are encoded
+    /// files in it.
+    pub fn is_sample(self, bodies: Bodies, decoded: &[u8], holds_files: impl FnOnce() -> bool) -> bool {
         match (self, bodies) {
             (Self::File, _) | (_, Bodies::All) | (Self::Markup, Bodies::Html) => true,
             (_, Bodies::None) => false,
-            (Self::Plain, Bodies::Html) => is_binary(decoded) || has_magic(decoded) || holds_encoded(decoded),
+            (Self::Plain, Bodies::Html) => is_binary(decoded) || has_magic(decoded) || holds_files(),
         }
     }
 }
@@ -69,27 +70,26 @@ pub(super) fn hides_structure(source: &[u8], class: Option<Class>) -> bool {
     if !text && (source.starts_with(b"\r\n") || source.starts_with(b"\n")) {
         return true;
     }
-    let mut at = 0;
-    while at < source.len() {
-        let line = &source[at..];
-        let blanks = line.iter().take(16).take_while(|&&byte| byte <= b' ' && byte != b'\n').count();
-        let start = &line[blanks..];
-        let field = start.len() >= 8 && start[..8].eq_ignore_ascii_case(b"content-");
-        if field
-            || (text
-                && blanks > 0
-                && start.starts_with(b"--")
-                && start.get(2).is_some_and(|byte| *byte != b' '))
-        {
-            return true;
-        }
-        at += memchr(b'\n', line).map_or(line.len(), |length| length + 1);
-    }
-    false
+    // Both have a hyphen, and there are far fewer of those than lines.
+    memchr_iter(b'-', source).any(|at| {
+        let field = at.checked_sub(7).filter(|&start| source[start..at].eq_ignore_ascii_case(b"content"));
+        let delimiter = matches!(&source[at..], [_, b'-', next, ..] if *next != b' ').then_some(at);
+        let indented = |start: usize| {
+            let blanks = source[..start]
+                .iter()
+                .rev()
+                .take(16)
+                .take_while(|&&byte| byte <= b' ' && byte != b'\n')
+                .count();
+            (start == blanks || source[start - blanks - 1] == b'\n').then_some(blanks)
+        };
+        field.and_then(indented).is_some()
+            || text && delimiter.and_then(indented).is_some_and(|blanks| blanks > 0)
+    })
 }
 
 fn has_bare_returns(text: &[u8]) -> bool {
-    memchr::memchr_iter(b'\r', text).any(|at| text.get(at + 1).is_some_and(|next| *next != b'\n'))
+    memchr_iter(b'\r', text).any(|at| text.get(at + 1).is_some_and(|next| *next != b'\n'))
 }
 
 /// True where `text` is what programs put before and behind the parts: a sentence or two for readers without MIME.
@@ -138,7 +138,7 @@ pub(super) fn has_magic(bytes: &[u8]) -> bool {
 }
 
 /// True where `text` holds an encoded file.
-fn holds_encoded(text: &[u8]) -> bool {
+pub(super) fn holds_files(text: &[u8]) -> bool {
     runs::longest(text).is_some() || !text_files(text).is_empty()
 }
 
@@ -148,12 +148,12 @@ mod tests {
 
     #[test]
     fn plain_text_is_a_sample_only_where_it_holds_more() {
-        let sample = |text: &[u8]| Class::Plain.is_sample(Bodies::Html, text);
+        let sample = |text: &[u8]| Class::Plain.is_sample(Bodies::Html, text, || holds_files(text));
         assert!(!sample("Grüße\r\n\tan alle, \x1b$B".as_bytes()));
         assert!(sample(b"MZ\0\x01"));
         assert!(sample("QUJD".repeat(50).as_bytes()));
         assert!(sample(b"hi\nbegin 644 x\n#0V%T\n`\nend\n"));
-        assert!(Class::Plain.is_sample(Bodies::All, b"hi"));
+        assert!(Class::Plain.is_sample(Bodies::All, b"hi", || false));
     }
 
     #[test]
@@ -183,6 +183,6 @@ mod tests {
         assert_eq!(Class::of("text/plain", true), Class::File);
         assert_eq!(Class::of("application/pdf", false), Class::File);
         assert_eq!(Class::of("text/calendar", false), Class::Markup);
-        assert!(Class::File.is_sample(Bodies::None, b"x"));
+        assert!(Class::File.is_sample(Bodies::None, b"x", || false));
     }
 }

@@ -123,6 +123,11 @@ impl Open {
         self.stack.push(multipart);
     }
 
+    /// True where the innermost multipart is the one at `index`, and closed.
+    pub fn is_closed(&self, index: usize) -> bool {
+        index + 1 == self.stack.len() && self.stack[index].closed
+    }
+
     /// Forgets the multiparts inside the one at `index`.
     pub fn close_above(&mut self, index: usize) {
         for multipart in self.stack.drain(index + 1..) {
@@ -152,7 +157,11 @@ impl Open {
     pub fn matches(&self, line: &[u8]) -> Option<(usize, bool)> {
         let text = line.strip_prefix(b"--")?.trim_ascii_end();
         let found = |boundary: &[u8]| {
-            let places = self.places.get(boundary)?;
+            let places = match self.stack.as_slice() {
+                // A look-up costs more than a comparison.
+                [one] => return (one.boundary == boundary).then_some(0),
+                _ => self.places.get(boundary)?,
+            };
             let open = places.iter().rev().find(|&&index| !self.stack[index].closed);
             open.or(places.last()).copied()
         };

@@ -8,6 +8,7 @@ use super::{
     candidates::{self, Candidate},
     container,
     decode::{Decoding, base64},
+    runs,
 };
 use thundergate_common::digest::{Digest, Hasher};
 
@@ -33,22 +34,19 @@ impl Decoded {
         if content.decoding == Decoding::Base64 && class != Class::Plain {
             let mut pieces = Pieces::default();
             if let Some(size) = base64::decode_pieces(&content.source, buffer, |piece| pieces.take(piece)) {
-                let others = candidates::further(content, class, true, &[]);
-                let sample = class.is_sample(bodies, &pieces.start);
-                return Self {
-                    size,
-                    sample,
-                    digest: pieces.hasher.finish(),
-                    others,
-                    ..Self::told_by(&pieces.start)
-                };
+                let sample = class.is_sample(bodies, &pieces.start, || false);
+                return Self { size, sample, digest: pieces.hasher.finish(), ..Self::told_by(&pieces.start) };
             }
         }
         let clean = content.decode_unless_plain(limit, buffer);
         let bytes = if content.decoding == Decoding::Identity { &content.source[..] } else { buffer };
-        let sample = class.is_sample(bodies, bytes);
-        let digest = Digest::of(if sample { bytes } else { &[] });
         let others = candidates::further(content, class, clean, bytes);
+        let sample = class.is_sample(bodies, bytes, || match content.decoding {
+            // They were looked for just now.
+            Decoding::Identity => !others.is_empty() || runs::longest(bytes).is_some(),
+            _ => body::holds_files(bytes),
+        });
+        let digest = Digest::of(if sample { bytes } else { &[] });
         Self { size: bytes.len(), sample, digest, others, ..Self::told_by(bytes) }
     }
 

@@ -40,7 +40,7 @@ impl Run {
 
 /// The longest run in `text`, if one is long enough.
 pub(super) fn longest(text: &[u8]) -> Option<Run> {
-    if text.len() < LEAST {
+    if text.len() < LEAST || !has_wide_line(text) {
         return None;
     }
     let (mut best, mut run, mut at) = (Run::default(), Run::default(), 0);
@@ -70,6 +70,23 @@ pub(super) fn nothing_but(text: &[u8]) -> Option<Run> {
         let visible = text.iter().filter(|byte| !byte.is_ascii_whitespace()).count();
         run.symbols >= visible - visible / 10
     })
+}
+
+/// True where so many symbols stand side by side that they can make a line of a run. Looks at one byte in so many.
+fn has_wide_line(text: &[u8]) -> bool {
+    let mut at = LEAST_IN_A_LINE - 1;
+    while at < text.len() {
+        if belongs(text[at]) {
+            let before =
+                text[..at].iter().rev().take(LEAST_IN_A_LINE).take_while(|byte| belongs(**byte)).count();
+            let after = text[at..].iter().take(LEAST_IN_A_LINE).take_while(|byte| belongs(**byte)).count();
+            if before + after >= LEAST_IN_A_LINE {
+                return true;
+            }
+        }
+        at += LEAST_IN_A_LINE;
+    }
+    false
 }
 
 fn longer(best: Run, run: Run) -> Run {

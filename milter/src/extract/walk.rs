@@ -90,9 +90,16 @@ impl Walk<'_> {
             let opens = delimiter
                 .as_ref()
                 .is_some_and(|found| !found.closes && found.index + 1 == self.open.stack.len());
-            self.finish(pending, end, opens);
-            let Some(found) = delimiter else { return self.end() };
+            let Some(found) = delimiter else {
+                self.finish(pending, end, opens);
+                return self.end();
+            };
             at = found.line.end;
+            if found.closes && matches!(pending, Pending::Epilogue(_)) && self.open.is_closed(found.index) {
+                // Once more: the epilogue goes on.
+                continue;
+            }
+            self.finish(pending, end, opens);
             if self.open.stack[found.index + 1..].iter().any(|inner| !inner.closed) {
                 self.samples.doubt();
             }

@@ -58,63 +58,76 @@ impl Dialect {
 /// False where it had to skip more than white space, which is slower.
 pub(super) fn decode(source: &[u8], out: &mut Vec<u8>) -> bool {
     let start = out.len();
-    let clean = !is_mostly_blank(source) && LENIENT.decode_append(source, out).is_ok();
-    if !clean {
-        out.truncate(start);
-        append(source.iter().copied().filter(|&byte| belongs(byte)).collect(), out);
-        return !source
-            .iter()
-            .any(|&byte| !belongs(byte) && (is_strange(byte) || !byte.is_ascii_whitespace()));
+    let (visible, strange) = census(source);
+    if !is_mostly_blank(visible, source.len()) && LENIENT.decode_append(source, out).is_ok() {
+        return strange == 0;
     }
-    !source.iter().any(|byte| is_strange(*byte))
+    out.truncate(start);
+    append(source.iter().copied().filter(|&byte| belongs(byte)).collect(), out);
+    strange == 0 && first_junk(source).is_none()
 }
 
-/// True where lines are so short or blank that decoding them would take long.
-fn is_mostly_blank(source: &[u8]) -> bool {
-    source.iter().filter(|&&byte| byte > b' ').count() * 4 < source.len() * 3
+/// True where lines are so short or blank that decoding them would take long: of `length` bytes so many are visible.
+fn is_mostly_blank(visible: usize, length: usize) -> bool {
+    visible * 4 < length * 3
+}
+
+/// How many bytes of `source` are visible, and how many are strange.
+fn census(source: &[u8]) -> (usize, usize) {
+    let (mut visible, mut strange) = (0, 0);
+    // Sums of so few fit into a byte, so that many are counted at a time.
+    for bytes in source.chunks(128) {
+        visible += usize::from(bytes.iter().map(|&byte| u8::from(byte > b' ')).sum::<u8>());
+        strange += usize::from(bytes.iter().map(|&byte| u8::from(is_strange(byte))).sum::<u8>());
+    }
+    (visible, strange)
 }
 
 /// True for control characters that no line has; some skip them, others do not.
 fn is_strange(byte: u8) -> bool {
-    byte < b' ' && !matches!(byte, b'\t' | b'\r' | b'\n')
+    (byte < b' ') & (byte != b'\t') & (byte != b'\r') & (byte != b'\n')
 }
 
 /// Source bytes that are decoded at a time: what becomes of them stays in the processor's cache.
 const PIECE: usize = 32 << 10;
 
 /// Hands `source`, decoded, to `sink` in pieces, for which it uses `buffer`; returns how many bytes that is. None, possibly
-/// after some pieces, where there is anything but whole quanta, white space and padding at the end.
+/// after some pieces, where it is not what programs write: lines of one length that hold whole quanta, the last one
+/// shorter, with padding at its end. Of that there is one reading only.
 pub(in crate::extract) fn decode_pieces(
     source: &[u8],
     buffer: &mut Vec<u8>,
     mut sink: impl FnMut(&[u8]),
 ) -> Option<usize> {
-    if padding_end(source).is_some() {
+    let end = memchr(b'\n', source);
+    let line = &source[..end.unwrap_or(PIECE.min(source.len()))];
+    let width = line.strip_suffix(b"\r").unwrap_or(line).len();
+    let stride = end.map_or(width, |end| end + 1);
+    if width == 0 || !width.is_multiple_of(4) && stride < source.len() {
         return None;
     }
+    let lines = (PIECE / stride).max(1);
     let (mut rest, mut size) = (source, 0);
-    while !rest.is_empty() {
-        let mut end = rest.len().min(PIECE);
-        if rest[..end].iter().filter(|byte| is_strange(**byte)).count() > 0
-            || end == PIECE && is_mostly_blank(&rest[..end])
-        {
+    while rest.len() > lines * stride {
+        let (piece, after) = rest.split_at(lines * stride);
+        let even = end.is_none() || piece.iter().skip(stride - 1).step_by(stride).all(|&byte| byte == b'\n');
+        buffer.clear();
+        LENIENT.decode_append(piece, buffer).ok()?;
+        // It is less where there is padding, or a blank in a line.
+        if !even || buffer.len() != lines * width / 4 * 3 {
             return None;
         }
-        if end < rest.len() {
-            // A piece holds whole quanta: what is over belongs to the next.
-            let mut over = rest[..end].iter().filter(|&&byte| byte > b' ').count() % 4;
-            while over > 0 {
-                end -= 1;
-                over -= usize::from(rest[end] > b' ');
-            }
-        }
-        buffer.clear();
-        LENIENT.decode_append(&rest[..end], buffer).ok()?;
         sink(buffer);
         size += buffer.len();
-        rest = &rest[end..];
+        rest = after;
     }
-    Some(size)
+    if census(rest).1 > 0 || padding_end(rest).is_some() || has_odd_lines(rest) || has_blanks(rest) {
+        return None;
+    }
+    buffer.clear();
+    LENIENT.decode_append(rest, buffer).ok()?;
+    sink(buffer);
+    Some(size + buffer.len())
 }
 
 /// Appends `source`, decoded as `dialect` says.
@@ -282,22 +295,41 @@ mod tests {
 
     #[test]
     fn pieces_are_the_whole() {
-        for text in [
-            "Zm9vYmFy\r\n".repeat(20_000),
-            "Zm9vYm\nFyZm9vYm\tFy ".repeat(9_000) + "Zg==\n",
-            "Zm9v".repeat(30_001) + "Zm8",
-        ] {
-            let (mut whole, mut pieces, mut count) = (Vec::new(), Vec::new(), 0);
-            assert!(decode(text.as_bytes(), &mut whole));
+        let of = |text: &str| {
+            let (mut pieces, mut count) = (Vec::new(), 0);
             let size = decode_pieces(text.as_bytes(), &mut Vec::new(), |piece| {
                 pieces.extend_from_slice(piece);
                 count += 1;
             });
+            (size, pieces, count)
+        };
+        let lines = "Zm9vYmFy\r\n".repeat(20_000);
+        for text in [
+            lines.clone(),
+            lines.clone() + "Zm8=\r\n\r\n",
+            "Zm9v".repeat(30_001) + "Zm8",
+            "Zm9vYmFy\n".repeat(9000),
+        ] {
+            let mut whole = Vec::new();
+            assert!(decode(text.as_bytes(), &mut whole));
+            let (size, pieces, count) = of(&text);
             assert_eq!(size, Some(whole.len()));
             assert!(pieces == whole && count > 2);
         }
-        for text in ["Zg==Zg==", "Zm9v#"] {
-            assert_eq!(decode_pieces(text.as_bytes(), &mut Vec::new(), |_| ()), None);
+        let other = |line: &str| of(&(lines.clone() + line + &lines)).0;
+        assert_eq!(other(""), Some(240_000));
+        for odd in [
+            "Zm8=\r\n",
+            "Zm9v\r\nYmFy\r\n",
+            "Zm9vY\r\nmFyYmFy\r\n",
+            "Zm9v#mFy\r\n",
+            "Zm9\x0bYmFyY\r\n",
+            "Zm9 YmFyY\r\n",
+        ] {
+            assert_eq!(other(odd), None, "{odd}");
+        }
+        for odd in ["Zg==Zg==", "Zm9v#", "Zm9\nvYmFy", "", "Zm9v\x0b"] {
+            assert_eq!(of(odd).0, None, "{odd}");
         }
     }
 
