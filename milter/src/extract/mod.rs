@@ -17,6 +17,8 @@
 pub mod ambiguity;
 mod body;
 mod decode;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod header;
 mod outline;
 mod reading;

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What the fuzz targets call (`tests/fuzz/`), and the unit tests with all that fuzzing brought to light.
+//!
+//! Each function takes any bytes at all, and panics where the extraction breaks a promise. Built for tests and for
+//! fuzzing only.
+
+mod fragments;
+#[cfg(test)]
+mod replay;
+
+use super::{
+    Bodies, Budget, Extraction, Part,
+    decode::{Decoding, uu_files},
+    header::Block,
+    value::{Value, without_comments},
+};
+use bytes::Bytes;
+use encodify::base64::MIME;
+use std::collections::HashSet;
+use thundergate_common::digest::Digest;
+
+/// About the programs' defaults.
+const GENEROUS: Budget = Budget { parts: 1000, depth: 50, decoded_bytes: 64 << 20 };
+/// Exceeded by small messages already.
+const TIGHT: Budget = Budget { parts: 20, depth: 3, decoded_bytes: 4096 };
+/// What [`repeated`] makes of a few bytes.
+const LONG: usize = 256 << 10;
+/// Readings of a message and names of a part: how often each of the budget's parts can count.
+const TIMES: usize = 8 * 8;
+
+/// A header block, and the same bytes as the value of one field.
+pub fn header(data: &[u8]) {
+    for skip_junk in [false, true] {
+        let block = Block::parse(data, skip_junk, |line| line.starts_with(b"--b"));
+        assert!(block.body <= data.len());
+        assert!(block.types.len() + block.dispositions.len() + block.encodings.len() <= block.fields);
+    }
+    assert!(without_comments(data).len() <= data.len());
+    let value = Value::parse(data);
+    assert!(value.all("boundary").len() <= 8);
+    for name in value.names("name").iter().chain(&value.names("filename")) {
+        assert_name(name);
+    }
+}
+
+/// A message made of the fragments that the bytes name.
+pub fn structure(data: &[u8]) {
+    extract(&fragments::message(data));
+}
+
+/// A long message that repeats one piece: what costs more than its length shows as a time-out.
+pub fn repeated(data: &[u8]) {
+    let [head, unit, data @ ..] = data else { return };
+    let (head, data) = data.split_at(data.len().min(usize::from(*head)));
+    let (unit, tail) = data.split_at(data.len().min(usize::from(*unit)));
+    let mut message = fragments::message(head);
+    let unit = fragments::message(unit);
+    message.extend(unit.iter().cycle().take(LONG.saturating_sub(message.len())));
+    message.extend(fragments::message(tail));
+    checked(&message.into(), Bodies::Html, &GENEROUS);
+}
+
+/// One decoder, which the first byte picks.
+pub fn decoders(data: &[u8]) {
+    const ALL: [Decoding; 7] = [
+        Decoding::Identity,
+        Decoding::Base64,
+        Decoding::QuotedPrintable,
+        Decoding::QuotedPrintableTrimmed,
+        Decoding::QuotedPrintableLf,
+        Decoding::QuotedPrintableCrLf,
+        Decoding::Uuencode,
+    ];
+    let Some((pick, source)) = data.split_first() else { return };
+    let decoding = ALL[usize::from(*pick) % ALL.len()];
+    let decoded = decoded(decoding, source);
+    // LF becomes CRLF, and the last line of uuencode may be cut short.
+    let most = if decoding == Decoding::QuotedPrintableCrLf { 2 * source.len() } else { source.len() + 1 };
+    assert!(decoded.len() <= most, "{decoding:?} makes {} bytes of {}", decoded.len(), source.len());
+    let mut end = 0;
+    for file in uu_files(source) {
+        assert!(file.range.start >= end && file.range.end <= source.len());
+        assert_name(&file.name);
+        end = file.range.end;
+    }
+    round_trips(source);
+}
+
+/// A message, within the usual budget and beyond a small one.
+pub fn extract(data: &[u8]) {
+    let message = Bytes::copy_from_slice(data);
+    let few = checked(&message, Bodies::None, &GENEROUS);
+    let some = checked(&message, Bodies::Html, &GENEROUS);
+    let all = checked(&message, Bodies::All, &GENEROUS);
+    if all.malformed.is_none() {
+        assert!(digests(&few).is_subset(&digests(&some)) && digests(&some).is_subset(&digests(&all)));
+    }
+    checked(&message, Bodies::All, &TIGHT);
+}
+
+/// What `message` holds, twice the same and as promised.
+fn checked(message: &Bytes, bodies: Bodies, budget: &Budget) -> Extraction {
+    let found = super::extract(message, bodies, budget);
+    let (again, _) = super::explain(message, bodies, budget);
+    assert_eq!(format!("{found:?}"), format!("{again:?}"), "the same message gives the same");
+    for part in &found.parts {
+        let bytes = part.content.bytes();
+        assert_eq!((bytes.len() as u64, Digest::of(&bytes)), (part.size, part.digest), "{part:?}");
+        assert!(!bytes.is_empty());
+        part.name.as_deref().into_iter().for_each(assert_name);
+    }
+    let keys: HashSet<_> = found.parts.iter().map(|part| (part.digest, &part.name)).collect();
+    assert_eq!(keys.len(), found.parts.len(), "each digest and name once");
+    let ambiguities: HashSet<_> = found.ambiguities.iter().collect();
+    assert_eq!(ambiguities.len(), found.ambiguities.len(), "each ambiguity once");
+    assert!(decoded_bytes(&found.parts) <= budget.decoded_bytes);
+    assert!(found.held_bytes as u64 <= budget.decoded_bytes);
+    assert!(found.parts.len() + found.skipped.len() <= budget.parts * TIMES);
+    found
+}
+
+/// Decoded bytes, of each distinct sample.
+fn decoded_bytes(parts: &[Part]) -> u64 {
+    let mut known = HashSet::new();
+    parts.iter().filter(|part| known.insert(part.digest)).map(|part| part.size).sum()
+}
+
+fn digests(found: &Extraction) -> HashSet<Digest> {
+    found.parts.iter().map(|part| part.digest).collect()
+}
+
+fn assert_name(name: &str) {
+    assert!(name.chars().count() <= 255 && !name.contains(char::is_control), "{name:?}");
+}
+
+fn decoded(decoding: Decoding, source: &[u8]) -> Vec<u8> {
+    let (mut out, mut again) = (Vec::new(), b"left over".to_vec());
+    decoding.decode_into(source, &mut out);
+    decoding.decode_into(source, &mut again);
+    assert_eq!(out, again, "nothing of the buffer's former content stays");
+    out
+}
+
+/// What an encoder makes of `bytes` decodes to them.
+fn round_trips(bytes: &[u8]) {
+    assert_eq!(decoded(Decoding::Base64, MIME.encode(bytes).as_bytes()), bytes);
+    let escaped: String = bytes.iter().map(|byte| format!("={byte:02X}=\r\n")).collect();
+    assert_eq!(decoded(Decoding::QuotedPrintable, escaped.as_bytes()), bytes);
+    assert_eq!(decoded(Decoding::Uuencode, &fragments::uuencoded(bytes)), bytes);
+}
