@@ -104,11 +104,15 @@ pub fn check_level(level: &str) -> Result<(), TelemetryError> {
 
 /// `<hostname>-<pid>-<random>`: a name for this process that no other process has.
 pub fn process_name() -> String {
+    format!("{}-{}-{:08x}", hostname(), std::process::id(), fastrand::u32(..))
+}
+
+/// The name of this host, of ASCII letters, digits, `.`, `-` and `_`; `localhost` where it has none.
+pub fn hostname() -> String {
     let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let usable = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     let hostname: String = hostname.trim().chars().filter(usable).take(64).collect();
-    let hostname = if hostname.is_empty() { "localhost" } else { &hostname };
-    format!("{hostname}-{}-{:08x}", std::process::id(), fastrand::u32(..))
+    if hostname.is_empty() { "localhost".to_owned() } else { hostname }
 }
 
 fn filter(level: &str) -> Result<EnvFilter, TelemetryError> {

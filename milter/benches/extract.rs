@@ -8,7 +8,7 @@ use std::hint::black_box;
 use thundergate_common::digest::Digest;
 use thundergate_milter::extract::{Bodies, Budget, extract};
 
-const BUDGET: Budget = Budget { parts: 1000, depth: 100, decoded_bytes: 100 << 20 };
+const BUDGET: Budget = Budget { parts: 1000, depth: 100, readings: 500, decoded_bytes: 100 << 20 };
 
 /// A text and one attachment of `size` bytes; the attachment's encoded bytes.
 fn message(size: usize) -> (Bytes, String) {

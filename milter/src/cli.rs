@@ -21,7 +21,7 @@ pub enum Command {
     /// Validate the configuration and print the effective one, without secrets. Exit status 0 or 78.
     Check(Configured),
     /// Take messages in files through the same path, without an MTA. Exit status 0: all accepted, 1: any other
-    /// decision, 69: scan impossible.
+    /// decision, 69: scan impossible, 66: a file cannot be read.
     Scan {
         /// Where the configuration is.
         #[command(flatten)]
@@ -29,6 +29,10 @@ pub enum Command {
         /// Print a JSON object a file instead of text.
         #[arg(long)]
         json: bool,
+        /// Scan nothing: print how the messages are taken apart, every reading and every sample with the reason for it.
+        /// Needs neither scanner nor Redis. Exit status 0, or 66.
+        #[arg(long)]
+        explain: bool,
         /// Messages as an MTA would hand them over (RFC 5322).
         #[arg(required = true, value_name = "FILE.eml")]
         files: Vec<PathBuf>,

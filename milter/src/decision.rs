@@ -7,6 +7,7 @@
 
 use crate::{
     config::On,
+    extract::Extraction,
     policy::{Action, Policy},
 };
 use std::sync::Arc;
@@ -89,6 +90,12 @@ pub enum Cause {
     Malformed,
     /// Readers could differ on it.
     Ambiguous,
+    /// A part is encrypted.
+    Encrypted,
+    /// The content of a part is elsewhere.
+    ExternalBody,
+    /// The message is a fragment of another one, or holds one.
+    Partial,
     /// The policy trusts client or sender.
     Trusted,
     /// A bug of ours.
@@ -116,9 +123,15 @@ impl Decision {
     /// A bug is answered with a temporary failure, whatever the configuration says.
     pub const BUG: Self = Self { action: Action::Tempfail, cause: Cause::Bug };
 
-    /// The severer action; between equals the one whose cause says more than "clean".
-    fn rank(self) -> (Action, bool) {
-        (self.action, self.cause != Cause::Clean)
+    /// The severer action; between equals the one whose cause says more: that something was found, that something is
+    /// not as it should be, that all is well.
+    fn rank(self) -> (Action, u8) {
+        let weight = match self.cause {
+            Cause::Clean => 0,
+            Cause::Found => 2,
+            _ => 1,
+        };
+        (self.action, weight)
     }
 }
 
@@ -128,8 +141,11 @@ fn of_part(part: &Disposition, policy: &Policy, on: &On) -> Decision {
         Disposition::Found(verdict) => return of_verdict(verdict, policy),
         Disposition::Pending => (on.pending, Cause::Pending),
         Disposition::Skipped(SkipReason::TooLarge) => (on.oversize, Cause::Oversize),
+        Disposition::Skipped(SkipReason::Encrypted) => (on.encrypted, Cause::Encrypted),
+        Disposition::Skipped(SkipReason::ExternalBody) => (on.external_body, Cause::ExternalBody),
+        Disposition::Skipped(SkipReason::Partial) => (on.partial, Cause::Partial),
         Disposition::Skipped(SkipReason::Trusted) => (Action::Accept, Cause::Trusted),
-        Disposition::Skipped(_) => (Action::Accept, Cause::Clean),
+        Disposition::Skipped(SkipReason::PlainText | SkipReason::Empty) => (Action::Accept, Cause::Clean),
         Disposition::Failed(Failure::Scan(_)) => (on.scan_failed, Cause::ScanFailed),
         Disposition::Failed(Failure::Unavailable) => (on.unavailable, Cause::Unavailable),
         Disposition::Failed(Failure::Overload) => (on.overload, Cause::Overload),
@@ -164,6 +180,15 @@ fn of_trouble(trouble: Trouble, on: &On) -> Decision {
         Trouble::Bug => return Decision::BUG,
     };
     Decision { action, cause }
+}
+
+impl Trouble {
+    /// What is wrong with a message that was taken apart.
+    pub fn of(extraction: &Extraction) -> Vec<Self> {
+        let malformed = extraction.malformed.map(|_| Self::Malformed);
+        let ambiguous = (!extraction.ambiguities.is_empty()).then_some(Self::Ambiguous);
+        malformed.into_iter().chain(ambiguous).collect()
+    }
 }
 
 impl Disposition {
@@ -216,6 +241,9 @@ impl Cause {
             Self::Oversize => "oversize",
             Self::Malformed => "malformed",
             Self::Ambiguous => "ambiguous",
+            Self::Encrypted => "encrypted",
+            Self::ExternalBody => "external_body",
+            Self::Partial => "partial",
             Self::Trusted => "trusted",
             Self::Bug => "bug",
         }
@@ -257,6 +285,9 @@ mod tests {
             ("unavailable", Disposition::Failed(Failure::Unavailable), "tempfail"),
             ("overload", Disposition::Failed(Failure::Overload), "tempfail"),
             ("oversize", Disposition::Skipped(SkipReason::TooLarge), "quarantine"),
+            ("encrypted", Disposition::Skipped(SkipReason::Encrypted), "accept"),
+            ("external_body", Disposition::Skipped(SkipReason::ExternalBody), "tag"),
+            ("partial", Disposition::Skipped(SkipReason::Partial), "quarantine"),
         ];
         for (key, part, default) in rows {
             let parts = [Disposition::Clean, part];
@@ -295,6 +326,15 @@ mod tests {
             assert_eq!(decide_with(toml, &parts, &[]), ("reject", "found"));
             parts.rotate_left(1);
         }
+    }
+
+    #[test]
+    fn among_equal_actions_a_finding_says_more_than_what_is_not_scanned() {
+        let parts = [Disposition::Skipped(SkipReason::Encrypted), found(50), Disposition::Clean];
+        assert_eq!(decide_with("", &parts, &[]), ("accept", "found"));
+        let toml = "policy.tag = \"FullMatch.Score > 10\"";
+        let parts = [Disposition::Skipped(SkipReason::ExternalBody), found(50)];
+        assert_eq!(decide_with(toml, &parts, &[Trouble::Ambiguous]), ("tag", "found"));
     }
 
     #[test]

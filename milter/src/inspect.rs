@@ -10,7 +10,7 @@
 //! A panic anywhere in here is a bug, and a bug is a temporary failure: the sender keeps the message.
 
 use crate::{
-    config::{Config, Mode, On, Trust},
+    config::{Config, Mode, On, Tag, Trust},
     decision::{Cause, Decision, Disposition, Source, Trouble, decide},
     envelope::{Client, Envelope},
     extract::{self, Bodies, Budget, Extraction, Part},
@@ -71,8 +71,8 @@ pub struct Gate {
     pub message_bytes: usize,
     /// How often the MTA hears that we are still at it.
     pub progress: Duration,
-    /// The header field that tags a message.
-    pub tag_header: String,
+    /// The header fields that a tagged message gets.
+    pub tag: Tag,
     /// Turns for taking large messages apart: as many as there are processors, so that the parts decoded meanwhile take
     /// memory for so many messages only.
     turns: Semaphore,
@@ -103,7 +103,7 @@ impl Gate {
             sample_bytes: limits.sample_bytes.as_u64(),
             message_bytes: usize::try_from(limits.message_bytes.as_u64()).unwrap_or(usize::MAX),
             progress: config.wait.progress,
-            tag_header: config.tag.header.clone(),
+            tag: config.tag.clone(),
             turns: Semaphore::new(available_parallelism().map_or(1, NonZeroUsize::get)),
         }
     }
@@ -202,11 +202,8 @@ impl Gate {
         parts: Vec<Inspected>,
         extraction: &Extraction,
     ) -> Inspection {
-        let malformed = extraction.malformed.map(|_| Trouble::Malformed);
-        let ambiguous = (!extraction.ambiguities.is_empty()).then_some(Trouble::Ambiguous);
-        let troubles: Vec<_> = malformed.into_iter().chain(ambiguous).collect();
         let dispositions: Vec<_> = parts.iter().map(|part| part.disposition.clone()).collect();
-        let decision = decide(&dispositions, &troubles, &self.policy, &self.on);
+        let decision = decide(&dispositions, &Trouble::of(extraction), &self.policy, &self.on);
         let (malformed, ambiguities) = (extraction.malformed, extraction.ambiguities.clone());
         Inspection { message_id, malformed, ambiguities, parts, ..Inspection::of(decision) }
     }

@@ -45,12 +45,21 @@ pub struct Inspection {
     pub ambiguities: Vec<&'static str>,
     /// Message-ID, for logs.
     pub message_id: Option<String>,
-    /// How many header fields it brought that look like our tag.
-    pub forged_tags: usize,
+    /// What it brought that only we may write.
+    pub forged: Forged,
     /// How large the message is.
     pub size: u64,
     /// From the end of the message to the decision.
     pub duration: Duration,
+}
+
+/// How many header fields a message brought that only we may write.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Forged {
+    /// With the name of our tag.
+    pub tags: usize,
+    /// MIME-Ambiguity-Results.
+    pub results: usize,
 }
 
 impl Inspected {
@@ -77,7 +86,7 @@ impl Inspection {
             malformed: None,
             ambiguities: Vec::new(),
             message_id: None,
-            forged_tags: 0,
+            forged: Forged::default(),
             size: 0,
             duration: Duration::ZERO,
         }

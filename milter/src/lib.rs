@@ -9,6 +9,7 @@ pub mod cli;
 pub mod config;
 pub mod decision;
 pub mod envelope;
+pub mod explain;
 pub mod extract;
 pub mod inspect;
 pub mod inspection;
@@ -21,6 +22,7 @@ pub mod resolve;
 pub mod scan;
 pub mod serve;
 
+mod ambiguity_results;
 mod mta;
 pub mod outage;
 mod report;

@@ -12,7 +12,7 @@ use thundergate_common::{
 use thundergate_milter::{
     cli::{Cli, Command, Configured},
     config::Config,
-    migrate, scan, serve,
+    explain, migrate, scan, serve,
 };
 
 /// The command line is wrong (EX_USAGE).
@@ -52,7 +52,12 @@ fn run(command: Command) -> anyhow::Result<u8> {
             print(&config.to_toml());
             Ok(0)
         }
-        Command::Scan { configured, json, files } => scan_files(load(&configured)?, &files, json),
+        Command::Scan { configured, json, explain: true, files } => {
+            explain_files(&load(&configured)?, &files, json)
+        }
+        Command::Scan { configured, json, explain: false, files } => {
+            scan_files(load(&configured)?, &files, json)
+        }
         Command::Migrate { file } => {
             let migrated = migrate::read(&file)?;
             for warning in &migrated.warnings {
@@ -94,6 +99,20 @@ fn scan_files(mut config: Config, files: &[std::path::PathBuf], json: bool) -> a
         scan::Ended::Otherwise => 1,
         scan::Ended::Impossible => UNAVAILABLE,
     })
+}
+
+fn explain_files(config: &Config, files: &[std::path::PathBuf], json: bool) -> anyhow::Result<u8> {
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let explained = explain::run(config, files, json, &mut out).and_then(|()| Ok(out.flush()?));
+    match explained {
+        // Whoever closed the pipe wanted no more.
+        Err(error) if error.downcast_ref().is_some_and(is_broken_pipe) => Ok(0),
+        other => other.map(|()| 0),
+    }
+}
+
+fn is_broken_pipe(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::BrokenPipe
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {

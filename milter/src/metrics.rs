@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! What the milter counts, by Prometheus' conventions (a `_total` is added to counters' names).
 
-use crate::inspection::Inspection;
+use crate::{decision::Disposition, inspection::Inspection};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{
@@ -12,6 +12,7 @@ use prometheus_client::{
     },
     registry::Registry,
 };
+use thundergate_common::verdict::SkipReason;
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Message {
@@ -28,6 +29,24 @@ struct Part {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Ambiguity {
+    /// One of [`crate::extract::ambiguity`].
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Malformed {
+    /// What was not enough: `parts`, `depth`, `decoded_bytes` or another one that [`crate::extract`] names.
+    budget: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Unscannable {
+    /// `too_large`, `encrypted`, `external_body` or `partial`.
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct LookUp {
     /// `local` or `hub`.
     layer: &'static str,
@@ -41,6 +60,9 @@ pub struct Metrics {
     message_bytes: Counter,
     inspection: Histogram,
     parts: Family<Part, Counter>,
+    ambiguities: Family<Ambiguity, Counter>,
+    malformed: Family<Malformed, Counter>,
+    unscannable: Family<Unscannable, Counter>,
     look_ups: Family<LookUp, Counter>,
     waiting: Gauge,
     no_seat: Counter,
@@ -58,6 +80,9 @@ impl Metrics {
             message_bytes: Counter::default(),
             inspection: Histogram::new(exponential_buckets(0.000_25, 2.0, 18)),
             parts: Family::default(),
+            ambiguities: Family::default(),
+            malformed: Family::default(),
+            unscannable: Family::default(),
             look_ups: Family::default(),
             waiting: Gauge::default(),
             no_seat: Counter::default(),
@@ -72,6 +97,21 @@ impl Metrics {
             metrics.inspection.clone(),
         );
         registry.register("parts", "Parts by disposition and where it comes from", metrics.parts.clone());
+        registry.register(
+            "ambiguities",
+            "Messages that clients could read in several ways, by kind of ambiguity",
+            metrics.ambiguities.clone(),
+        );
+        registry.register(
+            "malformed",
+            "Messages that were not taken apart to their end, by the budget they exceed",
+            metrics.malformed.clone(),
+        );
+        registry.register(
+            "unscannable",
+            "Parts whose content no scanner can see, by reason",
+            metrics.unscannable.clone(),
+        );
         registry.register("lookups", "Samples looked up by layer and result", metrics.look_ups.clone());
         registry.register(
             "waiting_messages",
@@ -101,6 +141,17 @@ impl Metrics {
         for part in &inspection.parts {
             let label = Part { disposition: part.disposition.as_str(), source: part.source.as_str() };
             self.parts.get_or_create(&label).inc();
+            if let Disposition::Skipped(reason) = part.disposition
+                && is_unscannable(reason)
+            {
+                self.unscannable.get_or_create(&Unscannable { reason: reason.as_str() }).inc();
+            }
+        }
+        for kind in &inspection.ambiguities {
+            self.ambiguities.get_or_create(&Ambiguity { kind }).inc();
+        }
+        if let Some(budget) = inspection.malformed {
+            self.malformed.get_or_create(&Malformed { budget }).inc();
         }
     }
 
@@ -127,8 +178,50 @@ impl Metrics {
     }
 }
 
+/// Whether there is something that was not scanned and could not be.
+fn is_unscannable(reason: SkipReason) -> bool {
+    match reason {
+        SkipReason::TooLarge | SkipReason::Encrypted | SkipReason::ExternalBody | SkipReason::Partial => true,
+        SkipReason::PlainText | SkipReason::Empty | SkipReason::Trusted => false,
+    }
+}
+
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{decision::Decision, extract::Skipped, inspection::Inspected};
+    use prometheus_client::encoding::text::encode;
+
+    #[test]
+    fn ambiguities_malformed_messages_and_what_cannot_be_scanned_are_counted_by_kind() {
+        let mut registry = Registry::default();
+        let metrics = Metrics::register(&mut registry);
+        let part =
+            |reason| Inspected::skipped(&Skipped { name: None, media_type: String::new(), size: 1, reason });
+        let inspection = Inspection {
+            parts: [SkipReason::Encrypted, SkipReason::Encrypted, SkipReason::PlainText].map(part).to_vec(),
+            ambiguities: vec!["base64_junk", "header_junk"],
+            malformed: Some("parts"),
+            ..Inspection::of(Decision::BUG)
+        };
+        metrics.decided(&inspection);
+        metrics.decided(&Inspection { ambiguities: vec!["base64_junk"], ..Inspection::of(Decision::BUG) });
+        let mut text = String::new();
+        encode(&mut text, &registry).unwrap();
+        for line in [
+            "thundergate_milter_ambiguities_total{kind=\"base64_junk\"} 2",
+            "thundergate_milter_ambiguities_total{kind=\"header_junk\"} 1",
+            "thundergate_milter_malformed_total{budget=\"parts\"} 1",
+            "thundergate_milter_unscannable_total{reason=\"encrypted\"} 2",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
+        assert!(!text.contains("unscannable_total{reason=\"plain_text\"}"), "{text}");
     }
 }

@@ -101,6 +101,11 @@ fn warnings(original: &Original) -> Vec<String> {
         "A message above {} bytes was accepted unscanned. Here it is quarantined; see policy.on.oversize.",
         original.max_filesize_bytes
     ));
+    warnings.push(
+        "Fragments of messages (message/partial) were accepted. Here they are quarantined, and messages with content \
+         elsewhere (message/external-body) or that clients could read in several ways are tagged; see [policy.on]."
+            .to_owned(),
+    );
     if !original.active_mode {
         warnings.push("active_mode was false: mode is \"passive\", nothing is quarantined.".to_owned());
     }
@@ -203,6 +208,7 @@ quarantine_expression: one(Matches, {.Subscore > 90}) or FullMatch.Score > 90
         assert!(migrated.warnings[0].contains("exactly one"), "{:?}", migrated.warnings);
         assert!(migrated.warnings.iter().any(|warning| warning.contains("try again later")));
         assert!(migrated.warnings.iter().any(|warning| warning.contains("50000000 bytes")));
+        assert!(migrated.warnings.iter().any(|warning| warning.contains("message/partial")));
     }
 
     #[test]

@@ -66,8 +66,7 @@ pub fn log(client: &Client, envelope: &Envelope, inspection: &Inspection, mode: 
                 cause = inspection.decision.cause.as_str(),
                 passive = (mode == Mode::Passive).then_some(true),
                 malformed = inspection.malformed,
-                ambiguities.json =
-                    (!inspection.ambiguities.is_empty()).then(|| json(&inspection.ambiguities)),
+                ambiguities.json = ambiguities(inspection),
                 parts.json = json(&parts),
                 duration_ms = milliseconds(inspection.duration),
                 $message
@@ -111,8 +110,14 @@ fn log_finding(
         finding.score = finding.score,
         rules.json = json(&rules),
         source = part.source.as_str(),
+        ambiguities.json = ambiguities(inspection),
         "Finding"
     );
+}
+
+/// Where readers could differ; nothing in a line where they could not.
+fn ambiguities(inspection: &Inspection) -> Option<String> {
+    (!inspection.ambiguities.is_empty()).then(|| json(&inspection.ambiguities))
 }
 
 /// To the microsecond.

@@ -55,7 +55,7 @@ pub async fn run(
     running.wait_until_ready(START_PATIENCE).await;
     let mut ended = Ended::Accepted;
     for file in files {
-        let message = read(&gate, file)?;
+        let message = message(&gate, read(file)?);
         let envelope = Envelope { queue_id: file.display().to_string(), ..Envelope::default() };
         let inspection = gate.inspect(&Client::default(), &envelope, message).await;
         ended = ended.max(Ended::of(&inspection));
@@ -70,8 +70,16 @@ pub async fn run(
     Ok(ended)
 }
 
-fn read(gate: &Gate, file: &Path) -> Result<Message, Unreadable> {
-    let bytes = std::fs::read(file).map_err(|source| Unreadable { file: file.to_owned(), source })?;
+/// The bytes in `file`.
+///
+/// # Errors
+///
+/// [`Unreadable`].
+pub fn read(file: &Path) -> Result<Vec<u8>, Unreadable> {
+    std::fs::read(file).map_err(|source| Unreadable { file: file.to_owned(), source })
+}
+
+fn message(gate: &Gate, bytes: Vec<u8>) -> Message {
     let bytes = Bytes::from(bytes);
     let (size, mut share) = (bytes.len() as u64, gate.memory.share());
     let bytes = match bytes.len() {
@@ -79,7 +87,7 @@ fn read(gate: &Gate, file: &Path) -> Result<Message, Unreadable> {
         length if !share.take(length) => Err(Lost::Overload),
         _ => Ok(bytes),
     };
-    Ok(Message { bytes, size, share })
+    Message { bytes, size, share }
 }
 
 impl Ended {
@@ -133,6 +141,12 @@ fn as_json(file: &Path, inspection: &Inspection) -> serde_json::Value {
 fn write_text(file: &Path, inspection: &Inspection, out: &mut impl Write) -> std::io::Result<()> {
     let decision = inspection.decision;
     writeln!(out, "{}: {} ({})", file.display(), decision.action.as_str(), decision.cause.as_str())?;
+    if let Some(budget) = inspection.malformed {
+        writeln!(out, "  malformed: {budget}")?;
+    }
+    if !inspection.ambiguities.is_empty() {
+        writeln!(out, "  ambiguous: {}", inspection.ambiguities.join(", "))?;
+    }
     for part in &inspection.parts {
         let name = part.name.as_deref().unwrap_or("-").escape_debug();
         let digest = part.key.as_ref().map_or("-".to_owned(), |key| key.digest.to_string());
@@ -141,7 +155,7 @@ fn write_text(file: &Path, inspection: &Inspection, out: &mut impl Write) -> std
             out,
             "  {:8}{reason} {name} {} {} bytes {digest}",
             part.disposition.as_str(),
-            part.media_type,
+            part.media_type.escape_debug(),
             part.size
         )?;
         if let Disposition::Found(verdict) = &part.disposition {

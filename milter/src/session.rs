@@ -3,9 +3,10 @@
 //! Knows the stages of the milter protocol but none of its types.
 
 use crate::{
+    ambiguity_results,
     envelope::{Client, Envelope},
     inspect::Gate,
-    inspection::Inspection,
+    inspection::{Forged, Inspection},
     message::Collector,
 };
 use std::{net::IpAddr, sync::Arc};
@@ -26,7 +27,7 @@ pub struct Session {
 struct Transaction {
     envelope: Envelope,
     collector: Collector,
-    forged_tags: usize,
+    forged: Forged,
     /// Held while the message is open, so that the drain waits for it; none where it began too late.
     open: Option<TaskTrackerToken>,
 }
@@ -53,7 +54,7 @@ impl Session {
         envelope.authenticated = authenticated.filter(|name| !name.is_empty()).map(text);
         let collector = Collector::new(&self.gate.memory, self.gate.message_bytes, envelope.declared_size);
         let open = (!self.open.is_closed()).then(|| self.open.token());
-        self.transaction = Some(Transaction { envelope, collector, forged_tags: 0, open });
+        self.transaction = Some(Transaction { envelope, collector, forged: Forged::default(), open });
     }
 
     /// RCPT.
@@ -72,8 +73,9 @@ impl Session {
     /// A header field.
     pub fn header(&mut self, name: &[u8], value: &[u8]) {
         if let Some(transaction) = &mut self.transaction {
-            let forged = name.eq_ignore_ascii_case(self.gate.tag_header.as_bytes());
-            transaction.forged_tags += usize::from(forged);
+            let is = |own: &str| usize::from(name.eq_ignore_ascii_case(own.as_bytes()));
+            transaction.forged.tags += is(&self.gate.tag.header);
+            transaction.forged.results += is(ambiguity_results::NAME);
             transaction.collector.header(name, value);
         }
     }
@@ -93,15 +95,20 @@ impl Session {
     /// The end of the message; none where no message is open.
     pub async fn end_of_message(&mut self, queue_id: &[u8]) -> Option<Inspection> {
         // `open` lives until the decision is made.
-        let Transaction { mut envelope, collector, forged_tags, open: _open } = self.transaction.take()?;
+        let Transaction { mut envelope, collector, forged, open: _open } = self.transaction.take()?;
         envelope.queue_id = text(queue_id);
         let inspection = self.gate.inspect(&self.client, &envelope, collector.finish()).await;
-        Some(Inspection { forged_tags, ..inspection })
+        Some(Inspection { forged, ..inspection })
     }
 
     /// The message is given up.
     pub fn abort(&mut self) {
         self.transaction = None;
+    }
+
+    /// By what name we write header fields.
+    pub fn authserv_id(&self) -> String {
+        ambiguity_results::authserv_id(&self.gate.tag.authserv_id, &self.client.mta)
     }
 
     /// What this session works with.

@@ -142,6 +142,31 @@ async fn tagged_mail_carries_one_tag() {
 }
 
 #[tokio::test]
+async fn ambiguous_mail_carries_one_result_of_ours_folded() {
+    let site = Site::single(1, Settings::default()).await;
+    let milter = site.milter("tag.authserv_id = \"mx.example.net\"").await;
+    let postfix = postfix(&milter).await;
+    let forged = "MIME-Ambiguity-Results: mx.example.net; scan=clean\r\nmime-ambiguity-results: x; none\r\n";
+    let message = format!(
+        "{forged}MIME-Version: 1.0\r\nContent-Type: application/octet-stream; name=a.bin\r\n\
+         Content-Type: application/x-other; name=a.bin\r\n\
+         Content-Transfer-Encoding: base64\r\nContent-Transfer-Encoding: 7bit\r\n\r\nSGVsbG8gd29ybGQh\r\n"
+    );
+    postfix.submit(SENDER, &RECIPIENTS, message.as_bytes()).await.unwrap();
+    eventually(PATIENCE, "delivery", async || !postfix.delivered().is_empty()).await;
+    let data = String::from_utf8_lossy(&postfix.delivered()[0].data).replace("\r\n", "\n");
+    let header = data.split("\n\n").next().unwrap();
+    assert!(header.lines().all(|line| line.len() <= 78 || !line.contains("mime.")), "{header}");
+    let unfolded = header.replace("\n ", " ");
+    let results: Vec<_> =
+        unfolded.lines().filter(|line| line.to_lowercase().starts_with("mime-ambiguity-results")).collect();
+    assert_eq!(results.len(), 1, "{header}");
+    let expected = "MIME-Ambiguity-Results: mx.example.net; scan=clean mime.samples=2 mime.ambiguity=";
+    assert!(results[0].starts_with(expected), "{header}");
+    assert!(unfolded.contains("X-Thundergate: tag; cause=ambiguous\n"), "{header}");
+}
+
+#[tokio::test]
 async fn two_milters_in_front_of_one_redis_scan_once() {
     let site = Site::cluster(1, Settings::default()).await;
     let _worker = site.worker("").await;

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! What can be wrong with a configuration although every value is of its kind.
 
-use super::{Config, Limits, Wait};
-use crate::policy::{Action, Policy};
+use super::{Config, Limits, Tag, Wait};
+use crate::{
+    ambiguity_results,
+    policy::{Action, Policy},
+};
 use std::time::Duration;
 use thundergate_common::config::{Fault, check_shared};
 
@@ -21,7 +24,7 @@ pub(super) fn check(config: &Config) -> Result<(), Fault> {
     check_policy(config)?;
     check_wait(&config.wait)?;
     check_limits(&config.limits)?;
-    check_header(&config.tag.header)
+    check_tag(&config.tag)
 }
 
 fn check_policy(config: &Config) -> Result<(), Fault> {
@@ -70,11 +73,19 @@ fn check_limits(limits: &Limits) -> Result<(), Fault> {
     Ok(())
 }
 
-/// RFC 5322, 2.2: printable ASCII without the colon.
-fn check_header(name: &str) -> Result<(), Fault> {
-    let fits =
-        (1..=64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':');
-    if fits { Ok(()) } else { fault(&["tag.header"], "must be a header's name, such as X-Thundergate") }
+fn check_tag(tag: &Tag) -> Result<(), Fault> {
+    // RFC 5322, 2.2: printable ASCII without the colon.
+    let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':');
+    if !(1..=64).contains(&tag.header.len()) || !is_name(&tag.header) {
+        return fault(&["tag.header"], "must be a header's name, such as X-Thundergate");
+    }
+    if tag.header.eq_ignore_ascii_case(ambiguity_results::NAME) {
+        return fault(&["tag.header"], "must not be MIME-Ambiguity-Results, which is written beside it");
+    }
+    if !tag.authserv_id.is_empty() && !ambiguity_results::is_token(&tag.authserv_id) {
+        return fault(&["tag.authserv_id"], "must be a name such as mx.example.org, without blanks");
+    }
+    Ok(())
 }
 
 fn fault(keys: &[&str], message: &str) -> Result<(), Fault> {

@@ -137,6 +137,12 @@ pub struct On {
     pub malformed: Action,
     /// Several readings, all clean.
     pub ambiguous: Action,
+    /// A part is encrypted.
+    pub encrypted: Action,
+    /// A part's content is elsewhere (message/external-body).
+    pub external_body: Action,
+    /// A fragment of a message (message/partial).
+    pub partial: Action,
 }
 
 /// `[policy.trust]`: mail that is not scanned.
@@ -193,6 +199,8 @@ pub struct Limits {
     pub parts: usize,
     /// Nesting of parts.
     pub depth: usize,
+    /// Further readings of a message.
+    pub readings: usize,
     /// Decoded bytes of a message.
     #[serde(serialize_with = "exact_size")]
     pub decoded_bytes: ByteSize,
@@ -204,6 +212,8 @@ pub struct Limits {
 pub struct Tag {
     /// The name of the header that a tagged message gets.
     pub header: String,
+    /// Who says so in MIME-Ambiguity-Results; empty: the MTA, by its own name.
+    pub authserv_id: String,
 }
 
 impl Config {
@@ -283,7 +293,7 @@ impl PolicyConfig {
 
 impl On {
     /// The table: key and action.
-    pub fn rows(&self) -> [(&'static str, Action); 7] {
+    pub fn rows(&self) -> [(&'static str, Action); 10] {
         [
             ("pending", self.pending),
             ("scan_failed", self.scan_failed),
@@ -292,6 +302,9 @@ impl On {
             ("oversize", self.oversize),
             ("malformed", self.malformed),
             ("ambiguous", self.ambiguous),
+            ("encrypted", self.encrypted),
+            ("external_body", self.external_body),
+            ("partial", self.partial),
         ]
     }
 }
@@ -299,7 +312,12 @@ impl On {
 impl Limits {
     /// How much work one message may cause.
     pub fn budget(&self) -> Budget {
-        Budget { parts: self.parts, depth: self.depth, decoded_bytes: self.decoded_bytes.as_u64() }
+        Budget {
+            parts: self.parts,
+            depth: self.depth,
+            readings: self.readings,
+            decoded_bytes: self.decoded_bytes.as_u64(),
+        }
     }
 }
 

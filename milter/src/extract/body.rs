@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Which leaves are bodies, and which bodies are samples (`scan.bodies`).
 
-use super::{Bodies, decode::uu_files, runs};
-use memchr::memmem;
+use super::{Bodies, decode::text_files, runs};
+use memchr::{memchr, memmem};
 
 /// What a client does with a leaf.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,12 +43,47 @@ pub(super) fn is_binary(bytes: &[u8]) -> bool {
     bytes.iter().any(control)
 }
 
+/// True where a leaf holds what a reader could take for the fields or delimiters of parts, or control characters that end
+/// a line for some and not for others.
+pub(super) fn hides_structure(source: &[u8], class: Option<Class>) -> bool {
+    let text = class != Some(Class::File);
+    if text && (source.iter().any(|byte| matches!(byte, 0 | 11)) || has_bare_returns(source)) {
+        return true;
+    }
+    let mut at = 0;
+    while at < source.len() {
+        let line = &source[at..];
+        let blanks = line.iter().take(16).take_while(|&&byte| byte <= b' ' && byte != b'\n').count();
+        let start = &line[blanks..];
+        let field = start.len() >= 8 && start[..8].eq_ignore_ascii_case(b"content-");
+        if field
+            || (text
+                && blanks > 0
+                && start.starts_with(b"--")
+                && start.get(2).is_some_and(|byte| *byte != b' '))
+        {
+            return true;
+        }
+        at += memchr(b'\n', line).map_or(line.len(), |length| length + 1);
+    }
+    false
+}
+
+fn has_bare_returns(text: &[u8]) -> bool {
+    memchr::memchr_iter(b'\r', text).any(|at| text.get(at + 1).is_some_and(|next| *next != b'\n'))
+}
+
+/// True where `text` is what programs put before and behind the parts: a sentence or two for readers without MIME.
+pub(super) fn is_filler(text: &[u8]) -> bool {
+    text.len() <= 2048
+        && !hides_structure(text, Some(Class::Plain))
+        && text.iter().all(|byte| matches!(byte, b'\t' | b'\r' | b'\n' | b' '..=b'~' | 128..))
+        && memmem::find_iter(text, b"=").count() < 8
+}
+
 /// True where `text` holds an encoded file.
 fn holds_encoded(text: &[u8]) -> bool {
-    runs::longest(text).is_some()
-        || !uu_files(text).is_empty()
-        || memmem::find(text, b"=ybegin ").is_some()
-        || memmem::find(text, b"converted with BinHex").is_some()
+    runs::longest(text).is_some() || !text_files(text).is_empty()
 }
 
 #[cfg(test)]
@@ -63,6 +98,28 @@ mod tests {
         assert!(sample("QUJD".repeat(50).as_bytes()));
         assert!(sample(b"hi\nbegin 644 x\n#0V%T\n`\nend\n"));
         assert!(Class::Plain.is_sample(Bodies::All, b"hi"));
+    }
+
+    #[test]
+    fn fields_delimiters_and_controls_in_a_text_are_noticed() {
+        let hides = |text: &[u8]| hides_structure(text, Some(Class::Plain));
+        for text in [
+            &b"hi\r\nContent-Type: x"[..],
+            b"\r\n content-transfer",
+            b"a\rb",
+            b"a\0b",
+            b"x\n --b",
+            b"\x0b--b",
+        ] {
+            assert!(hides(text), "{text:?}");
+        }
+        for text in
+            [&b"hi\r\n-- \r\nme\r\n--- a/file\r\n  -- x\r\nThe content-type\r\n"[..], b"", b"\r\n\r\n"]
+        {
+            assert!(!hides(text), "{text:?}");
+        }
+        assert!(!hides_structure(b"\0\rMZ\n --x", Some(Class::File)));
+        assert!(is_filler(b"This is a multi-part message in MIME format.\r\n\r\n") && !is_filler(&[b'='; 9]));
     }
 
     #[test]

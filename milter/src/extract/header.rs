@@ -22,6 +22,9 @@ pub(super) struct Block<'a> {
     pub fields: usize,
     /// A line was neither a field, nor a continuation, nor empty.
     pub junk: bool,
+    /// Something else that no program writes unless it means to confuse: control characters, blank continuations,
+    /// strange names.
+    pub odd: bool,
     /// Where the body starts, from the start of the block.
     pub body: usize,
 }
@@ -44,7 +47,9 @@ impl<'a> Block<'a> {
             if line.starts_with(b"--") && ends(line) {
                 break;
             }
+            block.odd |= has_controls(line);
             if matches!(line[0], b' ' | b'\t') && !field.is_empty() {
+                block.odd |= line.trim_ascii().is_empty();
                 field.end = next;
             } else if name_length(line).is_some() {
                 block.keep(&text[std::mem::replace(&mut field, at..next)]);
@@ -65,18 +70,28 @@ impl<'a> Block<'a> {
         let Some(length) = name_length(field) else { return };
         self.fields += 1;
         let name = field[..length].trim_ascii_end();
+        let usual = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'/');
+        self.odd |= !name.iter().all(usual) || name.starts_with(b"-");
         let values = match name {
             _ if name.eq_ignore_ascii_case(b"content-type") => &mut self.types,
             _ if name.eq_ignore_ascii_case(b"content-disposition") => &mut self.dispositions,
             _ if name.eq_ignore_ascii_case(b"content-transfer-encoding") => &mut self.encodings,
             _ => return,
         };
+        self.odd |= name.len() != length;
         let value = field[length + 1..].trim_ascii();
         if !values.contains(&value) {
             values.truncate(REPETITIONS - 1);
             values.push(value);
         }
     }
+}
+
+/// True where `line` holds control characters besides its line end and tabs. ISO-2022 uses ESC, SO and SI.
+fn has_controls(line: &[u8]) -> bool {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    line.iter().any(|byte| matches!(byte, 0..=8 | 11..=13 | 16..=26 | 28..=31))
 }
 
 /// The length of the field name that `line` starts with, blanks before the colon included.
@@ -115,6 +130,23 @@ mod tests {
         let text = b"A: 1\nno field\nContent-Type: a/b\n\nbody";
         let block = Block::parse(text, true, |_| false);
         assert_eq!((block.fields, block.types), (2, vec![&b"a/b"[..]]));
+    }
+
+    #[test]
+    fn what_no_program_writes_is_odd() {
+        for odd in [
+            "A: 1\0\n\n",
+            "A: 1\rB: 2\n\n",
+            "A:\x0b1\n\n",
+            "A: 1\n \n\n",
+            "A(: )B: 1\n\n",
+            "Content-Type : a/b\n\n",
+        ] {
+            assert!(block(odd).odd, "{odd:?}");
+        }
+        for usual in ["A_b.c-1: \x1b$B\tx\r\n y\r\n\r\n", "Subject : x\n\n", "Content-Type: a/b\n\n\0"] {
+            assert!(!block(usual).odd, "{usual:?}");
+        }
     }
 
     #[test]

@@ -4,22 +4,29 @@
 //! Clients disagree about malformed messages, so there is no one right reading: the extraction takes the union of the
 //! plausible ones and records what was ambiguous ([`ambiguity`]). A well-formed message costs one reading. Steps:
 //!
-//! 1. `walk` goes over the structure once and finds leaves, preambles and epilogues; `header` and `value` read
-//!    the fields that say what an entity is. Encoded messages inside are walked over as well.
-//! 2. `samples` decodes each leaf (`decode`) into one reused buffer, digests it, and asks `reading` what else it
-//!    could be. `body` says whether a leaf is a sample at all.
-//! 3. Where the walk had a choice, it is repeated with the other one.
+//! 1. `walk` goes over the structure once and finds leaves, preambles and epilogues; `header`, `value`, `names` and
+//!    `boundary` read the fields that say what an entity is. Encoded messages inside are walked over as well.
+//! 2. `samples` decodes each leaf (`decode`), digests it, and asks `candidates` what else it could be and `container`
+//!    what is in it. `body` says whether a leaf is a sample at all.
+//! 3. Where the walk had a choice (`reading`), it is repeated with the other one.
+//! 4. Where anything was found that no program writes unless it means to confuse, the message is read once more
+//!    without its structure (`blind`).
 //!
 //! Containers (multiparts, nested messages) are no samples, their leaves are. Nothing here fails: a message over a
 //! budget is `malformed`, with everything found until then. All work is linear in the message, except that a budget
 //! may multiply it by a constant; nothing recurses.
 
 pub mod ambiguity;
+mod blind;
 mod body;
+mod boundary;
+mod candidates;
+mod container;
 mod decode;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod header;
+mod names;
 mod outline;
 mod reading;
 mod runs;
@@ -55,14 +62,16 @@ pub struct Budget {
     pub parts: usize,
     /// Nesting of multiparts and messages.
     pub depth: usize,
-    /// Sum of decoded bytes.
+    /// Other ways to decode or to delimit something than the likeliest.
+    pub readings: usize,
+    /// Sum of decoded bytes; what a small message may cause is less (`samples`).
     pub decoded_bytes: u64,
 }
 
 /// A part, decoded once to learn its digest; its bytes can be had again.
 #[derive(Clone, Debug)]
 pub struct Part {
-    /// The name a mail client would show.
+    /// The name a mail client would show; of several the most dangerous.
     pub name: Option<String>,
     /// Lower-case `type/subtype`.
     pub media_type: String,
@@ -103,7 +112,8 @@ pub struct Extraction {
     pub skipped: Vec<Skipped>,
     /// Where readers could differ, by kind; empty for a well-formed message.
     pub ambiguities: Vec<&'static str>,
-    /// Why part of the message was not looked at: it exceeds the budget (`parts`, `depth`, `decoded_bytes`), or has
+    /// Why part of the message was not looked at: it exceeds the budget (`parts`, `depth`, `readings`,
+    /// `decoded_bytes`), or has
     /// a field too long to read (`field_bytes`).
     pub malformed: Option<&'static str>,
     /// Bytes that the parts keep in memory beside the message: transfer-encoded messages inside it, decoded.
@@ -142,17 +152,26 @@ impl fmt::Debug for Content {
 
 /// Takes `message` (header, empty line, body) apart.
 pub fn extract(message: &Bytes, bodies: Bodies, budget: &Budget) -> Extraction {
-    let mut samples = Samples::new(bodies, budget);
-    let (mut met, mut done) = (Reading::default(), Vec::new());
-    while let Some(reading) = Reading::next(met, &done) {
-        samples.next_reading();
-        met = met.and(walk::walk(message, reading, budget, &mut samples));
-        done.push(reading);
-    }
-    samples.finish()
+    take_apart(message, Samples::new(bodies, budget, message.len(), false), budget).0
 }
 
 /// The same, with the steps that led there.
 pub fn explain(message: &Bytes, bodies: Bodies, budget: &Budget) -> (Extraction, Vec<Step>) {
-    (extract(message, bodies, budget), Vec::new())
+    take_apart(message, Samples::new(bodies, budget, message.len(), true), budget)
+}
+
+fn take_apart(message: &Bytes, mut samples: Samples, budget: &Budget) -> (Extraction, Vec<Step>) {
+    let (mut met, mut done) = (Reading::default(), Vec::new());
+    while let Some(reading) = Reading::next(met, &done) {
+        samples.next_reading(|| reading.describe());
+        met = met.and(walk::walk(message, reading, budget, &mut samples));
+        done.push(reading);
+    }
+    if samples.is_in_doubt() {
+        samples.next_reading(|| "without the structure".to_owned());
+        for message in samples.all_walked() {
+            blind::read(&message, &mut samples);
+        }
+    }
+    samples.finish()
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Runs of base64 where none is declared: in texts, preambles and epilogues.
 
-use super::decode::{belongs, padding_end};
+use super::decode::base64::{belongs, padding_end};
 use memchr::memchr;
 use std::ops::Range;
 

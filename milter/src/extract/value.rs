@@ -2,17 +2,13 @@
 //! The value of a structured field: a token and its parameters (RFC 2045 section 5.1, RFC 2231, RFC 2183).
 //!
 //! A parameter can stand there more than once, plain, encoded and in sections, and readers choose differently among
-//! them. So [`Value::all`] gives every value that one of them would take. All work is linear in the field.
+//! them. So [`Value::plain`] and [`Value::extended`] give every value that one of them would take. All work is linear in
+//! the field.
 
-use encodify::rfc2047;
-use mail_parser::decoders::charsets::map::charset_decoder;
+use memchr::memmem;
 
 /// What is read of one field; the MTAs cut at about as much.
 pub(super) const MAX_FIELD: usize = 128 * 1024;
-/// Characters of a file name, from its end, where the extension is.
-const MAX_NAME: usize = 255;
-/// Bytes of an encoded file name, from its end.
-const MAX_ENCODED_NAME: usize = 8 * 1024;
 /// The parameters that are kept, and how many of them.
 const KEPT: [&[u8]; 3] = [b"boundary", b"filename", b"name"];
 const MAX_KEPT: usize = 1000;
@@ -22,7 +18,15 @@ const MAX_KEPT: usize = 1000;
 pub(super) struct Value {
     /// What stands before the parameters, in lower case.
     pub token: String,
+    /// Readers could see something else in it that decides how the body is read.
+    pub odd: bool,
     parameters: Vec<Parameter>,
+}
+
+/// What a parameter says: its bytes, and their charset where it names one.
+pub(super) struct Text {
+    pub bytes: Vec<u8>,
+    pub charset: Vec<u8>,
 }
 
 struct Parameter {
@@ -37,7 +41,8 @@ struct Parameter {
 impl Value {
     /// Takes `field` apart.
     pub fn parse(field: &[u8]) -> Self {
-        let field = without_comments(&field[..field.len().min(MAX_FIELD)]);
+        let raw = &field[..field.len().min(MAX_FIELD)];
+        let field = without_comments(raw);
         let field = field.trim_ascii_start();
         let end = field.iter().position(|byte| matches!(byte, b';' | b',')).unwrap_or(field.len());
         let token = field[..end].trim_ascii();
@@ -48,64 +53,121 @@ impl Value {
             // A parameter without its semicolon: `multipart/mixed boundary=x`.
             rest = &field[token.len().min(field.len())..];
         }
-        Self { token, parameters: parameters(rest) }
+        let decisive = token.contains("multi") || contains_ignoring_case(raw, b"bound");
+        let odd = !(token.is_empty() || is_media_type(&token)) || (decisive && !is_strict(raw));
+        Self { token, odd, parameters: parameters(rest) }
     }
 
-    /// Every value of parameter `name` that a reader could take, raw and without repetitions: the plain ones in
-    /// order, then the ones of RFC 2231.
-    pub fn all(&self, name: &str) -> Vec<Vec<u8>> {
-        let mut found: Vec<Vec<u8>> = Vec::new();
-        for (value, _) in self.plain(name).chain(self.extended(name)) {
-            if !found.contains(&value) {
-                found.truncate(7);
-                found.push(value);
-            }
-        }
-        found
+    /// The values of parameter `name` that are neither encoded nor in sections.
+    pub fn plain(&self, name: &str) -> impl Iterator<Item = Text> {
+        self.named(name)
+            .filter(|parameter| parameter.section.is_none() && !parameter.extended)
+            .map(|parameter| Text { bytes: parameter.value.clone(), charset: Vec::new() })
     }
 
-    /// Every file name under parameter `name`, the one that most clients show first.
-    pub fn names(&self, name: &str) -> Vec<String> {
-        let plain = self.plain(name).take(4).map(|(value, _)| decoded_words(&value));
-        let extended = self.extended(name).take(4).map(|(value, charset)| converted(&value, &charset));
-        extended.chain(plain).map(|name| shown(&name)).filter(|name| !name.is_empty()).collect()
+    /// The values of parameter `name` by RFC 2231: the encoded ones, the one in sections, and what that is to readers who
+    /// stop where a section lacks.
+    pub fn extended(&self, name: &str) -> impl Iterator<Item = Text> {
+        let whole = self
+            .named(name)
+            .filter(|parameter| parameter.section.is_none() && parameter.extended)
+            .map(|parameter| charset_and_bytes(&parameter.value));
+        let mut sections: Vec<_> = self.named(name).filter(|section| section.section.is_some()).collect();
+        sections.sort_by_key(|parameter| parameter.section);
+        // Of two sections with one number the first counts.
+        sections.dedup_by_key(|parameter| parameter.section);
+        let unbroken =
+            (0..).zip(&sections).take_while(|(number, section)| section.section == Some(*number)).count();
+        let all = joined(&sections);
+        let up_to_gap = (unbroken < sections.len()).then(|| joined(&sections[..unbroken])).flatten();
+        whole.chain(all).chain(up_to_gap)
     }
 
     fn named(&self, name: &str) -> impl Iterator<Item = &Parameter> {
         self.parameters.iter().filter(move |parameter| parameter.name == name.as_bytes())
     }
+}
 
-    fn plain(&self, name: &str) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
-        self.named(name)
-            .filter(|parameter| parameter.section.is_none() && !parameter.extended)
-            .map(|parameter| (parameter.value.clone(), Vec::new()))
-    }
-
-    fn extended(&self, name: &str) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
-        let whole = self
-            .named(name)
-            .filter(|parameter| parameter.section.is_none() && parameter.extended)
-            .map(|parameter| charset_and_bytes(&parameter.value));
-        whole.chain(self.sections(name))
-    }
-
-    /// The value that sections make together; gaps are closed, of two sections with one number the first counts.
-    fn sections(&self, name: &str) -> Option<(Vec<u8>, Vec<u8>)> {
-        let mut sections: Vec<_> = self.named(name).filter(|section| section.section.is_some()).collect();
-        sections.sort_by_key(|parameter| parameter.section);
-        sections.dedup_by_key(|parameter| parameter.section);
-        let (mut value, mut charset) = (Vec::new(), Vec::new());
-        for (index, section) in sections.iter().enumerate() {
-            if section.extended && index == 0 {
-                (value, charset) = charset_and_bytes(&section.value);
-            } else if section.extended {
-                value.extend(percent_decoded(&section.value));
-            } else {
-                value.extend(&section.value);
-            }
+/// The value that `sections` make together.
+fn joined(sections: &[&Parameter]) -> Option<Text> {
+    let (first, others) = sections.split_first()?;
+    let mut text = match first.extended {
+        true => charset_and_bytes(&first.value),
+        false => Text { bytes: first.value.clone(), charset: Vec::new() },
+    };
+    for section in others {
+        match section.extended {
+            true => text.bytes.extend(percent_decoded(&section.value)),
+            false => text.bytes.extend(&section.value),
         }
-        (!sections.is_empty()).then_some((value, charset))
     }
+    Some(text)
+}
+
+fn is_media_type(token: &str) -> bool {
+    let word = |word: &str| {
+        !word.is_empty()
+            && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte))
+    };
+    token.split_once('/').is_some_and(|(kind, subtype)| {
+        word(kind) && word(subtype) && (kind == "multipart" || !kind.contains("part"))
+    })
+}
+
+/// True where `field` is written as RFC 2045 section 5.1 has it, with a boundary about which nobody could be in doubt.
+fn is_strict(field: &[u8]) -> bool {
+    let mut pieces = Vec::new();
+    let (mut quoted, mut start) = (false, 0);
+    for (at, &byte) in field.iter().enumerate() {
+        match byte {
+            b'"' => quoted = !quoted,
+            b';' if !quoted => {
+                pieces.push(&field[start..at]);
+                start = at + 1;
+            }
+            _ => (),
+        }
+    }
+    pieces.push(&field[start..]);
+    let (mut boundaries, count) = (0, pieces.len());
+    let strict = pieces.into_iter().enumerate().all(|(index, piece)| {
+        let piece = piece.trim_ascii();
+        if index == 0 {
+            return piece.iter().all(|&byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+/".contains(&byte));
+        }
+        let Some(sign) = piece.iter().position(|&byte| byte == b'=') else {
+            return piece.is_empty() && index + 1 == count;
+        };
+        let (name, value) = (&piece[..sign], &piece[sign + 1..]);
+        boundaries += usize::from(contains_ignoring_case(name, b"bound"));
+        is_strict_parameter(name, value)
+    });
+    strict && !quoted && boundaries <= 1
+}
+
+fn is_strict_parameter(name: &[u8], value: &[u8]) -> bool {
+    let inner = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\""));
+    let name_fits =
+        !name.is_empty() && name.iter().all(|&byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    let ordinary = |byte: u8| byte.is_ascii_graphic() && !b"\"\\()<>@,;".contains(&byte);
+    if !name.eq_ignore_ascii_case(b"boundary") {
+        let visible = |&byte: &u8| byte == b' ' || (byte.is_ascii_graphic() && !b"\"\\".contains(&byte));
+        let fits = inner.map_or(value.iter().all(|&byte| ordinary(byte)), |inner| inner.iter().all(visible));
+        return name_fits
+            && fits
+            && ![name, value].into_iter().any(|text| contains_ignoring_case(text, b"bound"));
+    }
+    let boundary = inner.unwrap_or(value);
+    let plain = boundary.iter().all(|&byte| ordinary(byte) || byte == b' ' && inner.is_some());
+    (1..=70).contains(&boundary.len())
+        && plain
+        && !boundary.ends_with(b" ")
+        && memmem::find(boundary, b"=?").is_none()
+}
+
+/// True where `needle`, in lower case, stands somewhere in `text`.
+pub(super) fn contains_ignoring_case(text: &[u8], needle: &[u8]) -> bool {
+    text.windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle))
 }
 
 /// `field` without its comments and line ends. A comment that never ends is none.
@@ -150,7 +212,12 @@ fn parameters(mut rest: &[u8]) -> Vec<Parameter> {
             continue;
         }
         let (value, after) = quoted_or_plain(&rest[end + 1..]);
+        // `"invoice".exe`: some take what follows the quotes as well.
+        let tail = after.iter().position(|&byte| byte == b';').unwrap_or(after.len());
+        let longer = (!after[..tail].trim_ascii().is_empty())
+            .then(|| [value.as_slice(), after[..tail].trim_ascii()].concat());
         kept.extend(parameter(name, value));
+        kept.extend(longer.and_then(|value| parameter(name, value)));
         rest = after;
     }
     kept
@@ -187,10 +254,10 @@ fn parameter(name: &[u8], value: Vec<u8>) -> Option<Parameter> {
 }
 
 /// The decoded bytes and the charset of `charset'language'%XX`.
-fn charset_and_bytes(value: &[u8]) -> (Vec<u8>, Vec<u8>) {
+fn charset_and_bytes(value: &[u8]) -> Text {
     match *value.splitn(3, |&byte| byte == b'\'').collect::<Vec<_>>() {
-        [charset, _, bytes] => (percent_decoded(bytes), charset.to_vec()),
-        _ => (percent_decoded(value), Vec::new()),
+        [charset, _, bytes] => Text { bytes: percent_decoded(bytes), charset: charset.to_vec() },
+        _ => Text { bytes: percent_decoded(value), charset: Vec::new() },
     }
 }
 
@@ -206,35 +273,14 @@ fn percent_decoded(value: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn decoded_words(value: &[u8]) -> String {
-    let value = &value[value.len().saturating_sub(MAX_ENCODED_NAME)..];
-    rfc2047::decode_text(value, |charset, bytes, text| text.push_str(&converted(bytes, charset))).into_owned()
-}
-
-fn converted(bytes: &[u8], charset: &[u8]) -> String {
-    match charset_decoder(charset) {
-        Some(decode) if !charset.is_empty() => decode(bytes),
-        _ => String::from_utf8_lossy(bytes).into_owned(),
-    }
-}
-
-/// As a client shows it: no control characters, no endless ones.
-fn shown(name: &str) -> String {
-    let name: Vec<char> = name.trim().chars().filter(|character| !character.is_control()).collect();
-    name[name.len().saturating_sub(MAX_NAME)..].iter().collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn boundary(field: &str) -> Vec<String> {
-        let all = Value::parse(field.as_bytes()).all("boundary");
-        all.into_iter().map(|value| String::from_utf8(value).unwrap()).collect()
-    }
-
-    fn name(field: &str) -> Vec<String> {
-        Value::parse(field.as_bytes()).names("filename")
+    fn values(field: &str, name: &str) -> Vec<String> {
+        let value = Value::parse(field.as_bytes());
+        let all = value.plain(name).chain(value.extended(name));
+        all.map(|text| String::from_utf8_lossy(&text.bytes).into_owned()).collect()
     }
 
     #[test]
@@ -251,7 +297,7 @@ mod tests {
         ] {
             let value = Value::parse(field.as_bytes());
             assert_eq!(
-                (value.token.as_str(), boundary(field)),
+                (value.token.as_str(), values(field, "boundary")),
                 ("multipart/mixed", vec!["a".to_owned()]),
                 "{field}"
             );
@@ -259,35 +305,57 @@ mod tests {
     }
 
     #[test]
-    fn every_boundary_is_kept() {
+    fn every_value_is_kept() {
         assert_eq!(
-            boundary("multipart/mixed; boundary=a; boundary=b; boundary*1=d; boundary*0=c"),
+            values("multipart/mixed; boundary=a; boundary=b; boundary*1=d; boundary*0=c", "boundary"),
             ["a", "b", "cd"]
         );
+        assert_eq!(values("a; filename*0=x; filename*2=.exe", "filename"), ["x.exe", "x"]);
+        assert_eq!(values("a; filename=\"x\".exe; name=y", "filename"), ["x", "x.exe"]);
     }
 
     #[test]
     fn a_comment_that_never_ends_hides_nothing() {
-        assert_eq!(boundary("multipart/mixed; (((( boundary=x; boundary=a"), ["x", "a"]);
+        assert_eq!(values("multipart/mixed; (((( boundary=x; boundary=a", "boundary"), ["x", "a"]);
     }
 
     #[test]
-    fn names_of_rfc_2231_and_2047_are_decoded() {
-        assert_eq!(name("attachment; filename*=utf-8'de'%e2%82%ac.exe; filename=x.txt"), ["€.exe", "x.txt"]);
-        assert_eq!(name("attachment; filename*1=b.exe; filename*0*=iso-8859-1''%fc"), ["üb.exe"]);
-        assert_eq!(name("attachment; filename=\"=?utf-8?B?4oKsLmV4ZQ==?=\""), ["€.exe"]);
-        assert_eq!(name("attachment; filename=\"a\\\"b\0c.exe\""), ["a\"bc.exe"]);
-        assert_eq!(name("attachment; filename=a b.exe"), ["a b.exe"]);
+    fn what_programs_write_is_not_odd_and_the_rest_is() {
+        for usual in [
+            "multipart/mixed; boundary=\"----=_Part_1_2.3'x\"",
+            "multipart/related;\r\n\ttype=\"text/html\"; boundary=\"=_a b\";",
+            "multipart/signed; micalg=pgp-sha512; protocol=\"application/pgp-signature\"; boundary=x",
+            "text/plain; charset=utf-8; format=flowed",
+            "application/pdf; name=an invoice (1).pdf",
+            "",
+        ] {
+            assert!(!Value::parse(usual.as_bytes()).odd, "{usual}");
+        }
+        for odd in [
+            "multipart/mixed; boundary=a; boundary=b",
+            "multipart/mixed; boundary*=''a",
+            "multipart/mixed; boundary=\"=?us-ascii?Q?a?=\"",
+            "multipart/mixed; boundary=(x)a",
+            "multipart/mixed; boundary=\"a\\\"b\"",
+            "multipart/mixed; boundary=\"a",
+            "multipart/mixed; boundary=\"a;b\"",
+            "multipart/mixed; foo=\"bla;boundary=x\"",
+            "multipart/mixed boundary=a",
+            "multipart/mixed; boundary=\"\"",
+            "multipart/mixed; boundary =a",
+            "multiparts/mixed",
+            "multipart",
+            "text/plain; boundary=a;;",
+            "ultipart/mixed; x=a",
+        ] {
+            assert!(Value::parse(odd.as_bytes()).odd, "{odd}");
+        }
     }
 
     #[test]
     fn hostile_fields_cost_what_they_are_long() {
         for unit in ["(", "\"", "boundary*1=x;", "=?utf-8?", "filename*0*=''%", ";", "\\", "'=;"] {
-            let value = Value::parse(unit.repeat(4_000_000 / unit.len()).as_bytes());
-            value.all("boundary");
-            value.names("filename");
-            let name = Value::parse(format!("x; filename=\"{}\"", unit.repeat(100_000)).as_bytes());
-            name.names("filename");
+            values(&unit.repeat(4_000_000 / unit.len()), "boundary");
         }
     }
 }

@@ -5,24 +5,28 @@
 //! a nested message starts again with its own header, anything else is a leaf; then look for the next line that
 //! delimits any open multipart. What lies before that line ends there, whichever multipart it belongs to, so a
 //! missing closing delimiter loses nothing. Every byte is looked at a constant number of times.
+//!
+//! Whatever no program writes unless it means to confuse puts the message in doubt ([`Samples::doubt`]), so that it is
+//! read once more without its structure.
 
 use super::{
     Budget, ambiguity,
-    body::Class,
+    body::{self, Class},
+    boundary::{self, Multipart, Open},
+    candidates, container,
     decode::Decoding,
     header::Block,
-    reading::{self, Reading},
+    names,
+    outline::Step,
+    reading::Reading,
     samples::{Leaf, Samples},
     value::{MAX_FIELD, Value},
 };
 use bytes::Bytes;
-use memchr::{memchr, memmem};
-use std::{collections::HashMap, ops::Range};
+use memchr::memchr;
 
 const PLAIN: &str = "text/plain";
 const MESSAGE: &str = "message/rfc822";
-/// Names of one part; those of a hostile header come to more.
-const MAX_NAMES: usize = 8;
 const UNREAD: &str = "field_bytes";
 
 /// Walks over `message` as `reading` says. Hands what it finds to `samples`; returns which choices it met.
@@ -30,11 +34,16 @@ pub(super) fn walk(message: &Bytes, reading: Reading, budget: &Budget, samples: 
     let mut met = Reading::default();
     let mut tasks = vec![Task { message: message.clone(), depth: 0, boundary: None }];
     while let Some(Task { message, depth, boundary }) = tasks.pop() {
+        if boundary.is_none() {
+            samples.walked(&message);
+        }
         let open = Open::default();
         let mut walk = Walk { message, reading, budget, samples, met, open, tasks: Vec::new() };
         walk.run(depth, boundary);
         met = walk.met;
         tasks.append(&mut walk.tasks);
+        let inner = samples.take_messages();
+        tasks.extend(inner.into_iter().map(|(message, depth)| Task { message, depth, boundary: None }));
     }
     met
 }
@@ -82,8 +91,11 @@ impl Walk<'_> {
                 .as_ref()
                 .is_some_and(|found| !found.closes && found.index + 1 == self.open.stack.len());
             self.finish(pending, end, opens);
-            let Some(found) = delimiter else { return };
+            let Some(found) = delimiter else { return self.end() };
             at = found.line.end;
+            if self.open.stack[found.index + 1..].iter().any(|inner| !inner.closed) {
+                self.samples.doubt();
+            }
             self.open.close_above(found.index);
             let multipart = &mut self.open.stack[found.index];
             if found.closes {
@@ -100,6 +112,16 @@ impl Walk<'_> {
         }
     }
 
+    /// The message ends here.
+    fn end(&mut self) {
+        if self.open.near.get() {
+            self.samples.ambiguous(ambiguity::NEAR_DELIMITER);
+        }
+        if self.open.stack.iter().any(|multipart| !multipart.closed) {
+            self.samples.doubt();
+        }
+    }
+
     /// Reads the entity at `at`, and the ones nested in it as messages. Gives what its body is and where that starts;
     /// none where the budget has no part left.
     fn entity(&mut self, mut at: usize, mut depth: usize, mut default: &str) -> Option<(Pending, usize)> {
@@ -110,18 +132,18 @@ impl Walk<'_> {
             let message = self.message.clone();
             let block = self.block(&message, at);
             let body = at + block.body;
-            let (leaf, value) = self.describe(&block, default);
-            let multipart = leaf.media_type.starts_with("multipart");
+            let (leaf, multipart) = self.describe(&block, default, depth);
+            self.samples.note(|| Step::Entity { depth, media_type: leaf.media_type.clone(), offset: at });
             let nested = is_message(&leaf.media_type);
-            if !multipart && !nested {
+            if multipart.is_none() && !nested {
                 return Some((Pending::Leaf(leaf, body, depth), body));
             }
             if depth >= self.budget.depth {
                 self.samples.malformed("depth");
                 return Some((Pending::Leaf(leaf, body, depth), body));
             }
-            if multipart {
-                return Some((self.multipart(leaf, &value, body, depth), body));
+            if let Some(boundaries) = multipart {
+                return Some((self.multipart(leaf, boundaries, body, depth), body));
             }
             let start = body + skip_envelope(&message[body..]);
             if leaf.decodings != [Decoding::Identity] || self.block(&message, start).fields == 0 {
@@ -135,11 +157,14 @@ impl Walk<'_> {
         Block::parse(&message[at..], self.reading.skip_junk, |line| self.open.matches(line).is_some())
     }
 
-    /// What `block` says of the entity, and its Content-Type.
-    fn describe(&mut self, block: &Block<'_>, default: &str) -> (Leaf, Value) {
+    /// What `block` says of the entity, and its boundaries where it is a multipart.
+    fn describe(&mut self, block: &Block<'_>, default: &str, depth: usize) -> (Leaf, Option<Vec<Vec<u8>>>) {
         if block.junk {
             self.met.skip_junk = true;
             self.samples.ambiguous(ambiguity::HEADER_JUNK);
+        }
+        if block.odd {
+            self.samples.ambiguous(ambiguity::ODD_HEADER);
         }
         if block.types.len() > 1 {
             self.met.last_type = true;
@@ -150,27 +175,43 @@ impl Walk<'_> {
             self.samples.malformed(UNREAD);
         }
         let chosen = if self.reading.last_type { block.types.last() } else { block.types.first() };
-        let value = chosen.map(|field| Value::parse(field)).unwrap_or_default();
+        let field = chosen.copied().unwrap_or_default();
+        let value = Value::parse(field);
+        if value.odd {
+            self.samples.ambiguous(ambiguity::UNCLEAR_TYPE);
+        }
+        if block.dispositions.iter().any(|field| boundary::is_mentioned(field)) {
+            self.samples.doubt();
+        }
         let media_type = if value.token.is_empty() { default.to_owned() } else { value.token.clone() };
-        let (names, attachment) = names(block, &value);
-        let class = Class::of(&media_type, attachment || !names.is_empty());
-        let (decodings, kinds) = reading::decodings(&block.encodings, class);
+        let names = names::of_part(block, &value);
+        let class = Class::of(&media_type, names.attachment || !names.all.is_empty());
+        let (decodings, kinds) = candidates::decodings(&block.encodings, class);
         for kind in kinds {
             self.samples.ambiguous(kind);
         }
-        (Leaf { media_type, names, class: Some(class), decodings }, value)
+        let multipart = media_type.starts_with("multipart") || (value.odd && media_type.contains("ultipart"));
+        let boundaries = multipart.then(|| boundary::named(field, &value));
+        (Leaf { media_type, names: names.all, class: Some(class), decodings, depth }, boundaries)
     }
 
     /// Opens a multipart; a leaf where it has no boundary.
-    fn multipart(&mut self, leaf: Leaf, value: &Value, body: usize, depth: usize) -> Pending {
-        let mut boundaries = value.all("boundary");
-        boundaries.iter_mut().for_each(|boundary| boundary.truncate(boundary.trim_ascii_end().len()));
+    fn multipart(&mut self, leaf: Leaf, mut boundaries: Vec<Vec<u8>>, body: usize, depth: usize) -> Pending {
         if boundaries.len() > 1 {
-            self.met.last_boundary = true;
             self.samples.ambiguous(ambiguity::REPEATED_BOUNDARY);
+            let text = self.message.slice(body..);
+            let first = boundaries[0].clone();
+            boundaries.retain(|boundary| {
+                self.samples.spend_search(text.len()) && boundary::delimits(boundary, &text)
+            });
+            self.met.last_boundary |= boundaries.len() > 1;
+            if boundaries.is_empty() {
+                boundaries.push(first);
+            }
         }
-        let at = if self.reading.last_boundary { boundaries.len().saturating_sub(1) } else { 0 };
-        let Some(boundary) = boundaries.into_iter().nth(at) else {
+        let chosen =
+            if self.reading.last_boundary { boundaries.pop() } else { boundaries.into_iter().next() };
+        let Some(boundary) = chosen else {
             self.samples.ambiguous(ambiguity::NO_DELIMITER);
             return Pending::Leaf(leaf, body, depth);
         };
@@ -196,16 +237,22 @@ impl Walk<'_> {
 
     fn leaf(&mut self, leaf: &Leaf, start: usize, end: usize, depth: usize) {
         let source = self.content(start, end);
+        if leaf.decodings != [Decoding::Base64] && body::hides_structure(&source, leaf.class) {
+            self.samples.doubt();
+        }
         self.samples.leaf(leaf, source.clone());
-        if leaf.media_type.starts_with("multipart") {
+        if let Some(reason) = container::unscannable(&leaf.media_type) {
+            self.samples.unscannable(leaf, source.len(), reason);
+        }
+        if leaf.media_type.contains("multipart") {
             self.samples.gap(source.clone(), ambiguity::NO_DELIMITER);
             self.guess(&source, depth);
-        } else if is_message(&leaf.media_type) && leaf.decodings != [Decoding::Identity] {
+        } else if is_file_of_a_message(leaf) {
             self.nested(leaf, &source, depth);
         }
     }
 
-    /// The messages that an encoded leaf holds come next.
+    /// The messages that a leaf holds come next.
     fn nested(&mut self, leaf: &Leaf, source: &Bytes, depth: usize) {
         if depth >= self.budget.depth {
             return self.samples.malformed("depth");
@@ -216,7 +263,7 @@ impl Walk<'_> {
 
     /// A multipart without its delimiter may have that of the first line that looks like one.
     fn guess(&mut self, source: &Bytes, depth: usize) {
-        if let Some((start, boundary)) = likely_boundary(source).filter(|_| depth < self.budget.depth) {
+        if let Some((start, boundary)) = boundary::likely(source).filter(|_| depth < self.budget.depth) {
             let boundary = Some(boundary.to_vec());
             self.tasks.push(Task { message: source.slice(start..), depth: depth + 1, boundary });
         }
@@ -235,79 +282,6 @@ impl Walk<'_> {
     }
 }
 
-/// The multiparts whose delimiters count, outermost first.
-#[derive(Default)]
-struct Open {
-    stack: Vec<Multipart>,
-    /// Where in the stack each boundary stands, so that a line costs one look-up however deep it is.
-    places: HashMap<Vec<u8>, Vec<usize>>,
-    longest: usize,
-}
-
-struct Multipart {
-    boundary: Vec<u8>,
-    /// Of its parts.
-    depth: usize,
-    /// Their type where they name none.
-    default: &'static str,
-    /// Its closing delimiter was seen.
-    closed: bool,
-}
-
-/// A line that delimits the multipart at `index`.
-struct Delimiter {
-    line: Range<usize>,
-    index: usize,
-    closes: bool,
-}
-
-impl Open {
-    fn push(&mut self, multipart: Multipart) {
-        self.longest = self.longest.max(multipart.boundary.len());
-        self.places.entry(multipart.boundary.clone()).or_default().push(self.stack.len());
-        self.stack.push(multipart);
-    }
-
-    /// Forgets the multiparts inside the one at `index`.
-    fn close_above(&mut self, index: usize) {
-        for multipart in self.stack.drain(index + 1..) {
-            if let Some(places) = self.places.get_mut(&multipart.boundary) {
-                places.pop();
-            }
-        }
-    }
-
-    /// The first delimiter in `message` at or after `from`, which is the start of a line.
-    fn next(&self, message: &[u8], from: usize) -> Option<Delimiter> {
-        let mut at = from;
-        while !self.stack.is_empty() {
-            let starts = at == from && message[at..].starts_with(b"--");
-            let start = if starts { at } else { at + memmem::find(&message[at..], b"\n--")? + 1 };
-            let end = memchr(b'\n', &message[start..]).map_or(message.len(), |length| start + length + 1);
-            if let Some((index, closes)) = self.matches(&message[start..end]) {
-                return Some(Delimiter { line: start..end, index, closes });
-            }
-            // Back to the line end, which the next delimiter needs.
-            at = (end - 1).max(start + 1);
-        }
-        None
-    }
-
-    /// The multipart that `line` delimits, and whether it closes it.
-    fn matches(&self, line: &[u8]) -> Option<(usize, bool)> {
-        let text = line.strip_prefix(b"--")?.trim_ascii_end();
-        if text.len() > self.longest + 2 {
-            return None;
-        }
-        let found = |boundary: &[u8]| {
-            let places = self.places.get(boundary)?;
-            let open = places.iter().rev().find(|&&index| !self.stack[index].closed);
-            open.or(places.last()).copied()
-        };
-        found(text).map(|index| (index, false)).or_else(|| Some((found(text.strip_suffix(b"--")?)?, true)))
-    }
-}
-
 /// Where the header starts: after a byte order mark, empty lines and the `From ` line of a mailbox.
 fn skip_envelope(message: &[u8]) -> usize {
     let mut at = if message.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
@@ -318,32 +292,15 @@ fn skip_envelope(message: &[u8]) -> usize {
     at
 }
 
-/// The first line of `body` that looks like a delimiter: where it starts, and its boundary.
-fn likely_boundary(body: &[u8]) -> Option<(usize, &[u8])> {
-    let starts = body.starts_with(b"--").then_some(0);
-    starts.into_iter().chain(memmem::find_iter(body, b"\n--").map(|at| at + 1)).find_map(|start| {
-        let boundary = &body[start + 2..];
-        let boundary = &boundary[..memchr(b'\n', boundary).unwrap_or(boundary.len())];
-        let boundary = boundary.trim_ascii_end();
-        let likely = !boundary.is_empty() && boundary.iter().all(|byte| matches!(byte, b' '..=b'~'));
-        likely.then_some((start, boundary))
-    })
-}
-
 fn is_message(media_type: &str) -> bool {
     matches!(media_type, MESSAGE | "message/global" | "message/news")
 }
 
-/// The names of a part, the one that most clients show first, and whether it is an attachment.
-fn names(block: &Block<'_>, value: &Value) -> (Vec<String>, bool) {
-    let dispositions: Vec<Value> = block.dispositions.iter().map(|field| Value::parse(field)).collect();
-    let attachment =
-        dispositions.iter().any(|disposition| !matches!(disposition.token.as_str(), "" | "inline"));
-    let mut names: Vec<String> =
-        dispositions.iter().flat_map(|disposition| disposition.names("filename")).collect();
-    names.extend(value.names("name"));
-    let mut known = Vec::new();
-    names.retain(|name| !known.contains(name) && (known.push(name.clone()), true).1);
-    names.truncate(MAX_NAMES);
-    (names, attachment)
+/// True where a client would open the file `leaf` as a message.
+fn is_file_of_a_message(leaf: &Leaf) -> bool {
+    let named = |name: &String| {
+        names::extension(name)
+            .is_some_and(|extension| matches!(extension.as_str(), "eml" | "mht" | "mhtml" | "nws"))
+    };
+    is_message(&leaf.media_type) || leaf.media_type == "message/partial" || leaf.names.iter().any(named)
 }

@@ -6,7 +6,7 @@
 //! and the end of the header, which nearly triples the rate of small mails. DATA and BODY keep their replies: Postfix
 //! stalls 40 ms a message without the first, and hangs on an answer that never comes without the second.
 
-use super::reply::{self, Tag};
+use super::reply::{self, Marks};
 use crate::{inspect::Gate, session::Session};
 use futures_util::FutureExt;
 use indymilter::{
@@ -161,6 +161,7 @@ async fn end_of_message(cx: &mut EomContext<Connection>) -> Status {
     let Some(connection) = &mut cx.data else { return Status::Tempfail };
     let gate = Arc::clone(connection.session.gate());
     let blank = if connection.options.contains(ProtoOpts::LEADING_SPACE) { " " } else { "" };
+    let authserv_id = connection.session.authserv_id();
     let queue_id = cx.macros.get(c"i").map(|id| id.to_bytes().to_vec()).unwrap_or_default();
     let inspection = {
         let inspected = connection.session.end_of_message(&queue_id);
@@ -178,7 +179,10 @@ async fn end_of_message(cx: &mut EomContext<Connection>) -> Status {
         }
     };
     match inspection {
-        Some(inspection) => reply::give(cx, Tag { header: &gate.tag_header, blank }, &inspection).await,
+        Some(inspection) => {
+            let marks = Marks { tag: &gate.tag.header, authserv_id: &authserv_id, blank };
+            reply::give(cx, marks, &inspection).await
+        }
         None => Status::Tempfail,
     }
 }

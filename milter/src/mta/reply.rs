@@ -4,7 +4,7 @@
 //! | action | the MTA is told |
 //! |---|---|
 //! | accept | accept |
-//! | tag | header field added, accept |
+//! | tag | header field added, another one where the message is ambiguous, accept |
 //! | tempfail | 451 with 4.7.1, or 4.3.1 where there is no room and 4.3.0 for a bug |
 //! | quarantine | quarantine, accept |
 //! | reject | 550 5.7.1 |
@@ -12,7 +12,7 @@
 //!
 //! An action that the MTA does not offer or that cannot be written becomes a temporary failure, never an accept.
 
-use crate::{decision::Cause, inspection::Inspection, policy::Action};
+use crate::{ambiguity_results, decision::Cause, inspection::Inspection, policy::Action};
 use indymilter::{ActionError, ContextActions, EomActions, EomContext, SetErrorReply, Status};
 
 /// Tells the MTA that its message is still being looked at.
@@ -20,17 +20,20 @@ pub async fn progress(actions: &EomActions) -> Result<(), ActionError> {
     actions.progress().await
 }
 
-/// The header field that tags a message.
-pub struct Tag<'a> {
-    /// Its name.
-    pub header: &'a str,
-    /// What stands before its value: with SMFIP_HDR_LEADSPC the MTA adds no blank of its own.
+/// The header fields of a tagged message.
+#[derive(Clone, Copy)]
+pub struct Marks<'a> {
+    /// The name of the tag.
+    pub tag: &'a str,
+    /// By what name we write MIME-Ambiguity-Results.
+    pub authserv_id: &'a str,
+    /// What stands before a value: with SMFIP_HDR_LEADSPC the MTA adds no blank of its own.
     pub blank: &'a str,
 }
 
 /// Tells the MTA what becomes of the message.
-pub async fn give<T: Send>(cx: &mut EomContext<T>, tag: Tag<'_>, inspection: &Inspection) -> Status {
-    match carry_out(cx, tag, inspection).await {
+pub async fn give<T: Send>(cx: &mut EomContext<T>, marks: Marks<'_>, inspection: &Inspection) -> Status {
+    match carry_out(cx, marks, inspection).await {
         Ok(status) => status,
         Err(error) => {
             tracing::error!(
@@ -45,17 +48,17 @@ pub async fn give<T: Send>(cx: &mut EomContext<T>, tag: Tag<'_>, inspection: &In
 
 async fn carry_out<T: Send>(
     cx: &mut EomContext<T>,
-    tag: Tag<'_>,
+    marks: Marks<'_>,
     inspection: &Inspection,
 ) -> Result<Status, ActionError> {
     if matches!(inspection.action, Action::Accept | Action::Tag | Action::Quarantine) {
-        remove_forged_tags(&cx.actions, tag.header, inspection.forged_tags).await?;
+        remove_forged(&cx.actions, marks.tag, inspection.forged.tags).await?;
+        remove_forged(&cx.actions, ambiguity_results::NAME, inspection.forged.results).await?;
     }
     Ok(match inspection.action {
         Action::Accept => Status::Accept,
         Action::Tag => {
-            let value = format!("{}tag; cause={}", tag.blank, inspection.decision.cause.as_str());
-            cx.actions.insert_header(0, tag.header, value).await?;
+            mark(&cx.actions, marks, inspection).await?;
             Status::Accept
         }
         Action::Quarantine => {
@@ -71,26 +74,34 @@ async fn carry_out<T: Send>(
     })
 }
 
-/// Header fields removed from one message. The MTA looks each up from the start of the message, so a message made of
-/// nothing else would keep it busy for hours. What is left tells of no more than a sender who tries.
+/// Each field is inserted at the top, so the tag comes to stand there.
+async fn mark(actions: &EomActions, marks: Marks<'_>, inspection: &Inspection) -> Result<(), ActionError> {
+    let blank = marks.blank;
+    if !inspection.ambiguities.is_empty() {
+        let value = ambiguity_results::value(marks.authserv_id, inspection);
+        actions.insert_header(0, ambiguity_results::NAME, format!("{blank}{value}")).await?;
+    }
+    let value = format!("{blank}tag; cause={}", inspection.decision.cause.as_str());
+    actions.insert_header(0, marks.tag, value).await
+}
+
+/// Header fields of one name removed from one message. The MTA looks each up from the start of the message, so a message
+/// made of nothing else would keep it busy for hours. What is left tells of no more than a sender who tries.
 const MOST_REMOVED: usize = 100;
 
-/// A sender must not be able to write our header field.
-async fn remove_forged_tags(
-    actions: &EomActions,
-    tag_header: &str,
-    forged: usize,
-) -> Result<(), ActionError> {
+/// A sender must not be able to write our header fields.
+async fn remove_forged(actions: &EomActions, name: &str, forged: usize) -> Result<(), ActionError> {
     if forged > MOST_REMOVED {
         tracing::warn!(
+            header = name,
             forged,
             removed = MOST_REMOVED,
-            "a message has too many forged tags to remove them all"
+            "a message has too many forged header fields to remove them all"
         );
     }
     // From the last to the first, since each removal renumbers those behind it.
     for index in (1..=forged.min(MOST_REMOVED) as i32).rev() {
-        actions.change_header(tag_header, index, None::<&str>).await?;
+        actions.change_header(name, index, None::<&str>).await?;
     }
     Ok(())
 }

@@ -1,18 +1,159 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! Base64 (RFC 2045 section 6.8) as mail clients read it.
+//! Base64 (RFC 2045 section 6.8): as most mail clients read it, and in the ways in which others differ once there is
+//! more in it than whole quanta of the alphabet.
 
 use encodify::base64::LENIENT;
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 
-/// Appends `source`, decoded. False where it had to skip more than white space, which is slower.
+/// What reads malformed base64 differently from [`decode`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(in crate::extract) enum Dialect {
+    /// Each line on its own: whole quanta count, what is left of them does not.
+    Lines,
+    /// Each line on its own, with what is left of the last quantum.
+    LineTails,
+    /// Lines that hold anything else do not count.
+    CleanLines,
+    /// Each line up to the first byte that does not belong there.
+    CutLines,
+    /// Four at a time, where `=` is a zero that shortens its quantum (Thunderbird).
+    Quanta,
+    /// Four at a time, where `=` is a zero (Apple Mail).
+    Zeros,
+    /// Padding is skipped like anything else that does not belong there.
+    Joined,
+}
+
+impl Dialect {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Lines,
+        Self::LineTails,
+        Self::CleanLines,
+        Self::CutLines,
+        Self::Quanta,
+        Self::Zeros,
+        Self::Joined,
+    ];
+
+    /// Its name for people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Lines => "base64, line by line",
+            Self::LineTails => "base64, line by line with tails",
+            Self::CleanLines => "base64, clean lines only",
+            Self::CutLines => "base64, lines up to junk",
+            Self::Quanta => "base64, padding shortens its quantum",
+            Self::Zeros => "base64, padding is zero",
+            Self::Joined => "base64, padding skipped",
+        }
+    }
+}
+
+/// Appends `source`, decoded: everything outside the alphabet is skipped, and padding ends a quantum but not the data.
+/// False where it had to skip more than white space, which is slower.
 pub(super) fn decode(source: &[u8], out: &mut Vec<u8>) -> bool {
     let clean = LENIENT.decode_append(source, out).is_ok();
     if !clean {
-        let clean: Vec<u8> = source.iter().copied().filter(|&byte| belongs(byte)).collect();
-        // Nothing is left that it could refuse.
-        let _ = LENIENT.decode_append(&clean, out);
+        append(source.iter().copied().filter(|&byte| belongs(byte)).collect(), out);
     }
     clean
+}
+
+/// Source bytes that are decoded at a time: what becomes of them stays in the processor's cache.
+const PIECE: usize = 32 << 10;
+
+/// Hands `source`, decoded, to `sink` in pieces, for which it uses `buffer`; returns how many bytes that is. None, possibly
+/// after some pieces, where there is anything but whole quanta, white space and padding at the end.
+pub(in crate::extract) fn decode_pieces(
+    source: &[u8],
+    buffer: &mut Vec<u8>,
+    mut sink: impl FnMut(&[u8]),
+) -> Option<usize> {
+    if padding_end(source).is_some() {
+        return None;
+    }
+    let (mut rest, mut size) = (source, 0);
+    while !rest.is_empty() {
+        let mut end = rest.len().min(PIECE);
+        if end < rest.len() {
+            // A piece holds whole quanta: what is over belongs to the next.
+            let mut over = rest[..end].iter().filter(|&&byte| byte > b' ').count() % 4;
+            while over > 0 {
+                end -= 1;
+                over -= usize::from(rest[end] > b' ');
+            }
+        }
+        buffer.clear();
+        LENIENT.decode_append(&rest[..end], buffer).ok()?;
+        sink(buffer);
+        size += buffer.len();
+        rest = &rest[end..];
+    }
+    Some(size)
+}
+
+/// Appends `source`, decoded as `dialect` says.
+pub(super) fn decode_as(dialect: Dialect, source: &[u8], out: &mut Vec<u8>) {
+    let symbols = |line: &[u8]| line.iter().copied().filter(|&byte| belongs(byte)).collect::<Vec<u8>>();
+    match dialect {
+        Dialect::Lines | Dialect::LineTails => {
+            for line in lines(source) {
+                let mut line = symbols(line);
+                line.truncate(memchr(b'=', &line).unwrap_or(line.len()));
+                if dialect == Dialect::Lines {
+                    line.truncate(line.len() / 4 * 4);
+                }
+                append(line, out);
+            }
+        }
+        Dialect::CleanLines => {
+            let clean =
+                lines(source).map(<[u8]>::trim_ascii).filter(|line| line.iter().all(|&byte| belongs(byte)));
+            append(clean.flatten().copied().collect(), out);
+        }
+        Dialect::CutLines => {
+            let cut = lines(source)
+                .map(<[u8]>::trim_ascii_start)
+                .flat_map(|line| line.iter().copied().take_while(|&byte| belongs(byte) && byte != b'='));
+            append(cut.collect(), out);
+        }
+        Dialect::Joined => append(symbols(source).into_iter().filter(|&byte| byte != b'=').collect(), out),
+        Dialect::Quanta => quanta(symbols(source), true, out),
+        Dialect::Zeros => quanta(symbols(source), false, out),
+    }
+}
+
+fn append(symbols: Vec<u8>, out: &mut Vec<u8>) {
+    // Nothing is left that it could refuse.
+    let _ = LENIENT.decode_append(symbols, out);
+}
+
+/// Decodes four at a time with `=` as a zero; what ends the data shortens it, and where `shorten` every one does.
+fn quanta(mut symbols: Vec<u8>, shorten: bool, out: &mut Vec<u8>) {
+    let padding = symbols.iter().rev().take_while(|&&byte| byte == b'=').count().min(2);
+    for quantum in symbols.chunks_mut(4) {
+        let zeros = quantum.iter().filter(|&&byte| byte == b'=').count();
+        quantum.iter_mut().filter(|byte| **byte == b'=').for_each(|byte| *byte = b'A');
+        let before = out.len();
+        let _ = LENIENT.decode_append(&*quantum, out);
+        if shorten {
+            out.truncate(before.max(out.len().saturating_sub(zeros)));
+        }
+    }
+    if !shorten {
+        out.truncate(out.len().saturating_sub(padding));
+    }
+}
+
+fn lines(source: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(source);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let end = memchr2(b'\r', b'\n', text);
+        rest = end.map(|end| &text[end + 1..]);
+        Some(&text[..end.unwrap_or(text.len())])
+    })
 }
 
 /// Where the first padding ends, if data follows it.
@@ -28,6 +169,23 @@ pub(in crate::extract) fn first_junk(source: &[u8]) -> Option<usize> {
     source.iter().position(|&byte| !belongs(byte) && !byte.is_ascii_whitespace())
 }
 
+/// True where a line, the last one aside, does not hold whole quanta.
+pub(in crate::extract) fn has_odd_lines(source: &[u8]) -> bool {
+    let Some(width) = memchr(b'\n', source) else { return false };
+    let symbols = source[..width].strip_suffix(b"\r").unwrap_or(&source[..width]).len();
+    let stride = width + 1;
+    // Nearly always all lines but the last are as long as the first: one look at each end of line.
+    let same = source.iter().skip(width).step_by(stride).take_while(|&&byte| byte == b'\n').count();
+    let mut odd = !symbols.is_multiple_of(4) && source.len() > stride;
+    let mut at = same * stride;
+    while let Some(length) = memchr(b'\n', &source[at..]).filter(|_| !odd) {
+        let count = source[at..at + length].iter().filter(|&&byte| belongs(byte)).count();
+        at += length + 1;
+        odd = !count.is_multiple_of(4) && source[at..].iter().any(|&byte| belongs(byte));
+    }
+    odd
+}
+
 pub(in crate::extract) fn belongs(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=')
 }
@@ -40,6 +198,12 @@ mod tests {
         let mut out = Vec::new();
         decode(source.as_bytes(), &mut out);
         String::from_utf8(out).unwrap()
+    }
+
+    fn read_as(dialect: Dialect, source: &str) -> String {
+        let mut out = Vec::new();
+        decode_as(dialect, source.as_bytes(), &mut out);
+        String::from_utf8_lossy(&out).into_owned()
     }
 
     #[test]
@@ -59,10 +223,57 @@ mod tests {
     }
 
     #[test]
+    fn every_dialect_reads_what_it_is_for() {
+        for (dialect, source) in [
+            (Dialect::Lines, "Zm9vX\r\nYmFyXX\nXX"),
+            (Dialect::LineTails, "Zm8\r\nb2I\r\nYX!I"),
+            (Dialect::CleanLines, "Zm9v\r\nhello there.\r\n YmFy \r\n"),
+            (Dialect::CutLines, "Zm9v#abc\r\nYmFy#def"),
+            (Dialect::Joined, "Zm=9v=YmFy"),
+            (Dialect::Quanta, "Zm9vYm==YQ==cg=="),
+        ] {
+            assert_eq!(read_as(dialect, source), "foobar", "{dialect:?}");
+        }
+        assert_eq!(read_as(Dialect::Quanta, "Q=BDQUJD"), "@\0ABC");
+        assert_eq!(read_as(Dialect::Zeros, "Q=BDQUI="), "@\0CAB");
+    }
+
+    #[test]
+    fn pieces_are_the_whole() {
+        for text in [
+            "Zm9vYmFy\r\n".repeat(20_000),
+            "Zm9\nvYm\tFy ".repeat(9_000) + "Zg==\n",
+            "Zm9v".repeat(30_001) + "Zm8",
+        ] {
+            let (mut whole, mut pieces, mut count) = (Vec::new(), Vec::new(), 0);
+            assert!(decode(text.as_bytes(), &mut whole));
+            let size = decode_pieces(text.as_bytes(), &mut Vec::new(), |piece| {
+                pieces.extend_from_slice(piece);
+                count += 1;
+            });
+            assert_eq!(size, Some(whole.len()));
+            assert!(pieces == whole && count > 2);
+        }
+        for text in ["Zg==Zg==", "Zm9v#"] {
+            assert_eq!(decode_pieces(text.as_bytes(), &mut Vec::new(), |_| ()), None);
+        }
+    }
+
+    #[test]
     fn what_follows_padding_and_where_junk_starts_is_told() {
         assert_eq!(padding_end(b"Zg==\r\n"), None);
         assert_eq!(padding_end(b"Zg==\r\nZg=="), Some(6));
         assert_eq!(first_junk(b"Zg==\r\n"), None);
         assert_eq!(first_junk(b"Z\r\n#"), Some(3));
+    }
+
+    #[test]
+    fn lines_of_whole_quanta_are_not_odd() {
+        for even in ["", "QUJD", "QUJDQUI=", "QUJD\r\nQUJD\r\nQQ==", "QUJD\nQUJDQUJD\nQUI\n\n", "QUJD\r\n"] {
+            assert!(!has_odd_lines(even.as_bytes()), "{even:?}");
+        }
+        for odd in ["QUJ\nDQUJD", "QUJD\nQUJDQ\nUJD", "QUJDX\r\nQUJDX\r\n", "QUJD\nQUJ\nD\n"] {
+            assert!(has_odd_lines(odd.as_bytes()), "{odd:?}");
+        }
     }
 }

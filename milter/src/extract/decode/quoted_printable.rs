@@ -1,60 +1,185 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! Quoted-printable (RFC 2045 section 6.7) as Thunderbird reads it: escapes in either case, a soft break before any
-//! line end, broken escapes and blanks at line ends as they stand.
+//! Quoted-printable (RFC 2045 section 6.7): as Thunderbird reads it (escapes in either case, a soft break before any
+//! line end, broken escapes and blanks at line ends as they stand), and in the ways in which others differ.
 
-use encodify::{hex::decode_pair, qp};
-use memchr::{memchr, memchr2, memchr3};
+use encodify::hex::decode_pair;
+use memchr::{memchr, memchr_iter, memchr2};
+
+/// What reads quoted-printable differently from [`decode`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(in crate::extract) enum Dialect {
+    /// Blanks at line ends go (RFC 2045 section 6.7 rule 3), also those behind a soft break's `=`.
+    Trimmed,
+    /// Hard line breaks become LF.
+    Lf,
+    /// Hard line breaks become CRLF.
+    CrLf,
+    /// The `=` of a broken escape goes.
+    SignsDropped,
+    /// A broken escape goes, with up to two bytes behind its `=`.
+    EscapesDropped,
+    /// Nothing but escapes counts.
+    EscapesOnly,
+    /// An escape may be split over a line end, and a soft break swallows all line ends that follow it.
+    Split,
+    /// Control characters and 8-bit bytes that stand for themselves go.
+    NoControls,
+    /// Blanks go as well.
+    NoBlanks,
+}
+
+impl Dialect {
+    /// Its name for people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Trimmed => "quoted-printable, blanks at line ends dropped",
+            Self::Lf => "quoted-printable, breaks as LF",
+            Self::CrLf => "quoted-printable, breaks as CRLF",
+            Self::SignsDropped => "quoted-printable, stray = dropped",
+            Self::EscapesDropped => "quoted-printable, broken escapes dropped",
+            Self::EscapesOnly => "quoted-printable, escapes only",
+            Self::Split => "quoted-printable, escapes over line ends",
+            Self::NoControls => "quoted-printable, control characters dropped",
+            Self::NoBlanks => "quoted-printable, blanks dropped",
+        }
+    }
+}
 
 /// Appends `source`, decoded.
 pub(super) fn decode(source: &[u8], out: &mut Vec<u8>) {
     let mut rest = source;
     while let Some(at) = memchr(b'=', rest) {
         out.extend_from_slice(&rest[..at]);
-        rest = after_escape(&rest[at..], out);
-    }
-    out.extend_from_slice(rest);
-}
-
-/// The same with blanks at line ends removed.
-pub(super) fn decode_trimmed(source: &[u8], out: &mut Vec<u8>) {
-    // Lenient, so that it refuses nothing.
-    let _ = qp::BODY.decode_append(source, out);
-}
-
-/// The same with every hard line break as `line_end`.
-pub(super) fn decode_with_breaks(source: &[u8], line_end: &[u8], out: &mut Vec<u8>) {
-    let mut rest = source;
-    while let Some(at) = memchr3(b'=', b'\r', b'\n', rest) {
-        out.extend_from_slice(&rest[..at]);
-        rest = match rest[at] {
-            b'=' => after_escape(&rest[at..], out),
-            _ => {
-                out.extend_from_slice(line_end);
-                &rest[at + line_end_length(&rest[at..])..]
+        rest = match escape(&rest[at..]) {
+            Escape::Byte(byte) => {
+                out.push(byte);
+                &rest[at + 3..]
+            }
+            Escape::Break(length) => &rest[at + length..],
+            Escape::Broken => {
+                out.push(b'=');
+                &rest[at + 1..]
             }
         };
     }
     out.extend_from_slice(rest);
 }
 
-/// Appends what the `=` at the start of `text` stands for; returns what follows.
-fn after_escape<'a>(text: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
-    if let [_, high, low, rest @ ..] = text
+/// Appends `source`, decoded as `dialect` says.
+pub(super) fn decode_as(dialect: Dialect, source: &[u8], out: &mut Vec<u8>) {
+    let mut at = 0;
+    while at < source.len() {
+        let rest = &source[at..];
+        at += match rest[0] {
+            b'=' => dialect.escape(rest, out),
+            b'\r' | b'\n' => dialect.line_end(rest, out),
+            byte => dialect.literal(byte, rest, out),
+        };
+    }
+}
+
+enum Escape {
+    Byte(u8),
+    /// A soft break of so many bytes.
+    Break(usize),
+    Broken,
+}
+
+/// True where `text` starts with an escape.
+pub(in crate::extract) fn is_escape(text: &[u8]) -> bool {
+    matches!(text, [b'=', high, low, ..] if decode_pair(*high, *low).is_some())
+}
+
+/// What the `=` at the start of `text` begins.
+fn escape(text: &[u8]) -> Escape {
+    if let [_, high, low, ..] = text
         && let Some(byte) = decode_pair(*high, *low)
     {
-        out.push(byte);
-        return rest;
-    }
-    if text.len() == 1 {
-        return &[];
+        return Escape::Byte(byte);
     }
     match line_end_length(&text[1..]) {
-        0 => {
-            out.push(b'=');
-            &text[1..]
-        }
-        length => &text[1 + length..],
+        0 if text.len() > 1 => Escape::Broken,
+        length => Escape::Break(1 + length),
     }
+}
+
+impl Dialect {
+    /// Appends what the `=` at the start of `text` stands for; returns how many bytes it takes.
+    fn escape(self, text: &[u8], out: &mut Vec<u8>) -> usize {
+        match escape(text) {
+            Escape::Byte(byte) => {
+                out.push(byte);
+                return 3;
+            }
+            Escape::Break(length) if self == Self::Split => {
+                return length
+                    + text[length..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+            }
+            Escape::Break(length) => return length,
+            Escape::Broken => (),
+        }
+        let blanks = text[1..].iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+        match self {
+            Self::Trimmed | Self::NoBlanks | Self::Split if line_end_length(&text[1 + blanks..]) > 0 => {
+                1 + blanks + line_end_length(&text[1 + blanks..])
+            }
+            Self::Split => match split_escape(text) {
+                Some((byte, length)) => {
+                    out.push(byte);
+                    length
+                }
+                None => {
+                    out.push(b'=');
+                    1
+                }
+            },
+            Self::EscapesDropped => {
+                let ends = |byte: &&u8| !matches!(byte, b'=' | b'\r' | b'\n');
+                1 + text[1..].iter().take(2).take_while(ends).count()
+            }
+            Self::SignsDropped | Self::EscapesOnly => 1,
+            _ => {
+                out.push(b'=');
+                1
+            }
+        }
+    }
+
+    fn line_end(self, text: &[u8], out: &mut Vec<u8>) -> usize {
+        let length = line_end_length(text);
+        match self {
+            Self::Lf => out.push(b'\n'),
+            Self::CrLf => out.extend_from_slice(b"\r\n"),
+            Self::EscapesOnly => (),
+            _ => out.extend_from_slice(&text[..length]),
+        }
+        length
+    }
+
+    fn literal(self, byte: u8, text: &[u8], out: &mut Vec<u8>) -> usize {
+        let blanks = text.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+        match self {
+            Self::EscapesOnly => (),
+            Self::Trimmed if blanks > 0 => {
+                if blanks < text.len() && line_end_length(&text[blanks..]) == 0 {
+                    out.extend_from_slice(&text[..blanks]);
+                }
+                return blanks;
+            }
+            Self::NoBlanks if blanks > 0 => (),
+            Self::NoControls | Self::NoBlanks if !matches!(byte, b'\t' | b' '..=b'~') => (),
+            _ => out.push(byte),
+        }
+        1
+    }
+}
+
+/// The byte of an escape with line ends between its digits, and how long it is.
+fn split_escape(text: &[u8]) -> Option<(u8, usize)> {
+    let mut digits =
+        text.iter().enumerate().skip(1).take(8).filter(|(_, byte)| !matches!(byte, b'\r' | b'\n'));
+    let ((_, &high), (end, &low)) = (digits.next()?, digits.next()?);
+    Some((decode_pair(high, low)?, end + 1))
 }
 
 fn line_end_length(text: &[u8]) -> usize {
@@ -65,19 +190,27 @@ fn line_end_length(text: &[u8]) -> usize {
     }
 }
 
-/// What in `source` readers take differently when its content is binary.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What in a quoted-printable text readers take differently.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::extract) struct Doubts {
     /// Line breaks that are not soft.
     pub hard_breaks: bool,
     /// Blanks before a line break.
     pub trailing_blanks: bool,
+    /// Control characters that are not escaped.
+    pub controls: bool,
+    /// A blank for every second escape, or more.
+    pub spaced: bool,
+    /// Line ends behind a soft break: empty lines to some, nothing to others.
+    pub loose_breaks: bool,
+    /// So many broken escapes that they are meant to be there: a stray `=` now and then is all too common.
+    pub broken: bool,
 }
 
 impl Doubts {
     /// Looks through `source`. Line breaks at its very end count: a decoder keeps them.
     pub fn of(source: &[u8]) -> Self {
-        let mut doubts = Self { hard_breaks: false, trailing_blanks: false };
+        let mut doubts = Self::default();
         let mut at = 0;
         while let Some(length) = memchr2(b'\r', b'\n', &source[at..]) {
             let before = (at + length).checked_sub(1).map(|before| source[before]);
@@ -85,6 +218,22 @@ impl Doubts {
             doubts.hard_breaks |= before != Some(b'=');
             at += length + line_end_length(&source[at + length..]);
         }
+        let (mut good, mut broken) = (0, 0);
+        for sign in memchr_iter(b'=', source) {
+            match escape(&source[sign..]) {
+                Escape::Byte(_) => good += 1,
+                Escape::Broken => broken += 1,
+                Escape::Break(length) => {
+                    let next = source.get(sign + length);
+                    doubts.loose_breaks |= next.is_some_and(|byte| matches!(byte, b'\r' | b'\n'));
+                }
+            }
+        }
+        doubts.broken = broken > 0 && broken * 8 >= good;
+        let control = |byte: &u8| *byte < b' ' && !matches!(byte, b'\t' | b'\r' | b'\n');
+        doubts.controls = source.iter().any(control);
+        let blanks = source.iter().filter(|byte| matches!(byte, b' ' | b'\t')).count();
+        doubts.spaced = good > 0 && blanks * 2 >= good && blanks * 8 >= source.len();
         doubts
     }
 }
@@ -107,16 +256,34 @@ mod tests {
     }
 
     #[test]
-    fn hard_breaks_take_the_form_that_is_asked_for() {
-        let mut out = Vec::new();
-        decode_with_breaks(b"a\nb\r\nc=\r\nd=0A", b"\r\n", &mut out);
-        assert_eq!(out, b"a\r\nb\r\ncd\n");
+    fn every_dialect_reads_what_it_is_for() {
+        for (dialect, source, expected) in [
+            (Dialect::Trimmed, &b"a \t\r\nb =\r\nc= \r\nd"[..], &b"a\r\nb cd"[..]),
+            (Dialect::Lf, b"a\nb\r\nc=\r\nd=0A", b"a\nb\ncd\n"),
+            (Dialect::CrLf, b"a\nb\r\nc=\r\nd=0A", b"a\r\nb\r\ncd\n"),
+            (Dialect::SignsDropped, b"==58=X=59", b"XXY"),
+            (Dialect::EscapesDropped, b"=XX=58=X=59== =5A", b"XYZ"),
+            (Dialect::EscapesOnly, b"=XX=58 y\r\n=0=59z", b"XY"),
+            (Dialect::Split, b"=5\r\n8=\r\r\n=\r\n\nY= \r\nZ", b"XYZ"),
+            (Dialect::NoControls, b"X\x01Y\xff Z", b"XY Z"),
+            (Dialect::NoBlanks, b" =58\t Y =5A ", b"XYZ"),
+        ] {
+            let mut out = Vec::new();
+            decode_as(dialect, source, &mut out);
+            assert_eq!(out, expected, "{dialect:?}");
+        }
     }
 
     #[test]
     fn doubts_are_told() {
-        assert_eq!(Doubts::of(b"a=\r\nb=\n"), Doubts { hard_breaks: false, trailing_blanks: false });
-        assert_eq!(Doubts::of(b"a\nb"), Doubts { hard_breaks: true, trailing_blanks: false });
-        assert_eq!(Doubts::of(b"a= \r\nb"), Doubts { hard_breaks: true, trailing_blanks: true });
+        let none = Doubts::default();
+        assert_eq!(Doubts::of(b"a=\r\nb=\n"), none);
+        assert_eq!(Doubts::of(b"a\nb"), Doubts { hard_breaks: true, ..none });
+        assert_eq!(
+            Doubts::of(b"a= \r\nb"),
+            Doubts { hard_breaks: true, trailing_blanks: true, broken: true, ..none }
+        );
+        assert_eq!(Doubts::of(b"=3D=3D=3D=3D=3D=3D=3D=3D=3D a=b"), none);
+        assert!(Doubts::of(b"=50 =4B =03").spaced && Doubts::of(b"=50\x01").controls);
     }
 }

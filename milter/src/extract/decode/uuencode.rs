@@ -1,133 +1,257 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Uuencode (POSIX `uuencode`): as a transfer encoding, and as files inside plain text.
+//!
+//! Readers differ where lines are damaged: some end at the first line that holds no data, some skip it, Thunderbird
+//! decodes whatever stands before `end`. [`uu_files`] gives the ranges, [`decode`] and [`decode_all`] the two views.
 
-use memchr::{memchr, memmem};
-use std::ops::Range;
+use super::{TextFile, base64, line_start, shown_name, split_line};
+use memchr::{memchr, memchr2, memmem};
 
-/// A uuencoded file inside a text.
-#[derive(Debug, PartialEq, Eq)]
-pub(in crate::extract) struct UuFile {
-    /// From its `begin` line to the end of its data.
-    pub range: Range<usize>,
-    /// The name on its `begin` line.
-    pub name: String,
-}
+const BEGIN: &[u8] = b"begin ";
+const BEGIN_BASE64: &[u8] = b"begin-base64 ";
+/// What Thunderbird takes for a line at most, with its end.
+const LINE: usize = 127;
 
-/// Appends the file in `source`: after `begin` where there is one, up to the first line that holds no data.
-pub(super) fn decode(source: &[u8], out: &mut Vec<u8>) {
-    let mut rest = match begin(source, 0) {
-        Some((_, data, _)) => &source[data..],
-        None => source,
-    };
-    while !rest.is_empty() {
+/// Appends the file in `source`: after `begin` where there is one, up to `end` or a line that says it holds nothing.
+/// Other lines that hold no data are skipped. Stops where `out` exceeds `limit`: a short line stands for a long one whose
+/// blanks were cut.
+pub(super) fn decode(source: &[u8], limit: usize, out: &mut Vec<u8>) {
+    let begin = next_begin(source, 0);
+    if let Some(Begin { data, base64: true, .. }) = begin {
+        let end = line_start(source, b"====", data).unwrap_or(source.len());
+        base64::decode(&source[data..end], out);
+        return;
+    }
+    let mut rest = &source[begin.map_or(0, |begin| begin.data)..];
+    while !rest.is_empty() && out.len() <= limit {
         let (line, after) = split_line(rest);
-        if !is_data(line) && !line.is_empty() {
-            break;
+        match line {
+            b"end" | b" " | b"`" => break,
+            _ if is_data(line) => decode_line(line, out),
+            _ => (),
         }
-        decode_line(line, out);
         rest = after;
     }
 }
 
-/// The uuencoded files in `text`, in order.
-pub(in crate::extract) fn uu_files(text: &[u8]) -> Vec<UuFile> {
-    let mut files = Vec::new();
-    let mut from = 0;
-    while let Some((start, data, name)) = begin(text, from) {
-        let mut end = data;
-        while end < text.len() {
-            let (line, after) = split_line(&text[end..]);
-            if !is_data(line) {
-                break;
+/// The same as Thunderbird does it: every line between `begin` and `end` is data, whatever it holds; the length counts
+/// where the line is longer; the last incomplete group of symbols of a shorter one is lost.
+pub(super) fn decode_all(source: &[u8], limit: usize, out: &mut Vec<u8>) {
+    let mut rest = match line_start(source, BEGIN, 0) {
+        Some(start) => split_line(&source[start..]).1,
+        None => source,
+    };
+    while !rest.is_empty() && out.len() <= limit {
+        let near = &rest[..rest.len().min(LINE)];
+        let end = memchr2(b'\r', b'\n', near);
+        rest = &rest[end.map_or(near.len(), |end| end + 1)..];
+        // The last two bytes of a line that does not fit are lost.
+        let line = &near[..end.unwrap_or(if near.len() < LINE { near.len() } else { LINE - 2 })];
+        match line {
+            b"end" => break,
+            [] => (),
+            [first, symbols @ ..] => {
+                let whole = symbols.len() * 3 / 4;
+                let wanted = out.len() + length(*first);
+                decode_groups(symbols, out);
+                out.truncate(wanted.min(out.len() - symbols.len().div_ceil(4) * 3 + whole));
+                out.resize(wanted, 0);
             }
-            end = text.len() - after.len();
         }
-        if end > data {
-            files.push(UuFile { range: start..end, name });
-        }
-        from = end;
+    }
+}
+
+/// The uuencoded files in `text`, in order. Where lines without data stand between those with data, two ranges have
+/// the same start: to the first such line, and to the end.
+pub(in crate::extract) fn uu_files(text: &[u8]) -> Vec<TextFile> {
+    let mut files = Vec::new();
+    let mut next = next_begin(text, 0);
+    while let Some(begin) = next {
+        next = next_begin(text, begin.data);
+        let most = next.as_ref().map_or(text.len(), |next| next.start);
+        let ends = if begin.base64 {
+            base64_end(&text[..most], begin.data).into_iter().collect()
+        } else {
+            ends(&text[..most], begin.data)
+        };
+        let file = |end| TextFile { range: begin.start..end, name: begin.name.clone() };
+        files.extend(ends.into_iter().map(file));
     }
     files
 }
 
-/// The next `begin MODE NAME` line at or after `from`: its start, the start of the next line, the name.
-fn begin(text: &[u8], mut from: usize) -> Option<(usize, usize, String)> {
+/// Where the data at the start of a file ends, and where all of it does. None without data.
+fn ends(text: &[u8], data: usize) -> Vec<usize> {
+    let (mut first, mut last, mut whole, mut at) = (data, data, true, data);
+    while at < text.len() {
+        let (line, after) = split_line(&text[at..]);
+        at = text.len() - after.len();
+        if is_uu_line(line) {
+            last = at;
+            if whole {
+                first = at;
+            }
+        } else if line.get(..3).is_some_and(|word| word.eq_ignore_ascii_case(b"end")) {
+            break;
+        } else {
+            whole &= line.is_empty();
+        }
+    }
+    let mut ends = vec![first, last];
+    ends.dedup();
+    ends.retain(|&end| end > data);
+    ends
+}
+
+fn base64_end(text: &[u8], data: usize) -> Option<usize> {
+    let end = line_start(text, b"====", data)?;
+    Some(text.len() - split_line(&text[end..]).1.len())
+}
+
+/// A line that begins a file.
+struct Begin {
+    start: usize,
+    /// Where the next line starts.
+    data: usize,
+    name: String,
+    base64: bool,
+}
+
+/// The next `begin MODE NAME` line at or after `from`.
+fn next_begin(text: &[u8], mut from: usize) -> Option<Begin> {
     loop {
-        let start = from + memmem::find(&text[from..], b"begin ")?;
-        from = start + 6;
-        if start > 0 && text[start - 1] != b'\n' {
+        let start = from + memmem::find(&text[from..], b"begin")?;
+        from = start + 5;
+        if start > 0 && !matches!(text[start - 1], b'\r' | b'\n') {
             continue;
         }
         let (line, after) = split_line(&text[start..]);
-        if let Some(name) = name_on(&line[6..]) {
-            return Some((start, text.len() - after.len(), name));
+        let base64 = line.starts_with(BEGIN_BASE64);
+        let fields = line.strip_prefix(if base64 { BEGIN_BASE64 } else { BEGIN });
+        if let Some(name) = fields.and_then(name_on) {
+            return Some(Begin { start, data: text.len() - after.len(), name, base64 });
         }
     }
 }
 
-fn name_on(line: &[u8]) -> Option<String> {
-    let blank = memchr(b' ', line)?;
-    let octal = (3..=6).contains(&blank) && line[..blank].iter().all(|digit| matches!(digit, b'0'..=b'7'));
-    let name = String::from_utf8_lossy(line[blank..].trim_ascii());
-    octal.then(|| name.chars().filter(|character| !character.is_control()).take(255).collect())
+fn name_on(fields: &[u8]) -> Option<String> {
+    let blank = memchr(b' ', fields)?;
+    let octal = (3..=6).contains(&blank) && fields[..blank].iter().all(|digit| matches!(digit, b'0'..=b'7'));
+    octal.then(|| shown_name(&fields[blank..]))
 }
 
-fn split_line(text: &[u8]) -> (&[u8], &[u8]) {
-    let (line, after) = match memchr(b'\n', text) {
-        Some(end) => (&text[..end], &text[end + 1..]),
-        None => (text, &[][..]),
-    };
-    (line.strip_suffix(b"\r").unwrap_or(line), after)
+/// The number of bytes that a line which starts with `first` says it holds.
+fn length(first: u8) -> usize {
+    usize::from(first.wrapping_sub(b' ') & 63)
 }
 
-/// The number of bytes that `line` says it holds; none where it cannot be a line of data.
-fn length(line: &[u8]) -> Option<usize> {
-    let (&first, data) = line.split_first()?;
-    let length = usize::from(first.wrapping_sub(b' ') & 63);
-    let plausible = matches!(first, b' '..=b'`') && data.len() <= length.div_ceil(3) * 4 + 2;
-    // Trailing blanks stand for zeros and may have been cut.
-    plausible.then_some(length)
+/// True where `line` could be uuencoded.
+pub(in crate::extract) fn is_uu_line(line: &[u8]) -> bool {
+    is_data(line) && is_plausible(line)
 }
 
+/// True where `line` says that it holds something, and all of it could be data.
 fn is_data(line: &[u8]) -> bool {
-    length(line).is_some_and(|length| {
-        length > 0 && line.len() > 1 && line[1..].iter().all(|byte| matches!(byte, b' '..=b'`'))
-    })
+    line.first().is_some_and(|&first| length(first) > 0)
+        && line.iter().all(|byte| matches!(byte, b' '..=b'`'))
+}
+
+/// True where `line` is not longer than it says it is, by more than a checksum. A shorter one has lost blanks at its
+/// end, which stand for zeros.
+fn is_plausible(line: &[u8]) -> bool {
+    line.len() <= 1 + length(line[0]).div_ceil(3) * 4 + 2
 }
 
 fn decode_line(line: &[u8], out: &mut Vec<u8>) {
-    let Some(length) = length(line) else { return };
-    let wanted = out.len() + length;
-    for group in line[1..].chunks(4) {
+    let wanted = out.len() + length(line[0]);
+    decode_groups(&line[1..], out);
+    out.resize(wanted, 0);
+}
+
+fn decode_groups(symbols: &[u8], out: &mut Vec<u8>) {
+    for group in symbols.chunks(4) {
         let sextet = |at: usize| group.get(at).map_or(0, |byte| u32::from(byte.wrapping_sub(b' ') & 63));
         let word = sextet(0) << 18 | sextet(1) << 12 | sextet(2) << 6 | sextet(3);
         out.extend_from_slice(&word.to_be_bytes()[1..]);
     }
-    out.truncate(wanted);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    type Decoder = fn(&[u8], usize, &mut Vec<u8>);
+
+    fn decoded(decoder: Decoder, source: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        decoder(source, 1 << 20, &mut out);
+        out
+    }
 
     #[test]
     fn begin_and_end_may_lack() {
-        for source in [&b"text\nbegin 644 cat.txt\n#0V%T\n`\nend\nmore\n"[..], b"#0V%T\r\n`\r\nend", b"#0V%T"]
-        {
-            let mut out = Vec::new();
-            decode(source, &mut out);
-            assert_eq!(out, b"Cat");
+        for source in [
+            &b"text\nbegin 644 cat.txt\n#0V%T\n`\nend\nmore\n"[..],
+            b"#0V%T\r\n`\r\nend\r\nmore",
+            b"#0V%T\r\nend\r\nmore",
+            b"begin 644 cat.txt\r\n#0V%T",
+            b"#0V%T",
+        ] {
+            for decoder in [decode as Decoder, decode_all] {
+                assert_eq!(decoded(decoder, source), b"Cat", "{}", source.escape_ascii());
+            }
         }
+        let base64 = b"begin-base64 644 cat\nQ2F0\n====\nmore\n";
+        assert_eq!(decoded(decode, base64), b"Cat");
+    }
+
+    #[test]
+    fn damaged_lines_lose_nothing() {
+        // A checksum at the end, a length that is too short, junk, an empty line: "Cat" each time it is there.
+        let source = b"#0V%TX\n#0V%T0V%T\n- junk, in lower case\n\n#0V%T\n`\nend\n";
+        assert_eq!(decoded(decode, source), b"CatCatCat");
+        // Blanks cut: `perl -e 'print pack "u", "a\0\x10" . "\0" x 5'` ends in nine of them. One group is incomplete.
+        assert_eq!(decoded(decode, b"(80 0\nend"), b"a\0\x10\0\0\0\0\0");
+        assert_eq!(decoded(decode_all, b"(80 0\nend"), b"a\0\x10\0\0\0\0\0");
+        assert_eq!(decoded(decode, b"#80!\nend"), b"a\0@");
+        assert_eq!(decoded(decode_all, b"#80!\nend"), b"a\0\0");
+        assert_eq!(decoded(decode, b"#\n#0V%T\nend"), b"\0\0\0Cat");
+    }
+
+    #[test]
+    fn thunderbird_decodes_whatever_stands_before_the_end() {
+        assert_eq!(decoded(decode_all, b"#0V%T\n`any thing\n\n#p\x96e\x94\n#0V%T\nend\n#0V%T"), b"CatCatCat");
+        let long = [&b"#0V%T"[..], &b" ".repeat(122), b"#0V%T\n"].concat();
+        assert_eq!(decoded(decode_all, &long), b"CatCat");
     }
 
     #[test]
     fn files_in_a_text_are_found_and_words_are_not() {
-        let text = b"Let us begin 644 now\r\nbegin 644 a b.exe\r\n#0V%T\r\n`\r\nend\r\nbegin 644 that\nlower case is no data\n";
+        let text = b"Let us begin 644 now\r\nbegin 644 a b.exe\r\n#0V%T\r\n\r\n#0V%T\r\n`\r\nend\r\n\
+            begin 644 that\nlower case is no data\nbegin-base64 600 c.zip\nQ2F0\n====\nbegin 600 d\n#0V%T\n- lower\n#0V%T\nbye";
         let files = uu_files(text);
-        assert_eq!(files.len(), 1);
-        assert_eq!(
-            (&files[0].name[..], &text[files[0].range.clone()]),
-            ("a b.exe", &b"begin 644 a b.exe\r\n#0V%T\r\n"[..])
-        );
+        let found: Vec<_> = files
+            .iter()
+            .map(|file| (&file.name[..], decoded(decode, &text[file.range.clone()])))
+            .map(|(name, bytes)| (name, String::from_utf8(bytes).unwrap()))
+            .collect();
+        let found: Vec<_> = found.iter().map(|(name, bytes)| (*name, &bytes[..])).collect();
+        assert_eq!(found, [("a b.exe", "CatCat"), ("c.zip", "Cat"), ("d", "Cat"), ("d", "CatCat")]);
+        assert!(text[files[0].range.clone()].ends_with(b"#0V%T\r\n"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_input_panics_or_exceeds_the_limit(mut bytes: Vec<u8>, symbols in "[ -`\n]*", at: prop::sample::Index, limit in 0..200_usize) {
+            let at = at.index(bytes.len() + 1);
+            bytes.splice(at..at, format!("\nbegin 644 x\n{symbols}").into_bytes());
+            for decoder in [decode as Decoder, decode_all] {
+                let mut out = Vec::new();
+                decoder(&bytes, limit, &mut out);
+                prop_assert!(out.len() <= limit + 64);
+            }
+            prop_assert!(uu_files(&bytes).iter().all(|file| file.range.end <= bytes.len()));
+        }
     }
 }

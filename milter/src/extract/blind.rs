@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The reading without the structure, for messages about whose structure readers could differ.
+//!
+//! Whatever a reader takes for the boundary, its parts begin and end at lines that start with `--`. So the message is cut
+//! at every one of them; in each segment a body may start at its beginning, behind each empty line, behind the last line
+//! that could be a field, and where base64 begins. From each start to the end of the segment the bytes are decoded in
+//! every way that they look like. What was found before is dropped by its digest; the budget bounds the rest.
+
+use super::{
+    Content, ambiguity,
+    body::Class,
+    candidates::{self, is_base64, is_only_base64},
+    decode::{Decoding, base64::belongs, is_uu_line, quoted_printable::is_escape},
+    names,
+    samples::Samples,
+    value::{Value, contains_ignoring_case},
+};
+use bytes::Bytes;
+use memchr::{memchr_iter, memchr2};
+
+/// Starts of bodies in one segment: the first ones and the last.
+const FIRST_STARTS: usize = 8;
+const LAST_STARTS: usize = 4;
+/// Bytes before a body in which its fields are looked for.
+const HEAD: usize = 8 * 1024;
+/// Bytes of a body by which its encoding is told.
+const WINDOW: usize = 4 * 1024;
+
+/// Reads `message` without its structure. Hands what it finds to `samples`.
+pub(super) fn read(message: &Bytes, samples: &mut Samples) {
+    let mut start = 0;
+    while start < message.len() {
+        let segment = Segment::scan(message, start);
+        for &body in segment.starts() {
+            if !samples.has_readings_left() {
+                return;
+            }
+            read_body(message, &segment, body, samples);
+        }
+        start = segment.next;
+    }
+    let whole = Content { source: message.clone(), decoding: Decoding::Identity };
+    for file in candidates::files_in_text(&whole) {
+        samples.hidden(file.content, file.name, Class::File);
+    }
+}
+
+/// The bytes between two lines that start with `--`.
+struct Segment {
+    start: usize,
+    /// Without the line end before the delimiter.
+    end: usize,
+    /// Where the next segment starts.
+    next: usize,
+    /// What follows the line at its end could be the start of a part, or nothing follows.
+    delimited: bool,
+    first: Vec<usize>,
+    last: Vec<usize>,
+}
+
+/// What a line could be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Line {
+    Blank,
+    Field,
+    Symbols,
+    Delimiter,
+    Other,
+}
+
+impl Segment {
+    /// The segment that starts at `start`.
+    fn scan(message: &[u8], start: usize) -> Self {
+        let mut segment = Self {
+            start,
+            end: message.len(),
+            next: message.len(),
+            delimited: true,
+            first: Vec::new(),
+            last: Vec::new(),
+        };
+        segment.add(start);
+        let (mut at, mut before) = (start, Line::Other);
+        while at < message.len() {
+            let (end, next) = line_at(message, at);
+            let line = Line::of(&message[at..end]);
+            match (before, line) {
+                (_, Line::Delimiter) => {
+                    segment.next = next;
+                    segment.delimited = next == message.len() || {
+                        let (end, _) = line_at(message, next);
+                        !matches!(Line::of(&message[next..end]), Line::Symbols | Line::Other)
+                    };
+                    return segment.ending_before(message, at);
+                }
+                // Behind the first empty line, and behind the last.
+                (Line::Blank, _) if before != line => segment.add(at),
+                (Line::Field, Line::Symbols | Line::Other) if !message[at].is_ascii_whitespace() => {
+                    segment.add(at)
+                }
+                (Line::Other, Line::Symbols) => segment.add(at),
+                _ => (),
+            }
+            if line == Line::Blank && before != Line::Blank {
+                segment.add(next);
+            }
+            (at, before) = (next, line);
+        }
+        segment
+    }
+
+    fn ending_before(mut self, message: &[u8], delimiter: usize) -> Self {
+        let text = &message[self.start..delimiter];
+        let text = text.strip_suffix(b"\n").unwrap_or(text);
+        let text = text.strip_suffix(b"\r").unwrap_or(text);
+        self.end = self.start + text.len();
+        self
+    }
+
+    fn add(&mut self, at: usize) {
+        if self.first.last() == Some(&at) || self.last.last() == Some(&at) {
+            return;
+        }
+        if self.first.len() < FIRST_STARTS {
+            self.first.push(at);
+            return;
+        }
+        if self.last.len() == LAST_STARTS {
+            self.last.remove(0);
+        }
+        self.last.push(at);
+    }
+
+    fn starts(&self) -> impl Iterator<Item = &usize> {
+        self.first.iter().chain(&self.last).filter(|&&start| start < self.end)
+    }
+}
+
+impl Line {
+    fn of(line: &[u8]) -> Self {
+        let control = |byte: &&u8| **byte <= b' ';
+        let line = &line[line.iter().take_while(control).count()..];
+        let line = &line[..line.len() - line.iter().rev().take_while(control).count()];
+        if line.is_empty() {
+            return Self::Blank;
+        }
+        if line.starts_with(b"--") {
+            return Self::Delimiter;
+        }
+        let start = &line[..line.len().min(100)];
+        let word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        let name = start.iter().take_while(|byte| word(byte)).count();
+        let colon = name > 0 && matches!(start.get(name), Some(b':'));
+        if colon || contains_ignoring_case(start, b"content-") || contains_ignoring_case(start, b"-encoding")
+        {
+            return Self::Field;
+        }
+        if line.iter().all(|&byte| belongs(byte)) { Self::Symbols } else { Self::Other }
+    }
+}
+
+/// Where the line at `at` ends, and where the next one starts. Every kind of line end counts.
+fn line_at(message: &[u8], at: usize) -> (usize, usize) {
+    let end = memchr2(b'\r', b'\n', &message[at..]).map_or(message.len(), |length| at + length);
+    let next = match &message[end..] {
+        [b'\r', b'\n', ..] => end + 2,
+        [] => end,
+        _ => end + 1,
+    };
+    (end, next)
+}
+
+/// Takes the bytes from `start` to the end of `segment` in every way that they look like.
+fn read_body(message: &Bytes, segment: &Segment, start: usize, samples: &mut Samples) {
+    let body = &message[start..segment.end];
+    let window = &body[..body.len().min(WINDOW)];
+    let head = &message[segment.start.max(start.saturating_sub(HEAD))..start];
+    let of = |range: std::ops::Range<usize>, decoding| Content { source: message.slice(range), decoding };
+    let name = || {
+        let mut names = names_in(head);
+        (!names.is_empty()).then(|| names.remove(0))
+    };
+    let whole = start..segment.end;
+    let first = Line::of(&message[start..line_at(message, start).0]);
+    if first != Line::Field && is_base64(window) {
+        samples.hidden(of(whole.clone(), Decoding::Base64), name(), Class::File);
+        if !segment.delimited && is_base64(&message[segment.next..]) {
+            // The line that ended the segment delimits nothing for readers who skip it.
+            let rest = start..end_of_symbols(message, segment.next);
+            samples.hidden(of(rest, Decoding::Base64), name(), Class::File);
+        }
+    }
+    let escaped = memchr_iter(b'=', window).any(|sign| is_escape(&window[sign..]));
+    if escaped {
+        samples.hidden(of(whole.clone(), Decoding::QuotedPrintable), name(), class_of(head, body));
+    }
+    if is_uuencoded(window) {
+        samples.hidden(of(whole.clone(), Decoding::Uuencode), name(), Class::File);
+    }
+    // What a part was decoded from is no file itself.
+    let encoded = is_only_base64(window) || escaped && samples.is_part(&message.slice(whole.clone()));
+    if segment.delimited && !encoded && (contains_ignoring_case(head, b"content-") || has_magic(body)) {
+        samples.hidden(of(whole, Decoding::Identity), name(), class_of(head, body));
+    }
+}
+
+/// Where base64 ends that goes on at `from`: before the next line that could be a field.
+fn end_of_symbols(message: &[u8], from: usize) -> usize {
+    let mut at = from;
+    while at < message.len() {
+        let (end, next) = line_at(message, at);
+        if Line::of(&message[at..end]) == Line::Field {
+            return at;
+        }
+        at = next;
+    }
+    message.len()
+}
+
+/// True where the first lines could be uuencoded.
+fn is_uuencoded(text: &[u8]) -> bool {
+    let mut lines =
+        text.split(|&byte| byte == b'\n').take(3).map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    lines.next().is_some_and(|line| line.len() > 4 && is_uu_line(line))
+        && lines.all(|line| line.is_empty() || is_uu_line(line) || line == b"end")
+}
+
+/// A file where its fields or its first bytes say so, else what a client would show.
+fn class_of(head: &[u8], body: &[u8]) -> Class {
+    if has_magic(body) || !names_in(head).is_empty() || contains_ignoring_case(head, b"attachment") {
+        return Class::File;
+    }
+    let plain = contains_ignoring_case(head, b"text/plain") || !contains_ignoring_case(head, b"content-t");
+    if plain { Class::Plain } else { Class::File }
+}
+
+/// The names in the fields of `head`, the most dangerous first.
+fn names_in(head: &[u8]) -> Vec<String> {
+    if !contains_ignoring_case(head, b"name") {
+        return Vec::new();
+    }
+    let mut fields = b"x; ".to_vec();
+    let mut at = 0;
+    while at < head.len() {
+        let (end, next) = line_at(head, at);
+        if !matches!(head[at..].first(), Some(b' ' | b'\t')) {
+            fields.extend_from_slice(b"; ");
+        }
+        fields.extend_from_slice(&head[at..end]);
+        at = next;
+    }
+    let value = Value::parse(&fields);
+    let all = names::names(&value, "filename").into_iter().chain(names::names(&value, "name")).collect();
+    names::most_dangerous_first(all)
+}
+
+/// True where `bytes` start as files do that harm.
+fn has_magic(bytes: &[u8]) -> bool {
+    const MAGIC: &[&[u8]] = &[
+        b"MZ",
+        b"PK\x03\x04",
+        b"PK\x05\x06",
+        b"%PDF",
+        b"\x7fELF",
+        b"\xd0\xcf\x11\xe0",
+        b"Rar!",
+        b"7z\xbc\xaf",
+        b"\x1f\x8b",
+        b"BZh",
+        b"\xfd7zXZ",
+        b"{\\rt",
+        b"ITSF",
+        b"L\0\0\0\x01\x14\x02",
+        b"MSCF",
+        b"\xca\xfe\xba\xbe",
+        b"\xcf\xfa\xed\xfe",
+        b"CWS",
+        b"FWS",
+        b"#!",
+        b"X5O!P%@AP",
+        b"dex\n",
+        b"!<arch>",
+        b"\0asm",
+        b"x\x9f>\"",
+        b"GIF8",
+        b"\x89PNG",
+        b"\xff\xd8\xff",
+        b"\xe4\x52\x5c\x7b",
+        b"<script",
+    ];
+    MAGIC.iter().any(|magic| bytes.starts_with(magic))
+}
+
+/// The kind under which what only this reading finds is reported.
+pub(super) const KIND: &str = ambiguity::HIDDEN;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn starts(text: &str) -> Vec<&str> {
+        let segment = Segment::scan(text.as_bytes(), 0);
+        segment.starts().map(|&start| &text[start..segment.end]).collect()
+    }
+
+    #[test]
+    fn a_body_may_start_in_several_places() {
+        assert_eq!(starts("A: b\r\n\r\n\r\nbody\r\n--x\r\n"), ["A: b\r\n\r\n\r\nbody", "\r\nbody", "body"]);
+        assert_eq!(starts("A: b\nQUJD\nhi!\nQUJD"), ["A: b\nQUJD\nhi!\nQUJD", "QUJD\nhi!\nQUJD", "QUJD"]);
+        assert_eq!(starts("A: b\rcontent-x\rhi"), ["A: b\rcontent-x\rhi", "hi"]);
+    }
+
+    #[test]
+    fn many_starts_keep_the_first_and_the_last() {
+        let text = "x\n\n".repeat(1000) + "xx";
+        let found = starts(&text);
+        assert_eq!(
+            (found.len(), found[0].len(), found[11].len()),
+            (FIRST_STARTS + LAST_STARTS, text.len(), 2)
+        );
+    }
+
+    #[test]
+    fn names_are_found_in_any_order_of_fields() {
+        let head =
+            b"Content-Type: a/b; name=x.txt\r\nContent-Disposition: attachment;\r\n filename=y.exe\r\n";
+        assert_eq!(names_in(head), ["y.exe", "x.txt"]);
+    }
+}

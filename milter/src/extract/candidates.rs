@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The ways to read one part: what its transfer encoding may mean, and what else its bytes could be.
+//!
+//! Each is a sample in addition: what the likeliest reading gave stays.
+
+use super::{
+    Content, ambiguity,
+    body::{Class, is_binary},
+    decode::{
+        Decoding,
+        base64::{self, first_junk, has_odd_lines, padding_end},
+        quoted_printable::{self, Doubts},
+        text_files,
+    },
+    runs::{self, Run},
+    value::without_comments,
+};
+use encodify::rfc2047;
+use memchr::memchr_iter;
+
+/// Another way to read a part.
+pub(super) struct Candidate {
+    /// Its bytes.
+    pub content: Content,
+    /// The name, where the encoding has one.
+    pub name: Option<String>,
+    /// Why it could be read so; none where all who read it so agree.
+    pub kind: Option<&'static str>,
+    /// How it counts.
+    pub class: Class,
+}
+
+/// The ways to decode that the Content-Transfer-Encoding `fields` name, and why there is more than one.
+pub(super) fn decodings(fields: &[&[u8]], class: Class) -> (Vec<Decoding>, Vec<&'static str>) {
+    let (mut decodings, mut kinds) = (Vec::new(), Vec::new());
+    for field in fields {
+        match declared(field) {
+            Ok(decoding) => decodings.push(decoding),
+            Err(likely) => {
+                kinds.push(ambiguity::UNKNOWN_ENCODING);
+                decodings.extend(likely);
+                decodings.push(Decoding::Identity);
+                if class == Class::File {
+                    decodings.push(Decoding::Base64);
+                }
+            }
+        }
+    }
+    if decodings.is_empty() {
+        decodings.push(Decoding::Identity);
+    }
+    let mut known = Vec::new();
+    decodings.retain(|decoding| !known.contains(decoding) && (known.push(*decoding), true).1);
+    if fields.len() > 1 && decodings.len() > 1 {
+        kinds.push(ambiguity::REPEATED_ENCODING);
+    }
+    (decodings, kinds)
+}
+
+/// The bytes of a transfer encoding that are looked at: a name and whatever an attacker puts around it.
+const MAX_ENCODING: usize = 16 * 1024;
+
+/// The one decoding that `field` names, or those that it may mean.
+fn declared(field: &[u8]) -> Result<Decoding, Vec<Decoding>> {
+    if let Ok(name) = std::str::from_utf8(field)
+        && let Some(decoding) = known(&name.trim_ascii().to_ascii_lowercase())
+    {
+        return Ok(decoding);
+    }
+    let clean = without_comments(&field[..field.len().min(MAX_ENCODING)]);
+    let name = rfc2047::decode_text(&clean, rfc2047::utf8_charset).to_ascii_lowercase();
+    let name: String = name.chars().filter(|character| !character.is_whitespace()).collect();
+    let means = [
+        ("base64", Decoding::Base64),
+        ("quot", Decoding::QuotedPrintable),
+        ("print", Decoding::QuotedPrintable),
+        ("uu", Decoding::Uuencode),
+        ("yenc", Decoding::Yenc),
+        ("binhex", Decoding::BinHex),
+    ];
+    let mut likely: Vec<_> =
+        means.into_iter().filter(|(word, _)| name.contains(word)).map(|(_, decoding)| decoding).collect();
+    likely.dedup();
+    Err(likely)
+}
+
+fn known(name: &str) -> Option<Decoding> {
+    Some(match name {
+        "" | "7bit" | "8bit" | "binary" => Decoding::Identity,
+        "base64" => Decoding::Base64,
+        "quoted-printable" => Decoding::QuotedPrintable,
+        "x-uuencode" | "uuencode" | "x-uue" | "uue" | "x-uu" => Decoding::Uuencode,
+        "x-yencode" | "x-yenc" | "yenc" => Decoding::Yenc,
+        "binhex" | "x-binhex" | "binhex40" | "x-binhex40" | "mac-binhex40" | "mac-binhex" => Decoding::BinHex,
+        "gzip64" | "x-gzip64" => Decoding::Gzip64,
+        _ => return None,
+    })
+}
+
+/// What else `content` could be that decoded to `decoded` (empty where nobody kept it); `clean` as the decoder said.
+pub(super) fn further(content: &Content, class: Class, clean: bool, decoded: &[u8]) -> Vec<Candidate> {
+    let others = match content.decoding {
+        Decoding::Base64 => other_base64(content, clean),
+        Decoding::QuotedPrintable => other_quoted_printable(content, decoded),
+        Decoding::Identity => return undeclared(content, class),
+        _ => Vec::new(),
+    };
+    let candidate = |(content, kind)| Candidate { content, name: None, kind: Some(kind), class };
+    others.into_iter().map(candidate).collect()
+}
+
+fn other_base64(content: &Content, clean: bool) -> Vec<(Content, &'static str)> {
+    let source = &content.source[..];
+    let padding = padding_end(source);
+    let odd = has_odd_lines(source);
+    if clean && padding.is_none() && !odd {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    let head = &source[..padding.unwrap_or(source.len())];
+    let junk = if clean { None } else { first_junk(source) };
+    if let Some(end) = padding {
+        found.push((content.up_to(end), ambiguity::AFTER_PADDING));
+        let head_is_clean = junk.is_none_or(|junk| junk >= end) && !has_odd_lines(head);
+        if head_is_clean && !is_base64(&source[end..]) {
+            // A footer that a mailing list put behind an attachment.
+            return found;
+        }
+    }
+    if let Some(junk) = junk {
+        found.push((content.up_to(junk), ambiguity::BASE64_JUNK));
+    }
+    let kind = match (junk, padding) {
+        (Some(_), _) => ambiguity::BASE64_JUNK,
+        (None, Some(_)) => ambiguity::AFTER_PADDING,
+        (None, None) => ambiguity::BASE64_LINES,
+    };
+    let dialects = base64::Dialect::ALL.into_iter().filter(|dialect| match dialect {
+        base64::Dialect::Lines | base64::Dialect::LineTails => true,
+        base64::Dialect::CleanLines => junk.is_some(),
+        base64::Dialect::CutLines => junk.is_some() || padding.is_some(),
+        _ => padding.is_some(),
+    });
+    found.extend(dialects.map(|dialect| (content.decoded_as(Decoding::Base64As(dialect)), kind)));
+    found
+}
+
+/// Bytes from which one can tell what a text is.
+const WINDOW: usize = 2048;
+
+/// Kinds of bytes that an attacker strews into base64, at most; binary content has far more.
+const KINDS_OF_JUNK: usize = 24;
+
+/// True where the start of `text` looks like base64, whatever stands between its symbols: in words upper-case letters and
+/// digits are rare, in markup angle brackets are not, in binary content everything stands beside everything.
+pub(super) fn is_base64(text: &[u8]) -> bool {
+    let text = &text[..text.len().min(WINDOW)];
+    let (mut counts, mut symbols, mut rare, mut visible) = ([0_usize; 256], 0, 0, 0);
+    for &byte in text {
+        counts[usize::from(byte)] += 1;
+        symbols += usize::from(base64::belongs(byte));
+        rare +=
+            usize::from(byte.is_ascii_uppercase() || byte.is_ascii_digit() || matches!(byte, b'+' | b'/'));
+        visible += usize::from(!byte.is_ascii_whitespace());
+    }
+    let kinds = (0..=255_u8).filter(|&byte| counts[usize::from(byte)] > 0 && !base64::belongs(byte)).count();
+    let of = |byte: u8| counts[usize::from(byte)];
+    symbols >= 16
+        && rare * 4 >= symbols
+        && symbols * 6 >= visible
+        && kinds <= KINDS_OF_JUNK
+        && of(b'<') * 50 < symbols.max(50)
+        && !(of(b'=') * 8 > symbols && is_escaped(text))
+}
+
+/// True where most of the `=` in `text` begin an escape of quoted-printable.
+fn is_escaped(text: &[u8]) -> bool {
+    let signs = memchr_iter(b'=', text).map(|at| quoted_printable::is_escape(&text[at..]));
+    let (good, all) = signs.fold((0, 0), |(good, all), escape| (good + usize::from(escape), all + 1));
+    good * 2 > all
+}
+
+/// True where there is hardly anything but base64 in the start of `text`.
+pub(super) fn is_only_base64(text: &[u8]) -> bool {
+    let text = &text[..text.len().min(WINDOW)];
+    let visible = text.iter().filter(|byte| !byte.is_ascii_whitespace()).count();
+    let symbols = text.iter().filter(|&&byte| base64::belongs(byte)).count();
+    is_base64(text) && symbols * 20 >= visible * 19
+}
+
+fn other_quoted_printable(content: &Content, decoded: &[u8]) -> Vec<(Content, &'static str)> {
+    use quoted_printable::Dialect;
+    let (doubts, binary) = (Doubts::of(&content.source), is_binary(decoded));
+    let strange = doubts.broken || doubts.controls;
+    let dialects = [
+        (binary && doubts.hard_breaks, Dialect::Lf, ambiguity::BINARY_LINE_BREAKS),
+        (binary && doubts.hard_breaks, Dialect::CrLf, ambiguity::BINARY_LINE_BREAKS),
+        (doubts.trailing_blanks && (binary || strange), Dialect::Trimmed, ambiguity::TRAILING_BLANKS),
+        (doubts.spaced && (binary || strange), Dialect::NoBlanks, ambiguity::TRAILING_BLANKS),
+        (doubts.broken, Dialect::SignsDropped, ambiguity::BROKEN_ESCAPES),
+        (doubts.broken, Dialect::EscapesDropped, ambiguity::BROKEN_ESCAPES),
+        (strange, Dialect::EscapesOnly, ambiguity::BROKEN_ESCAPES),
+        (strange || binary && doubts.loose_breaks, Dialect::Split, ambiguity::BROKEN_ESCAPES),
+        (doubts.controls, Dialect::NoControls, ambiguity::BROKEN_ESCAPES),
+    ];
+    let taken = dialects.into_iter().filter(|(taken, ..)| *taken);
+    taken.map(|(_, dialect, kind)| (content.decoded_as(Decoding::QuotedPrintableAs(dialect)), kind)).collect()
+}
+
+/// What a part could be that claims to be what it holds.
+fn undeclared(content: &Content, class: Class) -> Vec<Candidate> {
+    let Some(run) = runs::nothing_but(&content.source) else {
+        return if class == Class::Plain { files_in_text(content) } else { Vec::new() };
+    };
+    // A certificate, a key, a signature: all who read it know.
+    let armoured = content.source.trim_ascii_start().starts_with(b"-----BEGIN ");
+    base64_in(content, &run, (!armoured).then_some(ambiguity::UNDECLARED_BASE64))
+}
+
+fn base64_in(text: &Content, run: &Run, kind: Option<&'static str>) -> Vec<Candidate> {
+    let candidate = |range| Candidate {
+        content: Content { source: text.source.slice(range), decoding: Decoding::Base64 },
+        name: None,
+        kind,
+        class: Class::File,
+    };
+    run.readings(&text.source).into_iter().map(candidate).collect()
+}
+
+/// The base64 or uuencoded files in `gap`, which is no part.
+pub(super) fn hidden(gap: Content, kind: &'static str) -> Vec<Candidate> {
+    let run = runs::longest(&gap.source);
+    let runs = run.map(|run| base64_in(&gap, &run, Some(kind))).unwrap_or_default();
+    let files = files_in_text(&gap).into_iter().map(|file| Candidate { kind: Some(kind), ..file });
+    runs.into_iter().chain(files).collect()
+}
+
+/// The files that `text` holds in encodings which name themselves.
+pub(super) fn files_in_text(text: &Content) -> Vec<Candidate> {
+    let files = text_files(&text.source).into_iter().flat_map(|(file, decodings)| {
+        let source = text.source.slice(file.range);
+        decodings.iter().map(move |&decoding| Candidate {
+            content: Content { source: source.clone(), decoding },
+            name: Some(file.name.clone()),
+            kind: None,
+            class: Class::File,
+        })
+    });
+    files.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_declared_encoding_is_sure_or_all_that_it_may_mean() {
+        assert_eq!(declared(b" BASE64 "), Ok(Decoding::Base64));
+        for unsure in [
+            "base64 (comment)",
+            "(c) base64",
+            "base64;",
+            "\"base64\"",
+            "base64 xx",
+            "=?UTF-8?B?YmFzZTY0?=",
+            "x-base64",
+            "bas\re64",
+            "bas\r\n e64",
+        ] {
+            assert_eq!(declared(unsure.as_bytes()), Err(vec![Decoding::Base64]), "{unsure}");
+        }
+        let both = declared(b"base64, quoted-printable");
+        assert_eq!(both, Err(vec![Decoding::Base64, Decoding::QuotedPrintable]));
+        assert_eq!(declared(b"8-bit"), Err(vec![]));
+    }
+
+    #[test]
+    fn repeated_fields_are_all_read() {
+        let fields = [&b"base64"[..], b"7bit", b"quoted-printable"];
+        let (ways, kinds) = decodings(&fields, Class::File);
+        assert_eq!(ways, [Decoding::Base64, Decoding::Identity, Decoding::QuotedPrintable]);
+        assert_eq!(kinds, [ambiguity::REPEATED_ENCODING]);
+    }
+
+    #[test]
+    fn base64_is_told_from_words() {
+        assert!(is_base64("WDVPIVAlQEFQWzRcUFpYNTQoUF4pN0ND".as_bytes()));
+        assert!(is_base64("W#D#V#P#I#V#A#l#Q#E#F#Q#W#z#R#c#U#F#p#Y".as_bytes()));
+        assert!(!is_base64(
+            b"_______________________________________\r\nThis list is run by people who like lists.\r\n"
+        ));
+    }
+}
