@@ -89,8 +89,9 @@ impl Explained {
         if !ambiguities.is_empty() {
             push(&mut text, format_args!("; ambiguous: {}", ambiguities.join(", ")));
         }
-        for kind in ambiguities {
-            push(&mut text, format_args!("\n    {kind}: {}", ambiguity::meaning(kind)));
+        let meanings = ambiguities.iter().map(|kind| (kind, ambiguity::meaning(kind)));
+        for (kind, meaning) in meanings.filter(|(_, meaning)| !meaning.is_empty()) {
+            push(&mut text, format_args!("\n    {kind}: {meaning}"));
         }
         let Decision { action, cause } = self.if_clean;
         push(&mut text, format_args!("\n  if nothing is found: {} ({})\n", action.as_str(), cause.as_str()));
@@ -129,8 +130,8 @@ fn step_as_json(step: &Step) -> Value {
     }
 }
 
-/// One line. Texts of the sender's are escaped, since control characters and those that turn the direction of text would
-/// have the terminal show something else.
+/// One line; what an entity is read as stands below it. Texts of the sender's are escaped, since control characters and
+/// those that turn the direction of text would have the terminal show something else.
 fn step_as_text(step: &Step) -> String {
     let line = |depth: usize, text: String| format!("{:indent$}{text}\n", "", indent = 4 + 2 * depth);
     match step {
@@ -147,10 +148,10 @@ fn step_as_text(step: &Step) -> String {
             if *known {
                 text.push_str("  (found before)");
             }
-            line(*depth, text)
+            line(*depth + 1, text)
         }
         Step::Skipped { depth, size, reason } => {
-            line(*depth, format!("skipped {}, {size} bytes", reason.as_str()))
+            line(*depth + 1, format!("skipped {}, {size} bytes", reason.as_str()))
         }
     }
 }
@@ -178,7 +179,7 @@ mod tests {
 
     fn sample(name: Option<&str>, why: Option<&'static str>, known: bool) -> Step {
         Step::Sample {
-            depth: 2,
+            depth: 1,
             name: name.map(str::to_owned),
             decoding: "base64",
             digest: Digest::of(b"a"),
@@ -195,7 +196,7 @@ mod tests {
             Step::Reading { choices: "canonical".into() },
             entity(0, "multipart/mixed", 0),
             entity(1, "text/plain", 312),
-            Step::Skipped { depth: 2, size: 12, reason: SkipReason::PlainText },
+            Step::Skipped { depth: 1, size: 12, reason: SkipReason::PlainText },
             entity(1, "application/pdf", 420),
             sample(Some("invoice.pdf"), None, false),
             Step::Reading { choices: "last Content-Type".into() },
@@ -236,7 +237,7 @@ mod tests {
         assert_eq!(
             value["steps"][5],
             json!({
-                "step": "sample", "depth": 2, "name": "invoice.pdf", "decoding": "base64", "size_bytes": 1234,
+                "step": "sample", "depth": 1, "name": "invoice.pdf", "decoding": "base64", "size_bytes": 1234,
                 "digest": Digest::of(b"a").to_string(), "why": null, "known": false,
             })
         );

@@ -143,6 +143,7 @@ fn explain_needs_no_scanner_and_says_what_the_policy_would_do() {
     assert!(first.starts_with(text(&plain)), "{first}");
     assert!(first.contains("  0 samples, 1 skipped\n  if nothing is found: accept (clean)\n"), "{first}");
     assert!(second.contains("2 samples, 0 skipped; ambiguous: repeated_content_type"), "{second}");
+    assert!(second.contains("\n    repeated_content_type: Several Content-Type fields"), "{second}");
     assert!(second.ends_with("  if nothing is found: tag (ambiguous)\n"), "{second}");
 
     let output = explain(&["--json"], &[&plain, &ambiguous]);
@@ -161,7 +162,6 @@ fn explain_needs_no_scanner_and_says_what_the_policy_would_do() {
 }
 
 #[test]
-#[ignore = "the extraction does not tell its steps yet"]
 fn explain_shows_every_reading_and_every_sample() {
     let directory = tempfile::tempdir().unwrap();
     let ambiguous = written(&directory, "ambiguous.eml", AMBIGUOUS);

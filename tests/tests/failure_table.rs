@@ -27,7 +27,7 @@ fn with_attachment(seed: u64) -> Mail {
 /// EnvelopedData (RFC 5652, 6.1) with `content` as its encrypted content.
 fn enveloped(content: &[u8]) -> Vec<u8> {
     fn der(tag: u8, content: &[u8]) -> Vec<u8> {
-        let length = u16::try_from(content.len()).unwrap().to_be_bytes();
+        let length = u16::try_from(content.len()).expect("tests use little content").to_be_bytes();
         [&[tag, 0x82], length.as_slice(), content].concat()
     }
     const PKCS7: [u8; 8] = [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07];
@@ -217,41 +217,48 @@ async fn an_ambiguous_message_can_be_accepted_held_or_refused() {
     assert!(!told(&milter, &mail, "ambiguous").await.delivers());
 }
 
-#[tokio::test]
-#[ignore = "the extraction does not tell these reasons yet"]
-async fn what_cannot_be_scanned_has_rows_of_its_own() {
+/// What becomes of `mail`, which holds what no scanner can see: `default`, or what the row says that `cause` names.
+async fn unscannable(mail: Mail, cause: &str, default: &str) {
     let site = Site::single(1, Settings::default()).await;
-    let of = |content_type: &str, body: &str| {
-        Mail::of(format!("MIME-Version: 1.0\r\nContent-Type: {content_type}\r\n\r\n{body}"))
+    let milter = site.milter("").await;
+    let reply = told(&milter, &mail, cause).await;
+    let done = match (&reply.quarantine, reply.header("X-Thundergate")) {
+        (Some(_), _) => "quarantine",
+        (None, Some(_)) => "tag",
+        (None, None) => "accept",
     };
+    assert!(matches!(reply.action, Action::Accept | Action::Continue), "{reply:?}");
+    assert_eq!(done, default, "{reply:?}");
+    let line = milter.line_of(&mail).await;
+    let skipped = |part: &serde_json::Value| part["disposition"] == "skipped" && part["reason"] == cause;
+    assert!(line["parts"].as_array().is_some_and(|parts| parts.iter().any(skipped)), "{line}");
+    assert_eq!(site.scans(), 1, "the bytes that travel are scanned all the same");
+    let strict = site.milter(&format!("policy.on.{cause} = \"reject\"")).await;
+    assert!(!told(&strict, &mail, cause).await.delivers(), "{cause}");
+}
+
+#[tokio::test]
+#[ignore = "the extraction does not look into S/MIME yet"]
+async fn an_encrypted_part_is_accepted() {
     let smime = "application/pkcs7-mime; smime-type=enveloped-data";
-    let encrypted = Mail::of(mail().attach("smime.p7m", smime, enveloped(&noise(1, 1000))).bytes());
-    let elsewhere = "Content-Type: application/octet-stream\r\n\r\n";
-    let url = "message/external-body; access-type=URL; URL=\"http://files.example/a.exe\"";
-    let fragment = "message/partial; id=\"1@example.org\"; number=1; total=2";
-    let rows = [
-        ("encrypted", encrypted, "accept"),
-        ("external_body", of(url, elsewhere), "tag"),
-        ("partial", of(fragment, "Subject: half\r\n\r\nSGVsbG8"), "quarantine"),
-    ];
-    let (milter, strict) = (site.milter("").await, ["encrypted", "external_body", "partial"]);
-    let strict = strict.map(|key| format!("{key} = \"reject\"\n")).concat();
-    let strict = site.milter(&format!("[policy.on]\n{strict}")).await;
-    for (cause, mail, default) in rows {
-        let reply = told(&milter, &mail, cause).await;
-        let done = match (&reply.quarantine, reply.header("X-Thundergate")) {
-            (Some(_), _) => "quarantine",
-            (None, Some(_)) => "tag",
-            (None, None) => "accept",
-        };
-        assert!(matches!(reply.action, Action::Accept | Action::Continue), "{cause}: {reply:?}");
-        assert_eq!(done, default, "{cause}: {reply:?}");
-        let line = milter.line_of(&mail).await;
-        let skipped = |part: &serde_json::Value| part["disposition"] == "skipped" && part["reason"] == cause;
-        assert!(line["parts"].as_array().unwrap().iter().any(skipped), "{line}");
-        assert!(!told(&strict, &mail, cause).await.delivers(), "{cause}");
-    }
-    assert!(site.scans() > 0, "the bytes that travel are scanned all the same");
+    let mail = mail().attach("smime.p7m", smime, enveloped(&noise(1, 1000)));
+    unscannable(Mail::of(mail.bytes()), "encrypted", "accept").await;
+}
+
+#[tokio::test]
+async fn content_that_is_elsewhere_is_tagged() {
+    let mail = "MIME-Version: 1.0\r\n\
+                Content-Type: message/external-body; access-type=URL; URL=\"http://files.example/a.exe\"\r\n\r\n\
+                Content-Type: application/octet-stream\r\n\r\n";
+    unscannable(Mail::of(mail), "external_body", "tag").await;
+}
+
+#[tokio::test]
+async fn a_fragment_of_a_message_is_quarantined() {
+    let mail = "MIME-Version: 1.0\r\n\
+                Content-Type: message/partial; id=\"1@example.org\"; number=1; total=2\r\n\r\n\
+                Subject: half\r\n\r\nSGVsbG8";
+    unscannable(Mail::of(mail), "partial", "quarantine").await;
 }
 
 #[tokio::test]

@@ -61,7 +61,7 @@ kinds! {
 
 /// True where the kind concerns one part only: the structure around it is in no doubt.
 pub(super) fn is_local(kind: &str) -> bool {
-    matches!(kind, NAMES | BINARY_LINE_BREAKS | TRAILING_BLANKS | UNDECLARED_BASE64)
+    matches!(kind, NAMES | BINARY_LINE_BREAKS | TRAILING_BLANKS | BROKEN_ESCAPES | UNDECLARED_BASE64)
 }
 
 /// What `kind` means, in a sentence or two; empty for what is no kind.

@@ -16,7 +16,7 @@ use super::{
     value::{Value, contains_ignoring_case},
 };
 use bytes::Bytes;
-use memchr::{memchr_iter, memchr2};
+use memchr::{memchr_iter, memchr2, memmem};
 
 /// Starts of bodies in one segment: the first ones and the last.
 const FIRST_STARTS: usize = 8;
@@ -172,36 +172,62 @@ fn line_at(message: &[u8], at: usize) -> (usize, usize) {
 
 /// Takes the bytes from `start` to the end of `segment` in every way that they look like.
 fn read_body(message: &Bytes, segment: &Segment, start: usize, samples: &mut Samples) {
-    let body = &message[start..segment.end];
+    let body = message.slice(start..segment.end);
     let window = &body[..body.len().min(WINDOW)];
     let head = &message[segment.start.max(start.saturating_sub(HEAD))..start];
-    let of = |range: std::ops::Range<usize>, decoding| Content { source: message.slice(range), decoding };
-    let name = || {
-        let mut names = names_in(head);
-        (!names.is_empty()).then(|| names.remove(0))
+    let mut take = |source: Bytes, decoding, class| {
+        let name = names_in(head).into_iter().next();
+        samples.hidden(Content { source, decoding }, name, class);
     };
-    let whole = start..segment.end;
     let first = Line::of(&message[start..line_at(message, start).0]);
     if first != Line::Field && is_base64(window) {
-        samples.hidden(of(whole.clone(), Decoding::Base64), name(), Class::File);
+        take(body.clone(), Decoding::Base64, Class::File);
         if !segment.delimited && is_base64(&message[segment.next..]) {
             // The line that ended the segment delimits nothing for readers who skip it.
             let rest = start..end_of_symbols(message, segment.next);
-            samples.hidden(of(rest, Decoding::Base64), name(), Class::File);
+            take(message.slice(rest), Decoding::Base64, Class::File);
         }
     }
     let escaped = memchr_iter(b'=', window).any(|sign| is_escape(&window[sign..]));
-    if escaped {
-        samples.hidden(of(whole.clone(), Decoding::QuotedPrintable), name(), class_of(head, body));
+    // The last line end may belong to the content or to the delimiter.
+    let bare = message.slice(start..segment.end - line_end(&body));
+    if escaped && first != Line::Field {
+        take(body.clone(), Decoding::QuotedPrintable, Class::File);
+        take(bare.clone(), Decoding::QuotedPrintable, Class::File);
     }
     if is_uuencoded(window) {
-        samples.hidden(of(whole.clone(), Decoding::Uuencode), name(), Class::File);
+        take(body.clone(), Decoding::Uuencode, Class::File);
     }
-    // What a part was decoded from is no file itself.
-    let encoded = is_only_base64(window) || escaped && samples.is_part(&message.slice(whole.clone()));
-    if segment.delimited && !encoded && (contains_ignoring_case(head, b"content-") || has_magic(body)) {
-        samples.hidden(of(whole, Decoding::Identity), name(), class_of(head, body));
+    if segment.delimited && (has_fields_before(head) || has_magic(&body)) {
+        let class = class_of(head, &body);
+        // What a part was decoded from is no file itself.
+        let encoded = is_only_base64(window) || escaped && samples.is_part(&body);
+        if !encoded && first != Line::Field {
+            for source in [body, bare] {
+                let name = names_in(head).into_iter().next();
+                samples.hidden(Content { source, decoding: Decoding::Identity }, name, class);
+            }
+        }
     }
+}
+
+/// The length of the line end that `text` ends with.
+fn line_end(text: &[u8]) -> usize {
+    match text {
+        [.., b'\r', b'\n'] => 2,
+        [.., b'\r' | b'\n'] => 1,
+        _ => 0,
+    }
+}
+
+/// True where the lines directly before a body are fields of MIME. Those of a multipart or a message say nothing of it.
+fn has_fields_before(head: &[u8]) -> bool {
+    let head = head.trim_ascii_end();
+    let ends = [memmem::rfind(head, b"\n\n"), memmem::rfind(head, b"\n\r\n"), memmem::rfind(head, b"\r\r")];
+    let block = &head[ends.into_iter().flatten().max().unwrap_or(0)..];
+    let structure =
+        [&b"multipart/"[..], b"message/"].into_iter().any(|kind| contains_ignoring_case(block, kind));
+    contains_ignoring_case(block, b"content-") && !structure
 }
 
 /// Where base64 ends that goes on at `from`: before the next line that could be a field.

@@ -44,10 +44,13 @@ pub(super) fn is_binary(bytes: &[u8]) -> bool {
 }
 
 /// True where a leaf holds what a reader could take for the fields or delimiters of parts, or control characters that end
-/// a line for some and not for others.
+/// a line for some and not for others; or where a file starts with an empty line, so that it could begin behind that.
 pub(super) fn hides_structure(source: &[u8], class: Option<Class>) -> bool {
     let text = class != Some(Class::File);
     if text && (source.iter().any(|byte| matches!(byte, 0 | 11)) || has_bare_returns(source)) {
+        return true;
+    }
+    if !text && (source.starts_with(b"\r\n") || source.starts_with(b"\n")) {
         return true;
     }
     let mut at = 0;

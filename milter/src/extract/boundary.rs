@@ -76,7 +76,7 @@ pub(super) fn delimits(boundary: &[u8], text: &[u8]) -> bool {
         || memmem::find_iter(text, &line).take(MOST).any(|at| ends(&text[at + line.len()..]))
 }
 
-/// True where `field` names a boundary although its type is no multipart.
+/// True where `field`, which is no Content-Type, names a boundary.
 pub(super) fn is_mentioned(field: &[u8]) -> bool {
     contains_ignoring_case(&field[..field.len().min(MAX_FIELD)], b"bound")
 }
@@ -113,6 +113,12 @@ pub(super) struct Delimiter {
 impl Open {
     pub fn push(&mut self, multipart: Multipart) {
         self.longest = self.longest.max(multipart.boundary.len());
+        if let Some(outer) = self.stack.last() {
+            // The delimiter of one closes the other.
+            let closes = |one: &[u8], other: &[u8]| one.strip_suffix(b"--") == Some(other);
+            let (one, other) = (&outer.boundary, &multipart.boundary);
+            self.near.set(self.near.get() || closes(one, other) || closes(other, one));
+        }
         self.places.entry(multipart.boundary.clone()).or_default().push(self.stack.len());
         self.stack.push(multipart);
     }
@@ -157,6 +163,12 @@ impl Open {
                     .or_else(|| Some((found(text.strip_suffix(b"--")?)?, true)))
             })
             .flatten();
+        // Behind a boundary stand blanks at most.
+        let behind = line.strip_suffix(b"\n").unwrap_or(line);
+        let behind = &behind[2 + text.len()..];
+        let odd =
+            behind.strip_suffix(b"\r").unwrap_or(behind).iter().any(|byte| !matches!(byte, b' ' | b'\t'));
+        self.near.set(self.near.get() || exact.is_some() && odd);
         if exact.is_none() {
             let mut ends = self.stack.first().into_iter().chain(self.stack.last());
             self.near.set(self.near.get() || ends.any(|multipart| text.starts_with(&multipart.boundary)));

@@ -8,7 +8,7 @@ use super::{
     body::{Class, is_binary},
     decode::{
         Decoding,
-        base64::{self, first_junk, has_odd_lines, padding_end},
+        base64::{self, first_junk, has_blanks, has_odd_lines, padding_end},
         quoted_printable::{self, Doubts},
         text_files,
     },
@@ -16,7 +16,7 @@ use super::{
     value::without_comments,
 };
 use encodify::rfc2047;
-use memchr::memchr_iter;
+use memchr::{memchr, memchr_iter, memrchr};
 
 /// Another way to read a part.
 pub(super) struct Candidate {
@@ -35,7 +35,14 @@ pub(super) fn decodings(fields: &[&[u8]], class: Class) -> (Vec<Decoding>, Vec<&
     let (mut decodings, mut kinds) = (Vec::new(), Vec::new());
     for field in fields {
         match declared(field) {
-            Ok(decoding) => decodings.push(decoding),
+            Ok(decoding @ (Decoding::Identity | Decoding::Base64 | Decoding::QuotedPrintable)) => {
+                decodings.push(decoding)
+            }
+            // No standard knows these, nor do most clients: they take the body as it stands.
+            Ok(rare) => {
+                kinds.push(ambiguity::UNKNOWN_ENCODING);
+                decodings.extend([rare, Decoding::Identity]);
+            }
             Err(likely) => {
                 kinds.push(ambiguity::UNKNOWN_ENCODING);
                 decodings.extend(likely);
@@ -102,8 +109,12 @@ pub(super) fn further(content: &Content, class: Class, clean: bool, decoded: &[u
     let others = match content.decoding {
         Decoding::Base64 => other_base64(content, clean),
         Decoding::QuotedPrintable => other_quoted_printable(content, decoded),
-        Decoding::Identity => return undeclared(content, class),
-        _ => Vec::new(),
+        Decoding::Identity => return undeclared(content),
+        other => {
+            let besides = other.besides(&content.source).map(|decoding| content.decoded_as(decoding));
+            let candidate = |content| Candidate { content, name: None, kind: None, class };
+            return besides.into_iter().map(candidate).collect();
+        }
     };
     let candidate = |(content, kind)| Candidate { content, name: None, kind: Some(kind), class };
     others.into_iter().map(candidate).collect()
@@ -122,7 +133,8 @@ fn other_base64(content: &Content, clean: bool) -> Vec<(Content, &'static str)> 
     if let Some(end) = padding {
         found.push((content.up_to(end), ambiguity::AFTER_PADDING));
         let head_is_clean = junk.is_none_or(|junk| junk >= end) && !has_odd_lines(head);
-        if head_is_clean && !is_base64(&source[end..]) {
+        let tail = &source[end..];
+        if head_is_clean && head.len() >= 1024 && tail.len() <= 4096 && !is_base64(tail) {
             // A footer that a mailing list put behind an attachment.
             return found;
         }
@@ -130,6 +142,7 @@ fn other_base64(content: &Content, clean: bool) -> Vec<(Content, &'static str)> 
     if let Some(junk) = junk {
         found.push((content.up_to(junk), ambiguity::BASE64_JUNK));
     }
+    found.extend(without_prefix(content).into_iter().map(|content| (content, ambiguity::BASE64_LINES)));
     let kind = match (junk, padding) {
         (Some(_), _) => ambiguity::BASE64_JUNK,
         (None, Some(_)) => ambiguity::AFTER_PADDING,
@@ -138,10 +151,30 @@ fn other_base64(content: &Content, clean: bool) -> Vec<(Content, &'static str)> 
     let dialects = base64::Dialect::ALL.into_iter().filter(|dialect| match dialect {
         base64::Dialect::Lines | base64::Dialect::LineTails => true,
         base64::Dialect::CleanLines => junk.is_some(),
-        base64::Dialect::CutLines => junk.is_some() || padding.is_some(),
+        base64::Dialect::CutLines => junk.is_some() || padding.is_some() || has_blanks(source),
         _ => padding.is_some(),
     });
     found.extend(dialects.map(|dialect| (content.decoded_as(Decoding::Base64As(dialect)), kind)));
+    found
+}
+
+/// Base64 without what stands before it: its first line, or the start of that up to the last byte that is no symbol. And
+/// without its first and last lines.
+fn without_prefix(content: &Content) -> Vec<Content> {
+    let source = &content.source[..];
+    let line = &source[..memchr(b'\n', source).unwrap_or(source.len())];
+    let junk = line.trim_ascii_end().iter().rposition(|&byte| !base64::belongs(byte));
+    let next = (line.len() < source.len()).then_some(line.len() + 1);
+    let starts = junk.map(|at| at + 1).into_iter().chain(next);
+    let mut found: Vec<_> =
+        starts.filter(|&start| start < source.len()).map(|start| content.starting_at(start)).collect();
+    // `begin` and `end`, whatever it is that they begin.
+    let last = memrchr(b'\n', source.trim_ascii_end()).filter(|&last| next.is_some_and(|next| last > next));
+    found.extend(
+        last.filter(|last| !source[*last..].contains(&b'='))
+            .zip(next)
+            .map(|(last, next)| content.up_to(last).starting_at(next)),
+    );
     found
 }
 
@@ -192,15 +225,21 @@ fn other_quoted_printable(content: &Content, decoded: &[u8]) -> Vec<(Content, &'
     use quoted_printable::Dialect;
     let (doubts, binary) = (Doubts::of(&content.source), is_binary(decoded));
     let strange = doubts.broken || doubts.controls;
+    let breaks = doubts.hard_breaks && (binary || doubts.mixed_breaks);
     let dialects = [
-        (binary && doubts.hard_breaks, Dialect::Lf, ambiguity::BINARY_LINE_BREAKS),
-        (binary && doubts.hard_breaks, Dialect::CrLf, ambiguity::BINARY_LINE_BREAKS),
-        (doubts.trailing_blanks && (binary || strange), Dialect::Trimmed, ambiguity::TRAILING_BLANKS),
+        (breaks, Dialect::Lf, ambiguity::BINARY_LINE_BREAKS),
+        (breaks, Dialect::CrLf, ambiguity::BINARY_LINE_BREAKS),
+        (
+            doubts.spaced_breaks || doubts.trailing_blanks && (binary || strange),
+            Dialect::Trimmed,
+            ambiguity::TRAILING_BLANKS,
+        ),
         (doubts.spaced && (binary || strange), Dialect::NoBlanks, ambiguity::TRAILING_BLANKS),
         (doubts.broken, Dialect::SignsDropped, ambiguity::BROKEN_ESCAPES),
         (doubts.broken, Dialect::EscapesDropped, ambiguity::BROKEN_ESCAPES),
+        (doubts.broken, Dialect::PairsDropped, ambiguity::BROKEN_ESCAPES),
         (strange, Dialect::EscapesOnly, ambiguity::BROKEN_ESCAPES),
-        (strange || binary && doubts.loose_breaks, Dialect::Split, ambiguity::BROKEN_ESCAPES),
+        (strange || doubts.spaced_breaks || doubts.loose_breaks, Dialect::Split, ambiguity::BROKEN_ESCAPES),
         (doubts.controls, Dialect::NoControls, ambiguity::BROKEN_ESCAPES),
     ];
     let taken = dialects.into_iter().filter(|(taken, ..)| *taken);
@@ -208,9 +247,9 @@ fn other_quoted_printable(content: &Content, decoded: &[u8]) -> Vec<(Content, &'
 }
 
 /// What a part could be that claims to be what it holds.
-fn undeclared(content: &Content, class: Class) -> Vec<Candidate> {
+fn undeclared(content: &Content) -> Vec<Candidate> {
     let Some(run) = runs::nothing_but(&content.source) else {
-        return if class == Class::Plain { files_in_text(content) } else { Vec::new() };
+        return files_in_text(content);
     };
     // A certificate, a key, a signature: all who read it know.
     let armoured = content.source.trim_ascii_start().starts_with(b"-----BEGIN ");

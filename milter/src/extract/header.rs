@@ -4,6 +4,7 @@
 //! Only the three fields that say how to read the body are kept, as they stand, each with its repetitions up to a
 //! bound. A line is looked at once, so a block costs what it is long, whatever is in it.
 
+use super::value::contains_ignoring_case;
 use memchr::memchr;
 
 /// How many values of a repeated field are kept: the first ones, and the last.
@@ -49,7 +50,9 @@ impl<'a> Block<'a> {
             }
             block.odd |= has_controls(line);
             if matches!(line[0], b' ' | b'\t') && !field.is_empty() {
-                block.odd |= line.trim_ascii().is_empty();
+                let text = line.trim_ascii_start();
+                let hidden = text.get(..8).is_some_and(|start| start.eq_ignore_ascii_case(b"content-"));
+                block.odd |= text.is_empty() || hidden;
                 field.end = next;
             } else if name_length(line).is_some() {
                 block.keep(&text[std::mem::replace(&mut field, at..next)]);
@@ -76,7 +79,10 @@ impl<'a> Block<'a> {
             _ if name.eq_ignore_ascii_case(b"content-type") => &mut self.types,
             _ if name.eq_ignore_ascii_case(b"content-disposition") => &mut self.dispositions,
             _ if name.eq_ignore_ascii_case(b"content-transfer-encoding") => &mut self.encodings,
-            _ => return,
+            _ => {
+                self.odd |= resembles_ours(name);
+                return;
+            }
         };
         self.odd |= name.len() != length;
         let value = field[length + 1..].trim_ascii();
@@ -85,6 +91,13 @@ impl<'a> Block<'a> {
             values.push(value);
         }
     }
+}
+
+/// True where some reader could take a field of this `name` for one that says how to read the body.
+fn resembles_ours(name: &[u8]) -> bool {
+    let starts = |word: &[u8]| name.len() >= word.len() && name[..word.len()].eq_ignore_ascii_case(word);
+    let known = starts(b"content-") && !contains_ignoring_case(name, b"encod") && !starts(b"content-type");
+    !known && (contains_ignoring_case(name, b"encoding") || starts(b"content"))
 }
 
 /// True where `line` holds control characters besides its line end and tabs. ISO-2022 uses ESC, SO and SI.
@@ -141,6 +154,8 @@ mod tests {
             "A: 1\n \n\n",
             "A(: )B: 1\n\n",
             "Content-Type : a/b\n\n",
+            "A: b\n Content-Type: x\n\n",
+            "Content_Type: x\n\n",
         ] {
             assert!(block(odd).odd, "{odd:?}");
         }

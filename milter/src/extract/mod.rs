@@ -124,18 +124,25 @@ impl Content {
     /// The decoded bytes. Decodes at each call, except where the message holds them as they are.
     pub fn bytes(&self) -> Bytes {
         let mut decoded = Vec::new();
-        self.decode_unless_plain(&mut decoded);
+        // What was too long is no part.
+        self.decode_unless_plain(u64::MAX, &mut decoded);
         if self.decoding == Decoding::Identity { self.source.clone() } else { decoded.into() }
     }
 
-    /// Decodes into `out`, except where `source` is what it would be. False where bytes had to be skipped.
-    fn decode_unless_plain(&self, out: &mut Vec<u8>) -> bool {
-        self.decoding == Decoding::Identity || self.decoding.decode_into(&self.source, out)
+    /// Decodes into `out`, except where `source` is what it would be. False where bytes had to be skipped. Stops where it
+    /// becomes longer than `limit`.
+    fn decode_unless_plain(&self, limit: u64, out: &mut Vec<u8>) -> bool {
+        self.decoding == Decoding::Identity || self.decoding.decode_into(&self.source, limit, out)
     }
 
     /// The same, ending at `end` of the encoded bytes.
     fn up_to(&self, end: usize) -> Self {
         Self { source: self.source.slice(..end), decoding: self.decoding }
+    }
+
+    /// The same, starting at `start` of the encoded bytes.
+    fn starting_at(&self, start: usize) -> Self {
+        Self { source: self.source.slice(start..), decoding: self.decoding }
     }
 
     fn decoded_as(&self, decoding: Decoding) -> Self {

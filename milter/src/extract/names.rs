@@ -180,13 +180,16 @@ fn readings(name: &str) -> Vec<String> {
     std::iter::once(whole).chain(cut).chain(bare).filter(|name| !name.is_empty()).collect()
 }
 
-/// No control characters, none that are invisible or turn the direction of writing, no endless ones.
+/// No control characters, none that are invisible or turn the direction of writing, no dots and blanks at the end, which
+/// Windows drops, no endless ones.
 fn shown(name: &str) -> String {
     let hidden = |character: char| {
         character.is_control()
             || matches!(character, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
     };
-    let name: Vec<char> = name.trim().chars().filter(|&character| !hidden(character)).collect();
+    let end = |character: char| character == '.' || character.is_whitespace() || hidden(character);
+    let name = name.trim_start().trim_end_matches(end);
+    let name: Vec<char> = name.chars().filter(|&character| !hidden(character)).collect();
     name[name.len().saturating_sub(MAX_NAME)..].iter().collect()
 }
 

@@ -6,7 +6,7 @@ use memchr::memchr;
 use std::ops::Range;
 
 /// Symbols from which a run can hold a file rather than a word or a digest.
-const LEAST: usize = 128;
+const LEAST: usize = 72;
 /// Symbols that at least one of its lines has: a list of words, one on each line, is none.
 const LEAST_IN_A_LINE: usize = 20;
 
@@ -16,6 +16,8 @@ pub(super) struct Run {
     /// Where in the text.
     pub range: Range<usize>,
     symbols: usize,
+    /// Something else than hexadecimal digits: digests of files stand in many texts.
+    beyond_hex: bool,
     /// Where its first line starts that is too wide for a word.
     wide: Option<usize>,
 }
@@ -47,6 +49,7 @@ pub(super) fn longest(text: &[u8]) -> Option<Run> {
         let line = text[at..next].trim_ascii();
         if line.iter().all(|&byte| belongs(byte)) {
             run.symbols += line.len();
+            run.beyond_hex |= !line.iter().all(u8::is_ascii_hexdigit);
             if line.len() >= LEAST_IN_A_LINE {
                 run.wide.get_or_insert(at);
             }
@@ -70,7 +73,7 @@ pub(super) fn nothing_but(text: &[u8]) -> Option<Run> {
 }
 
 fn longer(best: Run, run: Run) -> Run {
-    let counts = run.symbols >= LEAST && run.wide.is_some() && run.symbols > best.symbols;
+    let counts = run.symbols >= LEAST && run.beyond_hex && run.wide.is_some() && run.symbols > best.symbols;
     if counts { run } else { best }
 }
 
@@ -97,6 +100,7 @@ mod tests {
         let range = longest(text.as_bytes()).unwrap().range;
         assert_eq!(text[range].trim(), run.trim());
         assert_eq!(longest("Some words that make a sentence.\n".repeat(50).as_bytes()), None);
+        assert_eq!(longest("0123456789abcdef".repeat(9).as_bytes()), None);
         assert_eq!(longest("word\n".repeat(500).as_bytes()), None);
     }
 }

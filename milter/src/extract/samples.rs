@@ -19,6 +19,9 @@ const SPARE_BYTES: u64 = 4 << 20;
 /// real messages decode to less than themselves.
 const SPARE_DECODED_BYTES: u64 = 8 << 20;
 
+/// Bytes of a file that only the reading without structure finds.
+const LEAST_HIDDEN: usize = 4;
+
 /// What a header block says of a leaf.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Leaf {
@@ -48,6 +51,8 @@ pub(super) struct Samples {
     digests: HashMap<Digest, u8>,
     keys: HashSet<(Digest, Option<String>)>,
     places: HashSet<(Place, Option<String>)>,
+    /// Places that hold texts which are no samples.
+    skipped: HashSet<Place>,
     /// Where the leaves stand.
     sources: HashSet<(usize, usize)>,
     nested: HashMap<Place, Bytes>,
@@ -96,6 +101,7 @@ impl Samples {
             digests: HashMap::new(),
             keys: HashSet::new(),
             places: HashSet::new(),
+            skipped: HashSet::new(),
             sources: HashSet::new(),
             nested: HashMap::new(),
             walked: Vec::new(),
@@ -246,13 +252,14 @@ impl Samples {
     /// Takes what only the reading without structure finds; what is known already does not count.
     pub fn hidden(&mut self, content: Content, name: Option<String>, class: Class) {
         let leaf = Leaf { media_type: "application/octet-stream".into(), ..Leaf::default() };
-        let mut waiting = vec![content];
-        while let Some(content) = waiting.pop() {
-            if !self.spend_reading(content.source.len()) {
+        if !self.spend_reading(content.source.len()) {
+            return;
+        }
+        for other in self.consider(&leaf, name.as_ref(), content, class, Some(blind::KIND)) {
+            if !self.spend_reading(other.content.source.len()) {
                 return;
             }
-            let found = self.consider(&leaf, name.as_ref(), content, class, Some(blind::KIND));
-            waiting.extend(found.into_iter().map(|candidate| candidate.content));
+            self.consider(&leaf, name.as_ref(), other.content, class, Some(blind::KIND));
         }
     }
 
@@ -272,7 +279,7 @@ impl Samples {
         }
         let mut message = Vec::new();
         if self.left.decoded > 0 {
-            decoding.decode_into(source, &mut message);
+            decoding.decode_into(source, self.left.decoded, &mut message);
         }
         if !self.spend_bytes(message.len()) {
             return None;
@@ -305,13 +312,21 @@ impl Samples {
     ) -> Vec<Candidate> {
         let place = place(&content.source, content.decoding);
         let hidden = why == Some(blind::KIND);
-        let known = if hidden { self.places.contains(&(place, None)) } else { false };
-        if self.is_exhausted() || known || !self.places.insert((place, name.cloned())) {
+        let skipped = hidden && self.skipped.remove(&place);
+        let harmless = danger(name.map(String::as_str)) == 0;
+        let known = hidden && !skipped && harmless && self.places.contains(&(place, None));
+        let new = self.places.insert((place, name.cloned())) || skipped;
+        if self.is_exhausted() || known || !new {
             return Vec::new();
         }
         self.places.insert((place, None));
+        // A text that all clients show is no sample by itself, but one in a message in doubt.
+        let why = why.filter(|_| !skipped);
         let decoded = self.decode(&content, class);
         if !self.spend_bytes(decoded.size) {
+            return Vec::new();
+        }
+        if hidden && decoded.size < LEAST_HIDDEN {
             return Vec::new();
         }
         if decoded.size == 0 {
@@ -320,6 +335,7 @@ impl Samples {
             }
         } else if !decoded.sample {
             if !hidden {
+                self.skipped.insert(place);
                 self.skip(leaf, name, content.source.len(), SkipReason::PlainText);
             }
         } else {
@@ -342,11 +358,12 @@ impl Samples {
             }
         }
         let mut buffer = std::mem::take(&mut self.buffer);
-        let clean = content.decode_unless_plain(&mut buffer);
+        let clean = content.decode_unless_plain(self.left.decoded, &mut buffer);
         let bytes = if content.decoding == Decoding::Identity { &source[..] } else { &buffer };
         let sample = class.is_sample(self.bodies, bytes);
         let digest = if sample { Digest::of(bytes) } else { Digest::of(&[]) };
-        let inside = container::is_one(bytes).then(|| self.open(content)).flatten();
+        let fits = bytes.len() as u64 <= self.left.decoded;
+        let inside = (fits && container::is_one(bytes)).then(|| self.open(content)).flatten();
         let others = candidates::further(content, class, clean, bytes);
         let size = bytes.len();
         self.buffer = buffer;
@@ -360,6 +377,7 @@ impl Samples {
             self.found.held_bytes += bytes.len();
         }
         let opened = container::open(&bytes, self.left.decoded);
+        self.found.held_bytes += opened.held_bytes;
         if opened.over_limit {
             self.malformed("decoded_bytes");
         }
@@ -380,20 +398,15 @@ impl Samples {
                 return;
             }
             if file.message {
-                self.found.held_bytes += file.content.len();
                 self.messages.push((file.content, depth));
                 continue;
             }
-            let names = names::most_dangerous_first(file.name.into_iter().collect());
-            let leaf = Leaf {
-                media_type: file.media_type,
-                names,
-                class: Some(Class::File),
-                depth,
-                ..Leaf::default()
-            };
+            let names = names::most_dangerous_first(file.names);
+            let class = Class::of(&file.media_type, !names.is_empty());
+            let leaf =
+                Leaf { media_type: file.media_type, names, class: Some(class), depth, ..Leaf::default() };
             let content = Content { source: file.content, decoding: Decoding::Identity };
-            self.consider(&leaf, leaf.names.first(), content, Class::File, None);
+            self.consider(&leaf, leaf.names.first(), content, class, None);
         }
     }
 

@@ -49,7 +49,9 @@ impl Value {
         let token = token.split(|byte| byte.is_ascii_whitespace()).next().unwrap_or_default();
         let token = String::from_utf8_lossy(token.trim_ascii()).replace('"', "").to_ascii_lowercase();
         let mut rest = &field[end.min(field.len())..];
-        if token.len() < end {
+        if token.contains('=') {
+            rest = field;
+        } else if token.len() < end {
             // A parameter without its semicolon: `multipart/mixed boundary=x`.
             rest = &field[token.len().min(field.len())..];
         }
@@ -152,7 +154,9 @@ fn is_strict_parameter(name: &[u8], value: &[u8]) -> bool {
     let ordinary = |byte: u8| byte.is_ascii_graphic() && !b"\"\\()<>@,;".contains(&byte);
     if !name.eq_ignore_ascii_case(b"boundary") {
         let visible = |&byte: &u8| byte == b' ' || (byte.is_ascii_graphic() && !b"\"\\".contains(&byte));
-        let fits = inner.map_or(value.iter().all(|&byte| ordinary(byte)), |inner| inner.iter().all(visible));
+        let fits = inner.map_or(!value.is_empty() && value.iter().all(|&byte| ordinary(byte)), |inner| {
+            inner.iter().all(visible)
+        });
         return name_fits
             && fits
             && ![name, value].into_iter().any(|text| contains_ignoring_case(text, b"bound"));
@@ -162,6 +166,8 @@ fn is_strict_parameter(name: &[u8], value: &[u8]) -> bool {
     (1..=70).contains(&boundary.len())
         && plain
         && !boundary.ends_with(b" ")
+        && !boundary.starts_with(b" ")
+        && (inner.is_some() || !boundary.starts_with(b"="))
         && memmem::find(boundary, b"=?").is_none()
 }
 
@@ -212,10 +218,13 @@ fn parameters(mut rest: &[u8]) -> Vec<Parameter> {
             continue;
         }
         let (value, after) = quoted_or_plain(&rest[end + 1..]);
-        // `"invoice".exe`: some take what follows the quotes as well.
+        // `"invoice".exe`, `invoice;.exe`: some take what follows as well.
         let tail = after.iter().position(|&byte| byte == b';').unwrap_or(after.len());
-        let longer = (!after[..tail].trim_ascii().is_empty())
-            .then(|| [value.as_slice(), after[..tail].trim_ascii()].concat());
+        let next = after.iter().skip(1).position(|byte| matches!(byte, b';' | b'=' | b' '));
+        let next = next.map_or(after.len(), |at| at + 1);
+        let end = if matches!(after.get(next), None | Some(b';')) { next } else { tail };
+        let more = after[..end.min(after.len())].trim_ascii();
+        let longer = (!more.is_empty()).then(|| [value.as_slice(), more].concat());
         kept.extend(parameter(name, value));
         kept.extend(longer.and_then(|value| parameter(name, value)));
         rest = after;

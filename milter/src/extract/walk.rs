@@ -177,11 +177,8 @@ impl Walk<'_> {
         let chosen = if self.reading.last_type { block.types.last() } else { block.types.first() };
         let field = chosen.copied().unwrap_or_default();
         let value = Value::parse(field);
-        if value.odd {
+        if value.odd || block.dispositions.iter().any(|field| boundary::is_mentioned(field)) {
             self.samples.ambiguous(ambiguity::UNCLEAR_TYPE);
-        }
-        if block.dispositions.iter().any(|field| boundary::is_mentioned(field)) {
-            self.samples.doubt();
         }
         let media_type = if value.token.is_empty() { default.to_owned() } else { value.token.clone() };
         let names = names::of_part(block, &value);

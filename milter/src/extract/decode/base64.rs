@@ -3,7 +3,7 @@
 //! more in it than whole quanta of the alphabet.
 
 use encodify::base64::LENIENT;
-use memchr::{memchr, memchr2};
+use memchr::{memchr, memchr2, memchr2_iter};
 
 /// What reads malformed base64 differently from [`decode`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -53,11 +53,18 @@ impl Dialect {
 /// Appends `source`, decoded: everything outside the alphabet is skipped, and padding ends a quantum but not the data.
 /// False where it had to skip more than white space, which is slower.
 pub(super) fn decode(source: &[u8], out: &mut Vec<u8>) -> bool {
+    let start = out.len();
     let clean = LENIENT.decode_append(source, out).is_ok();
     if !clean {
+        out.truncate(start);
         append(source.iter().copied().filter(|&byte| belongs(byte)).collect(), out);
     }
-    clean
+    clean && !source.iter().any(|byte| is_strange(*byte))
+}
+
+/// True for control characters that no line has; some skip them, others do not.
+fn is_strange(byte: u8) -> bool {
+    byte < b' ' && !matches!(byte, b'\t' | b'\r' | b'\n')
 }
 
 /// Source bytes that are decoded at a time: what becomes of them stays in the processor's cache.
@@ -76,6 +83,9 @@ pub(in crate::extract) fn decode_pieces(
     let (mut rest, mut size) = (source, 0);
     while !rest.is_empty() {
         let mut end = rest.len().min(PIECE);
+        if rest[..end].iter().filter(|byte| is_strange(**byte)).count() > 0 {
+            return None;
+        }
         if end < rest.len() {
             // A piece holds whole quanta: what is over belongs to the next.
             let mut over = rest[..end].iter().filter(|&&byte| byte > b' ').count() % 4;
@@ -100,10 +110,11 @@ pub(super) fn decode_as(dialect: Dialect, source: &[u8], out: &mut Vec<u8>) {
         Dialect::Lines | Dialect::LineTails => {
             for line in lines(source) {
                 let mut line = symbols(line);
-                line.truncate(memchr(b'=', &line).unwrap_or(line.len()));
-                if dialect == Dialect::Lines {
-                    line.truncate(line.len() / 4 * 4);
-                }
+                let end = memchr(b'=', &line).unwrap_or(line.len());
+                // A padded quantum is a whole one.
+                let padded =
+                    line.len() > end && (dialect == Dialect::LineTails || end % 4 + (line.len() - end) >= 4);
+                line.truncate(if padded || dialect == Dialect::LineTails { end } else { end / 4 * 4 });
                 append(line, out);
             }
         }
@@ -166,7 +177,13 @@ pub(in crate::extract) fn padding_end(source: &[u8]) -> Option<usize> {
 
 /// Where the first byte stands that is neither alphabet, padding nor white space.
 pub(in crate::extract) fn first_junk(source: &[u8]) -> Option<usize> {
-    source.iter().position(|&byte| !belongs(byte) && !byte.is_ascii_whitespace())
+    source.iter().position(|&byte| !belongs(byte) && (is_strange(byte) || !byte.is_ascii_whitespace()))
+}
+
+/// True where a blank stands inside a line.
+pub(in crate::extract) fn has_blanks(source: &[u8]) -> bool {
+    memchr2_iter(b' ', b'\t', source)
+        .any(|at| source.get(at + 1).is_some_and(|&next| belongs(next)) && at > 0 && belongs(source[at - 1]))
 }
 
 /// True where a line, the last one aside, does not hold whole quanta.
@@ -226,6 +243,7 @@ mod tests {
     fn every_dialect_reads_what_it_is_for() {
         for (dialect, source) in [
             (Dialect::Lines, "Zm9vX\r\nYmFyXX\nXX"),
+            (Dialect::Lines, "Zm9vXX\r\nYmE=\r\ncg==AA==\n"),
             (Dialect::LineTails, "Zm8\r\nb2I\r\nYX!I"),
             (Dialect::CleanLines, "Zm9v\r\nhello there.\r\n YmFy \r\n"),
             (Dialect::CutLines, "Zm9v#abc\r\nYmFy#def"),

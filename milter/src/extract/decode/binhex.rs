@@ -5,7 +5,7 @@
 //! name and the lengths of two forks, then the data fork and the resource fork, each with a checksum, which nobody
 //! checks here.
 
-use super::{TextFile, shown_name};
+use super::{Decoding, MAX_FILES, TextFile, shown_name};
 use memchr::{memchr, memchr2_iter, memmem};
 
 const MARK: &[u8] = b"(This file must be converted with BinHex";
@@ -49,11 +49,22 @@ pub(super) fn decode(source: &[u8], fork: Fork, limit: usize, out: &mut Vec<u8>)
     out.extend(bytes.take(length.min(most)));
 }
 
+/// The forks of the first file in `source` that hold something.
+pub(super) fn forks(source: &[u8]) -> &'static [Decoding] {
+    let start = symbols(source, memmem::find(source, MARK).unwrap_or(0));
+    match start.and_then(|start| Header::read(&mut Bytes::new(&source[start..]))) {
+        Some(Header { data: 1.., resource: 1.., .. }) => &[Decoding::BinHex, Decoding::BinHexResource],
+        Some(Header { data: 0, resource: 1.., .. }) => &[Decoding::BinHexResource],
+        _ => &[Decoding::BinHex],
+    }
+}
+
 /// The BinHex files in `text`, in order.
-pub(in crate::extract) fn binhex_files(text: &[u8]) -> Vec<TextFile> {
+pub(super) fn binhex_files(text: &[u8]) -> Vec<TextFile> {
     let mut files = Vec::new();
     let mut from = 0;
-    while let Some(mark) = memmem::find(&text[from..], MARK).map(|at| from + at)
+    while files.len() < MAX_FILES
+        && let Some(mark) = memmem::find(&text[from..], MARK).map(|at| from + at)
         && let Some(start) = symbols(text, mark)
     {
         from = memchr(b':', &text[start..]).map_or(text.len(), |length| start + length + 1);

@@ -43,8 +43,8 @@ pub(super) enum Decoding {
     Gzip64,
 }
 
-/// The least that [`Decoding::decode_into`] lets become of any source.
-const EXPANDED: usize = 128 << 20;
+/// The most files of a kind that are told of in a text: more than any message may have parts.
+const MAX_FILES: usize = 1 << 14;
 
 impl Decoding {
     /// Its name for people.
@@ -64,14 +64,11 @@ impl Decoding {
         }
     }
 
-    /// Replaces what is in `out` by `source`, decoded. False where bytes had to be skipped that do not belong there.
-    pub fn decode_into(self, source: &[u8], out: &mut Vec<u8>) -> bool {
-        self.decode_within(source, source.len().max(EXPANDED), out)
-    }
-
-    /// The same up to `limit`: where `out` becomes longer, part of `source` may be left. Only encodings that compress
-    /// look at it, as no other makes more than the length of `source`.
-    pub fn decode_within(self, source: &[u8], limit: usize, out: &mut Vec<u8>) -> bool {
+    /// Replaces what is in `out` by `source`, decoded. False where bytes had to be skipped that do not belong there. Where
+    /// `out` becomes longer than `limit`, part of `source` may be left: encodings that compress stop there, as does
+    /// uuencode, in which a line can lack its blanks. The others make at most twice the length of `source`.
+    pub fn decode_into(self, source: &[u8], limit: u64, out: &mut Vec<u8>) -> bool {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         out.clear();
         match self {
             Self::Identity => out.extend_from_slice(source),
@@ -87,6 +84,18 @@ impl Decoding {
             Self::Gzip64 => gzip64::decode(source, limit, out),
         }
         true
+    }
+
+    /// What else is in `source`, if it is encoded so: the other fork of a file of a Macintosh, or what Thunderbird makes
+    /// of lines that hold no data.
+    pub fn besides(self, source: &[u8]) -> Option<Self> {
+        match self {
+            Self::Uuencode => Some(Self::UuencodeAll),
+            Self::BinHex => {
+                binhex::forks(source).contains(&Self::BinHexResource).then_some(Self::BinHexResource)
+            }
+            _ => None,
+        }
     }
 }
 
@@ -105,7 +114,10 @@ pub(super) fn text_files(text: &[u8]) -> Vec<(TextFile, &'static [Decoding])> {
     let mut files: Vec<_> =
         uu_files(text).into_iter().map(with(&[Decoding::Uuencode, Decoding::UuencodeAll])).collect();
     files.extend(yenc_files(text).into_iter().map(with(&[Decoding::Yenc])));
-    files.extend(binhex_files(text).into_iter().map(with(&[Decoding::BinHex, Decoding::BinHexResource])));
+    files.extend(binhex_files(text).into_iter().map(|file| {
+        let forks = binhex::forks(&text[file.range.clone()]);
+        (file, forks)
+    }));
     files
 }
 
@@ -123,7 +135,7 @@ fn split_line(text: &[u8]) -> (&[u8], &[u8]) {
 }
 
 /// A name as `bytes` have it, without blanks around it and control characters in it.
-fn shown_name(bytes: &[u8]) -> String {
+pub(super) fn shown_name(bytes: &[u8]) -> String {
     let name = String::from_utf8_lossy(bytes.trim_ascii());
     name.chars().filter(|character| !character.is_control()).take(255).collect()
 }
@@ -139,7 +151,7 @@ mod tests {
             (This file must be converted with BinHex 4.0)\n\n:!@%!9%9B9(4dH(3!!!!!!!-!!!!!!!\"$BA3!!!:";
         let mut out = Vec::new();
         for (file, decodings) in text_files(text) {
-            decodings[0].decode_into(&text[file.range], &mut out);
+            decodings[0].decode_into(&text[file.range], 100, &mut out);
             assert_eq!((&out[..], file.name.len()), (&b"Cat"[..], 1), "{decodings:?}");
         }
         assert_eq!(text_files(text).len(), 3);

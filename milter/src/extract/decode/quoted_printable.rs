@@ -18,6 +18,8 @@ pub(in crate::extract) enum Dialect {
     SignsDropped,
     /// A broken escape goes, with up to two bytes behind its `=`.
     EscapesDropped,
+    /// A broken escape goes, with one byte behind its `=`.
+    PairsDropped,
     /// Nothing but escapes counts.
     EscapesOnly,
     /// An escape may be split over a line end, and a soft break swallows all line ends that follow it.
@@ -37,6 +39,7 @@ impl Dialect {
             Self::CrLf => "quoted-printable, breaks as CRLF",
             Self::SignsDropped => "quoted-printable, stray = dropped",
             Self::EscapesDropped => "quoted-printable, broken escapes dropped",
+            Self::PairsDropped => "quoted-printable, = and the next byte dropped",
             Self::EscapesOnly => "quoted-printable, escapes only",
             Self::Split => "quoted-printable, escapes over line ends",
             Self::NoControls => "quoted-printable, control characters dropped",
@@ -118,7 +121,7 @@ impl Dialect {
             Escape::Break(length) => return length,
             Escape::Broken => (),
         }
-        let blanks = text[1..].iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+        let blanks = blanks(&text[1..]);
         match self {
             Self::Trimmed | Self::NoBlanks | Self::Split if line_end_length(&text[1 + blanks..]) > 0 => {
                 1 + blanks + line_end_length(&text[1 + blanks..])
@@ -137,6 +140,7 @@ impl Dialect {
                 let ends = |byte: &&u8| !matches!(byte, b'=' | b'\r' | b'\n');
                 1 + text[1..].iter().take(2).take_while(ends).count()
             }
+            Self::PairsDropped => text.len().min(2),
             Self::SignsDropped | Self::EscapesOnly => 1,
             _ => {
                 out.push(b'=');
@@ -157,7 +161,7 @@ impl Dialect {
     }
 
     fn literal(self, byte: u8, text: &[u8], out: &mut Vec<u8>) -> usize {
-        let blanks = text.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+        let blanks = blanks(text);
         match self {
             Self::EscapesOnly => (),
             Self::Trimmed if blanks > 0 => {
@@ -182,6 +186,11 @@ fn split_escape(text: &[u8]) -> Option<(u8, usize)> {
     Some((decode_pair(high, low)?, end + 1))
 }
 
+/// How many blanks, and control characters that look like them, `text` starts with.
+fn blanks(text: &[u8]) -> usize {
+    text.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | 11 | 12)).count()
+}
+
 fn line_end_length(text: &[u8]) -> usize {
     match text {
         [b'\r', b'\n', ..] => 2,
@@ -195,6 +204,8 @@ fn line_end_length(text: &[u8]) -> usize {
 pub(in crate::extract) struct Doubts {
     /// Line breaks that are not soft.
     pub hard_breaks: bool,
+    /// Line breaks of several kinds, escaped ones among them.
+    pub mixed_breaks: bool,
     /// Blanks before a line break.
     pub trailing_blanks: bool,
     /// Control characters that are not escaped.
@@ -203,7 +214,9 @@ pub(in crate::extract) struct Doubts {
     pub spaced: bool,
     /// Line ends behind a soft break: empty lines to some, nothing to others.
     pub loose_breaks: bool,
-    /// So many broken escapes that they are meant to be there: a stray `=` now and then is all too common.
+    /// Blanks between a soft break and its line end.
+    pub spaced_breaks: bool,
+    /// A `=` that begins neither an escape nor a soft break.
     pub broken: bool,
 }
 
@@ -216,20 +229,30 @@ impl Doubts {
             let before = (at + length).checked_sub(1).map(|before| source[before]);
             doubts.trailing_blanks |= matches!(before, Some(b' ' | b'\t'));
             doubts.hard_breaks |= before != Some(b'=');
+            doubts.mixed_breaks |=
+                source[at + length..].first() == Some(&b'\r') && source.get(at + length + 1) != Some(&b'\n');
             at += length + line_end_length(&source[at + length..]);
         }
-        let (mut good, mut broken) = (0, 0);
+        let mut good = 0;
         for sign in memchr_iter(b'=', source) {
             match escape(&source[sign..]) {
-                Escape::Byte(_) => good += 1,
-                Escape::Broken => broken += 1,
+                Escape::Byte(byte) => {
+                    good += 1;
+                    doubts.mixed_breaks |= matches!(byte, b'\r' | b'\n');
+                }
+                Escape::Broken => {
+                    let blanks = blanks(&source[sign + 1..]);
+                    match line_end_length(&source[sign + 1 + blanks..]) {
+                        0 => doubts.broken = true,
+                        _ => doubts.spaced_breaks = true,
+                    }
+                }
                 Escape::Break(length) => {
                     let next = source.get(sign + length);
                     doubts.loose_breaks |= next.is_some_and(|byte| matches!(byte, b'\r' | b'\n'));
                 }
             }
         }
-        doubts.broken = broken > 0 && broken * 8 >= good;
         let control = |byte: &u8| *byte < b' ' && !matches!(byte, b'\t' | b'\r' | b'\n');
         doubts.controls = source.iter().any(control);
         let blanks = source.iter().filter(|byte| matches!(byte, b' ' | b'\t')).count();
@@ -281,9 +304,9 @@ mod tests {
         assert_eq!(Doubts::of(b"a\nb"), Doubts { hard_breaks: true, ..none });
         assert_eq!(
             Doubts::of(b"a= \r\nb"),
-            Doubts { hard_breaks: true, trailing_blanks: true, broken: true, ..none }
+            Doubts { hard_breaks: true, trailing_blanks: true, spaced_breaks: true, ..none }
         );
-        assert_eq!(Doubts::of(b"=3D=3D=3D=3D=3D=3D=3D=3D=3D a=b"), none);
+        assert_eq!(Doubts::of(b"=3Dabcdefgh a=b"), Doubts { broken: true, ..none });
         assert!(Doubts::of(b"=50 =4B =03").spaced && Doubts::of(b"=50\x01").controls);
     }
 }

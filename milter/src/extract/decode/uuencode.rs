@@ -4,7 +4,7 @@
 //! Readers differ where lines are damaged: some end at the first line that holds no data, some skip it, Thunderbird
 //! decodes whatever stands before `end`. [`uu_files`] gives the ranges, [`decode`] and [`decode_all`] the two views.
 
-use super::{TextFile, base64, line_start, shown_name, split_line};
+use super::{MAX_FILES, TextFile, base64, line_start, shown_name, split_line};
 use memchr::{memchr, memchr2, memmem};
 
 const BEGIN: &[u8] = b"begin ";
@@ -63,10 +63,10 @@ pub(super) fn decode_all(source: &[u8], limit: usize, out: &mut Vec<u8>) {
 
 /// The uuencoded files in `text`, in order. Where lines without data stand between those with data, two ranges have
 /// the same start: to the first such line, and to the end.
-pub(in crate::extract) fn uu_files(text: &[u8]) -> Vec<TextFile> {
+pub(super) fn uu_files(text: &[u8]) -> Vec<TextFile> {
     let mut files = Vec::new();
     let mut next = next_begin(text, 0);
-    while let Some(begin) = next {
+    while let Some(begin) = next.filter(|_| files.len() < MAX_FILES) {
         next = next_begin(text, begin.data);
         let most = next.as_ref().map_or(text.len(), |next| next.start);
         let ends = if begin.base64 {

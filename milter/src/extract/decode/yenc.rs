@@ -2,7 +2,7 @@
 //! yEnc 1.3: as a transfer encoding, and as files inside plain text. Thunderbird is the mail client that decodes it,
 //! so its view counts where decoders differ; unlike it, this one also takes the parts of a file in several messages.
 
-use super::{TextFile, line_start, shown_name, split_line};
+use super::{MAX_FILES, TextFile, line_start, shown_name, split_line};
 use memchr::memchr;
 
 const BEGIN: &[u8] = b"=ybegin ";
@@ -23,10 +23,10 @@ pub(super) fn decode(source: &[u8], out: &mut Vec<u8>) {
 }
 
 /// The yEnc files in `text`, in order.
-pub(in crate::extract) fn yenc_files(text: &[u8]) -> Vec<TextFile> {
+pub(super) fn yenc_files(text: &[u8]) -> Vec<TextFile> {
     let mut files = Vec::new();
     let mut next = line_start(text, BEGIN, 0);
-    while let Some(start) = next {
+    while let Some(start) = next.filter(|_| files.len() < MAX_FILES) {
         let data = text.len() - data(&text[start..]).len();
         next = line_start(text, BEGIN, data);
         let most = next.unwrap_or(text.len());
