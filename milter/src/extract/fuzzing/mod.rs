@@ -9,7 +9,7 @@ mod fragments;
 mod replay;
 
 use super::{
-    Bodies, Budget, Extraction, Part, boundary,
+    Bodies, Budget, Extraction, Part, boundary, container,
     decode::{Decoding, base64, quoted_printable, text_files},
     header::Block,
     names::{self, most_dangerous_first},
@@ -78,8 +78,9 @@ pub fn decoders(data: &[u8]) {
         _ => assert!(decoded.len() <= source.len(), "{decoding:?} makes {} bytes", decoded.len()),
     }
     let mut within = Vec::new();
-    decoding.decode_within(source, 100, &mut within);
+    decoding.decode_into(source, 100, &mut within);
     assert_eq!(within, decoded[..within.len().min(decoded.len())], "a limit changes nothing before it");
+    assert!(within.len() <= 2 * source.len() + 1000, "{decoding:?} makes {} bytes", within.len());
     for (file, decodings) in text_files(source) {
         assert!(file.range.end <= source.len() && !decodings.is_empty());
         assert_name(&file.name);
@@ -96,6 +97,22 @@ fn every_decoding() -> Vec<Decoding> {
     all.extend([Decoding::Uuencode, Decoding::UuencodeAll, Decoding::Yenc]);
     all.extend([Decoding::BinHex, Decoding::BinHexResource, Decoding::Gzip64]);
     all
+}
+
+/// A container, within a limit that it hardly needs and one that few keep to.
+pub fn containers(data: &[u8]) {
+    let container = Bytes::copy_from_slice(data);
+    for limit in [1 << 20, 100] {
+        let opened = container::open(&container, limit);
+        let again = container::open(&container, limit);
+        assert_eq!(format!("{opened:?}"), format!("{again:?}"), "the same container gives the same");
+        let size: u64 = opened.files.iter().map(|file| file.content.len() as u64).sum();
+        assert!(size <= limit && opened.files.len() <= 1024);
+        // Armour is decoded before anybody looks inside.
+        assert!(opened.held_bytes as u64 <= limit + data.len() as u64, "{} held", opened.held_bytes);
+        assert!(opened.files.iter().all(|file| !file.content.is_empty() && file.names.len() <= 64));
+        assert!(container::is_one(data) || opened.kind.is_empty() && opened.files.is_empty());
+    }
 }
 
 /// A message, within the usual budget and beyond a small one.
@@ -147,8 +164,8 @@ fn assert_name(name: &str) {
 
 fn decoded(decoding: Decoding, source: &[u8]) -> Vec<u8> {
     let (mut out, mut again) = (Vec::new(), b"left over".to_vec());
-    decoding.decode_into(source, &mut out);
-    decoding.decode_into(source, &mut again);
+    decoding.decode_into(source, u64::MAX, &mut out);
+    decoding.decode_into(source, u64::MAX, &mut again);
     assert_eq!(out, again, "nothing of the buffer's former content stays");
     out
 }

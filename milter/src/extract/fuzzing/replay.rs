@@ -44,6 +44,11 @@ fn decoders() {
 }
 
 #[test]
+fn containers() {
+    replay("containers", super::containers);
+}
+
+#[test]
 fn extract() {
     replay("extract", super::extract);
 }
