@@ -119,10 +119,9 @@ pub fn containers(data: &[u8]) {
 pub fn extract(data: &[u8]) {
     let message = Bytes::copy_from_slice(data);
     let some = checked(&message, Bodies::Html, &GENEROUS);
-    let few = super::extract(&message, Bodies::None, &GENEROUS);
     let all = super::extract(&message, Bodies::All, &GENEROUS);
     if all.malformed.is_none() {
-        assert!(digests(&few).is_subset(&digests(&some)) && digests(&some).is_subset(&digests(&all)));
+        assert!(digests(&some).is_subset(&digests(&all)), "all bodies give no less than some");
     }
     checked(&message, Bodies::All, &TIGHT);
 }
@@ -181,9 +180,6 @@ fn round_trips(bytes: &[u8]) {
             Decoding::Uuencode | Decoding::UuencodeAll => &fragments::uuencoded(bytes),
             _ => continue,
         };
-        // One reader drops what does not fill a quantum.
-        let short = matches!(decoding, Decoding::Base64As(base64::Dialect::Lines));
-        let expected = if short { &bytes[..bytes.len() / 3 * 3] } else { bytes };
-        assert_eq!(decoded(decoding, source), expected, "{decoding:?}");
+        assert_eq!(decoded(decoding, source), bytes, "{decoding:?}");
     }
 }
