@@ -238,7 +238,6 @@ async fn unscannable(mail: Mail, cause: &str, default: &str) {
 }
 
 #[tokio::test]
-#[ignore = "the extraction does not look into S/MIME yet"]
 async fn an_encrypted_part_is_accepted() {
     let smime = "application/pkcs7-mime; smime-type=enveloped-data";
     let mail = mail().attach("smime.p7m", smime, enveloped(&noise(1, 1000)));

@@ -8,7 +8,7 @@
 
 use super::{
     Content, ambiguity,
-    body::Class,
+    body::{Class, has_magic},
     candidates::{self, is_base64, is_only_base64},
     decode::{Decoding, base64::belongs, is_uu_line, quoted_printable::is_escape},
     names,
@@ -28,16 +28,16 @@ const WINDOW: usize = 4 * 1024;
 
 /// Reads `message` without its structure. Hands what it finds to `samples`.
 pub(super) fn read(message: &Bytes, samples: &mut Samples) {
-    let mut start = 0;
+    let (mut start, mut opens) = (0, true);
     while start < message.len() {
-        let segment = Segment::scan(message, start);
+        let segment = Segment { opens, ..Segment::scan(message, start) };
         for &body in segment.starts() {
             if !samples.has_readings_left() {
                 return;
             }
             read_body(message, &segment, body, samples);
         }
-        start = segment.next;
+        (start, opens) = (segment.next, segment.delimited);
     }
     let whole = Content { source: message.clone(), decoding: Decoding::Identity };
     for file in candidates::files_in_text(&whole) {
@@ -54,6 +54,8 @@ struct Segment {
     next: usize,
     /// What follows the line at its end could be the start of a part, or nothing follows.
     delimited: bool,
+    /// The line before its start could be a delimiter.
+    opens: bool,
     first: Vec<usize>,
     last: Vec<usize>,
 }
@@ -76,6 +78,7 @@ impl Segment {
             end: message.len(),
             next: message.len(),
             delimited: true,
+            opens: true,
             first: Vec::new(),
             last: Vec::new(),
         };
@@ -170,45 +173,79 @@ fn line_at(message: &[u8], at: usize) -> (usize, usize) {
     (end, next)
 }
 
-/// Takes the bytes from `start` to the end of `segment` in every way that they look like.
+/// Takes the bytes from `start` to the end of `segment` in every way that they look like, or that their fields name.
 fn read_body(message: &Bytes, segment: &Segment, start: usize, samples: &mut Samples) {
     let body = message.slice(start..segment.end);
     let window = &body[..body.len().min(WINDOW)];
     let head = &message[segment.start.max(start.saturating_sub(HEAD))..start];
-    let mut take = |source: Bytes, decoding, class| {
-        let name = names_in(head).into_iter().next();
-        samples.hidden(Content { source, decoding }, name, class);
-    };
+    let fields = fields_before(head);
     let first = Line::of(&message[start..line_at(message, start).0]);
-    if first != Line::Field && is_base64(window) {
-        take(body.clone(), Decoding::Base64, Class::File);
-        if !segment.delimited && is_base64(&message[segment.next..]) {
-            // The line that ended the segment delimits nothing for readers who skip it.
-            let rest = start..end_of_symbols(message, segment.next);
-            take(message.slice(rest), Decoding::Base64, Class::File);
+    let escaped = memchr_iter(b'=', window).any(|sign| is_escape(&window[sign..]));
+    let names = |word| contains_ignoring_case(fields, word);
+    let base64 = first != Line::Field && (names(b"base64") || is_base64(window));
+    let quoted = first != Line::Field && (names(b"quoted") || escaped);
+    let file = !fields.is_empty() && !names(b"multipart/") && !names(b"message/") || has_magic(&body);
+    let encoded = is_only_base64(window) || escaped && samples.is_part(&body);
+    let raw = segment.delimited && file && !encoded && first != Line::Field;
+    let class = class_of(head, &body);
+    let mut take = |source: &Bytes, decoding, class| {
+        let name = names_in(head).into_iter().next();
+        samples.hidden(Content { source: source.clone(), decoding }, name, class);
+    };
+    // The last line end may belong to the content or to the delimiter.
+    let mut bodies = vec![body.clone(), body.slice(..body.len() - line_end(&body))];
+    bodies.dedup();
+    for body in &bodies {
+        if quoted {
+            take(body, Decoding::QuotedPrintable, class);
+        }
+        if raw {
+            take(body, Decoding::Identity, class);
         }
     }
-    let escaped = memchr_iter(b'=', window).any(|sign| is_escape(&window[sign..]));
-    // The last line end may belong to the content or to the delimiter.
-    let bare = message.slice(start..segment.end - line_end(&body));
-    if escaped && first != Line::Field {
-        take(body.clone(), Decoding::QuotedPrintable, Class::File);
-        take(bare.clone(), Decoding::QuotedPrintable, Class::File);
+    if base64 {
+        take(&body, Decoding::Base64, Class::File);
     }
     if is_uuencoded(window) {
-        take(body.clone(), Decoding::Uuencode, Class::File);
+        take(&body, Decoding::Uuencode, Class::File);
     }
-    if segment.delimited && (has_fields_before(head) || has_magic(&body)) {
-        let class = class_of(head, &body);
-        // What a part was decoded from is no file itself.
-        let encoded = is_only_base64(window) || escaped && samples.is_part(&body);
-        if !encoded && first != Line::Field {
-            for source in [body, bare] {
+    if segment.opens && !segment.delimited && (base64 || quoted || file) {
+        // The line that ended the segment delimits nothing for readers who know the boundary.
+        if let Some(end) = end_of_part(message, segment.next, samples) {
+            let rest = message.slice(start..end);
+            let decodings =
+                [(base64, Decoding::Base64), (quoted, Decoding::QuotedPrintable), (file, Decoding::Identity)];
+            for (_, decoding) in decodings.into_iter().filter(|(taken, _)| *taken) {
                 let name = names_in(head).into_iter().next();
-                samples.hidden(Content { source, decoding: Decoding::Identity }, name, class);
+                samples.hidden(Content { source: rest.clone(), decoding }, name, Class::File);
             }
         }
     }
+}
+
+/// Where a part ends that goes on at `from`: before the next delimiter with a part behind it. None where the budget does
+/// not allow to look.
+fn end_of_part(message: &[u8], from: usize, samples: &mut Samples) -> Option<usize> {
+    let mut start = from;
+    while start < message.len() {
+        let segment = Segment::scan(message, start);
+        if !samples.spend_search(segment.next - start) {
+            return None;
+        }
+        if segment.delimited {
+            return Some(segment.end);
+        }
+        start = segment.next;
+    }
+    Some(message.len())
+}
+
+/// The lines directly before a body, where they are fields of MIME; else nothing.
+fn fields_before(head: &[u8]) -> &[u8] {
+    let head = head.trim_ascii_end();
+    let ends = [memmem::rfind(head, b"\n\n"), memmem::rfind(head, b"\n\r\n"), memmem::rfind(head, b"\r\r")];
+    let block = &head[ends.into_iter().flatten().max().unwrap_or(0)..];
+    if contains_ignoring_case(block, b"content") { block } else { &[] }
 }
 
 /// The length of the line end that `text` ends with.
@@ -218,29 +255,6 @@ fn line_end(text: &[u8]) -> usize {
         [.., b'\r' | b'\n'] => 1,
         _ => 0,
     }
-}
-
-/// True where the lines directly before a body are fields of MIME. Those of a multipart or a message say nothing of it.
-fn has_fields_before(head: &[u8]) -> bool {
-    let head = head.trim_ascii_end();
-    let ends = [memmem::rfind(head, b"\n\n"), memmem::rfind(head, b"\n\r\n"), memmem::rfind(head, b"\r\r")];
-    let block = &head[ends.into_iter().flatten().max().unwrap_or(0)..];
-    let structure =
-        [&b"multipart/"[..], b"message/"].into_iter().any(|kind| contains_ignoring_case(block, kind));
-    contains_ignoring_case(block, b"content-") && !structure
-}
-
-/// Where base64 ends that goes on at `from`: before the next line that could be a field.
-fn end_of_symbols(message: &[u8], from: usize) -> usize {
-    let mut at = from;
-    while at < message.len() {
-        let (end, next) = line_at(message, at);
-        if Line::of(&message[at..end]) == Line::Field {
-            return at;
-        }
-        at = next;
-    }
-    message.len()
 }
 
 /// True where the first lines could be uuencoded.
@@ -278,43 +292,6 @@ fn names_in(head: &[u8]) -> Vec<String> {
     let value = Value::parse(&fields);
     let all = names::names(&value, "filename").into_iter().chain(names::names(&value, "name")).collect();
     names::most_dangerous_first(all)
-}
-
-/// True where `bytes` start as files do that harm.
-fn has_magic(bytes: &[u8]) -> bool {
-    const MAGIC: &[&[u8]] = &[
-        b"MZ",
-        b"PK\x03\x04",
-        b"PK\x05\x06",
-        b"%PDF",
-        b"\x7fELF",
-        b"\xd0\xcf\x11\xe0",
-        b"Rar!",
-        b"7z\xbc\xaf",
-        b"\x1f\x8b",
-        b"BZh",
-        b"\xfd7zXZ",
-        b"{\\rt",
-        b"ITSF",
-        b"L\0\0\0\x01\x14\x02",
-        b"MSCF",
-        b"\xca\xfe\xba\xbe",
-        b"\xcf\xfa\xed\xfe",
-        b"CWS",
-        b"FWS",
-        b"#!",
-        b"X5O!P%@AP",
-        b"dex\n",
-        b"!<arch>",
-        b"\0asm",
-        b"x\x9f>\"",
-        b"GIF8",
-        b"\x89PNG",
-        b"\xff\xd8\xff",
-        b"\xe4\x52\x5c\x7b",
-        b"<script",
-    ];
-    MAGIC.iter().any(|magic| bytes.starts_with(magic))
 }
 
 /// The kind under which what only this reading finds is reported.

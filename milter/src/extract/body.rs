@@ -31,7 +31,7 @@ impl Class {
         match (self, bodies) {
             (Self::File, _) | (_, Bodies::All) | (Self::Markup, Bodies::Html) => true,
             (_, Bodies::None) => false,
-            (Self::Plain, Bodies::Html) => is_binary(decoded) || holds_encoded(decoded),
+            (Self::Plain, Bodies::Html) => is_binary(decoded) || has_magic(decoded) || holds_encoded(decoded),
         }
     }
 }
@@ -82,6 +82,43 @@ pub(super) fn is_filler(text: &[u8]) -> bool {
         && !hides_structure(text, Some(Class::Plain))
         && text.iter().all(|byte| matches!(byte, b'\t' | b'\r' | b'\n' | b' '..=b'~' | 128..))
         && memmem::find_iter(text, b"=").count() < 8
+}
+
+/// True where `bytes` start as files do that harm.
+pub(super) fn has_magic(bytes: &[u8]) -> bool {
+    const MAGIC: &[&[u8]] = &[
+        b"MZ",
+        b"PK\x03\x04",
+        b"PK\x05\x06",
+        b"%PDF",
+        b"\x7fELF",
+        b"\xd0\xcf\x11\xe0",
+        b"Rar!",
+        b"7z\xbc\xaf",
+        b"\x1f\x8b",
+        b"BZh",
+        b"\xfd7zXZ",
+        b"{\\rt",
+        b"ITSF",
+        b"L\0\0\0\x01\x14\x02",
+        b"MSCF",
+        b"\xca\xfe\xba\xbe",
+        b"\xcf\xfa\xed\xfe",
+        b"CWS",
+        b"FWS",
+        b"#!",
+        b"X5O!P%@AP",
+        b"dex\n",
+        b"!<arch>",
+        b"\0asm",
+        b"x\x9f>\"",
+        b"GIF8",
+        b"\x89PNG",
+        b"\xff\xd8\xff",
+        b"\xe4\x52\x5c\x7b",
+        b"<script",
+    ];
+    MAGIC.iter().any(|magic| bytes.starts_with(magic))
 }
 
 /// True where `text` holds an encoded file.

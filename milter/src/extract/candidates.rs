@@ -16,7 +16,7 @@ use super::{
     value::without_comments,
 };
 use encodify::rfc2047;
-use memchr::{memchr, memchr_iter, memrchr};
+use memchr::{memchr, memchr_iter, memchr2, memmem, memrchr};
 
 /// Another way to read a part.
 pub(super) struct Candidate {
@@ -134,7 +134,7 @@ fn other_base64(content: &Content, clean: bool) -> Vec<(Content, &'static str)> 
         found.push((content.up_to(end), ambiguity::AFTER_PADDING));
         let head_is_clean = junk.is_none_or(|junk| junk >= end) && !has_odd_lines(head);
         let tail = &source[end..];
-        if head_is_clean && head.len() >= 1024 && tail.len() <= 4096 && !is_base64(tail) {
+        if head_is_clean && head.len() >= 1024 && tail.len() <= 4096 && junk.is_some() && !is_base64(tail) {
             // A footer that a mailing list put behind an attachment.
             return found;
         }
@@ -151,6 +151,7 @@ fn other_base64(content: &Content, clean: bool) -> Vec<(Content, &'static str)> 
     let dialects = base64::Dialect::ALL.into_iter().filter(|dialect| match dialect {
         base64::Dialect::Lines | base64::Dialect::LineTails => true,
         base64::Dialect::CleanLines => junk.is_some(),
+        base64::Dialect::UrlSafe => junk.is_some() && memchr2(b'-', b'_', source).is_some(),
         base64::Dialect::CutLines => junk.is_some() || padding.is_some() || has_blanks(source),
         _ => padding.is_some(),
     });
@@ -246,13 +247,17 @@ fn other_quoted_printable(content: &Content, decoded: &[u8]) -> Vec<(Content, &'
     taken.map(|(_, dialect, kind)| (content.decoded_as(Decoding::QuotedPrintableAs(dialect)), kind)).collect()
 }
 
+/// Bytes before base64 in which armour names itself, with its fields.
+const ARMOUR: usize = 512;
+
 /// What a part could be that claims to be what it holds.
 fn undeclared(content: &Content) -> Vec<Candidate> {
     let Some(run) = runs::nothing_but(&content.source) else {
         return files_in_text(content);
     };
     // A certificate, a key, a signature: all who read it know.
-    let armoured = content.source.trim_ascii_start().starts_with(b"-----BEGIN ");
+    let before = &content.source[..run.range.start];
+    let armoured = memmem::find(&before[before.len().saturating_sub(ARMOUR)..], b"-----BEGIN ").is_some();
     base64_in(content, &run, (!armoured).then_some(ambiguity::UNDECLARED_BASE64))
 }
 

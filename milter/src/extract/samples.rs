@@ -51,6 +51,8 @@ pub(super) struct Samples {
     digests: HashMap<Digest, u8>,
     keys: HashSet<(Digest, Option<String>)>,
     places: HashSet<(Place, Option<String>)>,
+    /// What is among the skipped: one part in two readings stands there once.
+    told: HashSet<(String, Option<String>, u64, SkipReason)>,
     /// Places that hold texts which are no samples.
     skipped: HashSet<Place>,
     /// Where the leaves stand.
@@ -101,6 +103,7 @@ impl Samples {
             digests: HashMap::new(),
             keys: HashSet::new(),
             places: HashSet::new(),
+            told: HashSet::new(),
             skipped: HashSet::new(),
             sources: HashSet::new(),
             nested: HashMap::new(),
@@ -321,7 +324,7 @@ impl Samples {
         }
         self.places.insert((place, None));
         // A text that all clients show is no sample by itself, but one in a message in doubt.
-        let why = why.filter(|_| !skipped);
+        let (why, class) = if skipped { (None, Class::File) } else { (why, class) };
         let decoded = self.decode(&content, class);
         if !self.spend_bytes(decoded.size) {
             return Vec::new();
@@ -475,6 +478,9 @@ impl Samples {
         let size = size as u64;
         self.note(|| Step::Skipped { depth: leaf.depth, size, reason });
         let (name, media_type) = (name.cloned(), leaf.media_type.clone());
+        if !self.told.insert((media_type.clone(), name.clone(), size, reason)) {
+            return;
+        }
         self.found.skipped.push(Skipped { name, media_type, size, reason });
     }
 }

@@ -224,7 +224,7 @@ fn parameters(mut rest: &[u8]) -> Vec<Parameter> {
         let next = next.map_or(after.len(), |at| at + 1);
         let end = if matches!(after.get(next), None | Some(b';')) { next } else { tail };
         let more = after[..end.min(after.len())].trim_ascii();
-        let longer = (!more.is_empty()).then(|| [value.as_slice(), more].concat());
+        let longer = (more.len() > 1).then(|| [value.as_slice(), more].concat());
         kept.extend(parameter(name, value));
         kept.extend(longer.and_then(|value| parameter(name, value)));
         rest = after;

@@ -244,6 +244,10 @@ impl Walk<'_> {
         if leaf.media_type.contains("multipart") {
             self.samples.gap(source.clone(), ambiguity::NO_DELIMITER);
             self.guess(&source, depth);
+            let encoded = leaf.decodings.iter().filter(|&&decoding| decoding != Decoding::Identity);
+            let inside: Vec<_> =
+                encoded.filter_map(|&decoding| self.samples.nested(&source, decoding)).collect();
+            inside.iter().for_each(|parts| self.guess(parts, depth));
         } else if is_file_of_a_message(leaf) {
             self.nested(leaf, &source, depth);
         }

@@ -20,19 +20,22 @@ pub(in crate::extract) enum Dialect {
     Quanta,
     /// Four at a time, where `=` is a zero (Apple Mail).
     Zeros,
+    /// `-` and `_` stand for the last two symbols (RFC 4648 section 5), as JavaScript's decoders have it.
+    UrlSafe,
     /// Padding is skipped like anything else that does not belong there.
     Joined,
 }
 
 impl Dialect {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Lines,
         Self::LineTails,
         Self::CleanLines,
         Self::CutLines,
         Self::Quanta,
         Self::Zeros,
+        Self::UrlSafe,
         Self::Joined,
     ];
 
@@ -45,6 +48,7 @@ impl Dialect {
             Self::CutLines => "base64, lines up to junk",
             Self::Quanta => "base64, padding shortens its quantum",
             Self::Zeros => "base64, padding is zero",
+            Self::UrlSafe => "base64, URL alphabet",
             Self::Joined => "base64, padding skipped",
         }
     }
@@ -128,6 +132,14 @@ pub(super) fn decode_as(dialect: Dialect, source: &[u8], out: &mut Vec<u8>) {
                 .map(<[u8]>::trim_ascii_start)
                 .flat_map(|line| line.iter().copied().take_while(|&byte| belongs(byte) && byte != b'='));
             append(cut.collect(), out);
+        }
+        Dialect::UrlSafe => {
+            let standard = source.iter().map(|byte| match byte {
+                b'-' => b'+',
+                b'_' => b'/',
+                other => *other,
+            });
+            append(standard.filter(|&byte| belongs(byte)).collect(), out);
         }
         Dialect::Joined => append(symbols(source).into_iter().filter(|&byte| byte != b'=').collect(), out),
         Dialect::Quanta => quanta(symbols(source), true, out),
@@ -247,12 +259,14 @@ mod tests {
             (Dialect::LineTails, "Zm8\r\nb2I\r\nYX!I"),
             (Dialect::CleanLines, "Zm9v\r\nhello there.\r\n YmFy \r\n"),
             (Dialect::CutLines, "Zm9v#abc\r\nYmFy#def"),
+            (Dialect::UrlSafe, "Zm9vYm#Fy"),
             (Dialect::Joined, "Zm=9v=YmFy"),
             (Dialect::Quanta, "Zm9vYm==YQ==cg=="),
         ] {
             assert_eq!(read_as(dialect, source), "foobar", "{dialect:?}");
         }
         assert_eq!(read_as(Dialect::Quanta, "Q=BDQUJD"), "@\0ABC");
+        assert_eq!(read_as(Dialect::UrlSafe, "Pz8_Pj4-"), "???>>>");
         assert_eq!(read_as(Dialect::Zeros, "Q=BDQUI="), "@\0CAB");
     }
 
