@@ -15,6 +15,9 @@ const MTA_PATIENCE: Duration = Duration::from_secs(30);
 /// How long an SMTP client waits for the answer to the end of DATA (RFC 5321, 4.5.3.2.6).
 const CLIENT_PATIENCE: Duration = Duration::from_secs(600);
 
+/// Files that are looked for in one text are bounded, too.
+const MOST_PARTS: usize = 10_000;
+
 /// Finds what contradicts itself or can never work.
 pub(super) fn check(config: &Config) -> Result<(), Fault> {
     if config.listen.is_empty() {
@@ -63,6 +66,9 @@ fn check_limits(limits: &Limits) -> Result<(), Fault> {
         if zero {
             return fault(&[key], "must be more than 0");
         }
+    }
+    if limits.parts > MOST_PARTS {
+        return fault(&["limits.parts"], "must be 10000 at most");
     }
     if limits.memory_bytes < limits.message_bytes {
         return fault(

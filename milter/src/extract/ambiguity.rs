@@ -55,13 +55,18 @@ kinds! {
         "Quoted-printable with blanks that some drop. Read: with them, without.";
     BROKEN_ESCAPES = "quoted_printable_escapes":
         "Quoted-printable with broken escapes or control characters. Read: with them, without, and put together.";
+    LEADING_LINES = "leading_empty_lines":
+        "Binary content behind empty lines. Read: with them, without.";
     NAMES = "different_names":
         "Names for one part that have different extensions. Read: under the most dangerous one.";
 }
 
 /// True where the kind concerns one part only: the structure around it is in no doubt.
 pub(super) fn is_local(kind: &str) -> bool {
-    matches!(kind, NAMES | BINARY_LINE_BREAKS | TRAILING_BLANKS | BROKEN_ESCAPES | UNDECLARED_BASE64)
+    matches!(
+        kind,
+        NAMES | BINARY_LINE_BREAKS | TRAILING_BLANKS | BROKEN_ESCAPES | UNDECLARED_BASE64 | LEADING_LINES
+    )
 }
 
 /// What `kind` means, in a sentence or two; empty for what is no kind.

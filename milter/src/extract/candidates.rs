@@ -108,7 +108,7 @@ fn known(name: &str) -> Option<Decoding> {
 pub(super) fn further(content: &Content, class: Class, clean: bool, decoded: &[u8]) -> Vec<Candidate> {
     let others = match content.decoding {
         Decoding::Base64 => other_base64(content, clean),
-        Decoding::QuotedPrintable => other_quoted_printable(content, decoded),
+        Decoding::QuotedPrintable => other_quoted_printable(content, class, decoded),
         Decoding::Identity => return undeclared(content),
         other => {
             let besides = other.besides(&content.source).map(|decoding| content.decoded_as(decoding));
@@ -222,10 +222,12 @@ pub(super) fn is_only_base64(text: &[u8]) -> bool {
     is_base64(text) && symbols * 20 >= visible * 19
 }
 
-fn other_quoted_printable(content: &Content, decoded: &[u8]) -> Vec<(Content, &'static str)> {
+fn other_quoted_printable(content: &Content, class: Class, decoded: &[u8]) -> Vec<(Content, &'static str)> {
     use quoted_printable::Dialect;
     let (doubts, binary) = (Doubts::of(&content.source), is_binary(decoded));
-    let strange = doubts.broken || doubts.controls;
+    // In a text that programs wrote, a stray `=` is all too common.
+    let broken = doubts.broken && (class == Class::File || binary) || doubts.mostly_broken;
+    let strange = broken || doubts.controls;
     let breaks = doubts.hard_breaks && (binary || doubts.mixed_breaks);
     let dialects = [
         (breaks, Dialect::Lf, ambiguity::BINARY_LINE_BREAKS),
@@ -236,15 +238,18 @@ fn other_quoted_printable(content: &Content, decoded: &[u8]) -> Vec<(Content, &'
             ambiguity::TRAILING_BLANKS,
         ),
         (doubts.spaced && (binary || strange), Dialect::NoBlanks, ambiguity::TRAILING_BLANKS),
-        (doubts.broken, Dialect::SignsDropped, ambiguity::BROKEN_ESCAPES),
-        (doubts.broken, Dialect::EscapesDropped, ambiguity::BROKEN_ESCAPES),
-        (doubts.broken, Dialect::PairsDropped, ambiguity::BROKEN_ESCAPES),
+        (broken, Dialect::SignsDropped, ambiguity::BROKEN_ESCAPES),
+        (broken, Dialect::EscapesDropped, ambiguity::BROKEN_ESCAPES),
+        (broken, Dialect::PairsDropped, ambiguity::BROKEN_ESCAPES),
         (strange, Dialect::EscapesOnly, ambiguity::BROKEN_ESCAPES),
         (strange || doubts.spaced_breaks || doubts.loose_breaks, Dialect::Split, ambiguity::BROKEN_ESCAPES),
         (doubts.controls, Dialect::NoControls, ambiguity::BROKEN_ESCAPES),
     ];
     let taken = dialects.into_iter().filter(|(taken, ..)| *taken);
-    taken.map(|(_, dialect, kind)| (content.decoded_as(Decoding::QuotedPrintableAs(dialect)), kind)).collect()
+    let read_as = |(_, dialect, kind)| (content.decoded_as(Decoding::QuotedPrintableAs(dialect)), kind);
+    let blank = content.source.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    let behind = (binary && blank > 0).then(|| (content.starting_at(blank), ambiguity::LEADING_LINES));
+    taken.map(read_as).chain(behind).collect()
 }
 
 /// Bytes before base64 in which armour names itself, with its fields.

@@ -315,7 +315,7 @@ impl Samples {
     ) -> Vec<Candidate> {
         let place = place(&content.source, content.decoding);
         let hidden = why == Some(blind::KIND);
-        let skipped = hidden && self.skipped.remove(&place);
+        let skipped = hidden && !self.found.ambiguities.is_empty() && self.skipped.remove(&place);
         let harmless = danger(name.map(String::as_str)) == 0;
         let known = hidden && !skipped && harmless && self.places.contains(&(place, None));
         let new = self.places.insert((place, name.cloned())) || skipped;
@@ -323,7 +323,7 @@ impl Samples {
             return Vec::new();
         }
         self.places.insert((place, None));
-        // A text that all clients show is no sample by itself, but one in a message in doubt.
+        // A text that all clients show is no sample by itself, but one in an ambiguous message.
         let (why, class) = if skipped { (None, Class::File) } else { (why, class) };
         let decoded = self.decode(&content, class);
         if !self.spend_bytes(decoded.size) {

@@ -64,7 +64,9 @@ pub(super) fn open(bytes: &Bytes, limit: u64, opened: &mut Opened) {
             _ if depth >= MAX_LAYERS => opened.over_limit = true,
             _ => {
                 let packed = kind == Type::Compressed;
-                for (kind, content) in inside(&content).into_iter().rev() {
+                let inside = inside(&content);
+                opened.over_limit |= inside.len() >= MAX_FILES;
+                for (kind, content) in inside.into_iter().rev() {
                     let content = if packed {
                         opened.decompress(ZlibDecoder::new(&content[..]), limit)
                     } else {
@@ -227,6 +229,20 @@ mod tests {
     fn info(kind: u8, content: &[u8]) -> Vec<u8> {
         [b"0\x80\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07", &[kind][..], b"\xa0\x80", content, b"\0\0\0\0"]
             .concat()
+    }
+
+    #[test]
+    fn what_comes_after_too_many_contents_is_not_forgotten() {
+        let empty = b"0\x06\x06\0\xa0\x02\x04\0";
+        for (count, over_limit) in [(2, false), (MAX_FILES, true)] {
+            let content = [b"0\x80", &empty.repeat(count)[..], &info(1, b"\x04\x05A: b\n"), b"\0\0"].concat();
+            let opened = opened(info(2, &content));
+            assert_eq!(
+                (opened.files.len(), opened.over_limit),
+                (usize::from(!over_limit), over_limit),
+                "{count}"
+            );
+        }
     }
 
     #[test]

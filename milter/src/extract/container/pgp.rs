@@ -12,16 +12,14 @@ use thundergate_common::verdict::SkipReason;
 
 const ARMOUR: &[u8] = b"-----BEGIN PGP MESSAGE-----";
 /// The bytes in which armour must begin: somebody may say hello before.
-const NEAR: usize = 16 * 1024;
+const NEAR: usize = 4096;
 
 /// Opens `bytes` as far as they are such a message.
 pub(super) fn open(bytes: &Bytes, limit: u64, opened: &mut Opened) {
     let mut layers = vec![(bytes.clone(), 0)];
     while let Some((packets, depth)) = layers.pop() {
         let packed = open_layer(packets, limit, opened);
-        if !packed.is_empty() && depth >= MAX_LAYERS {
-            opened.over_limit = true;
-        }
+        opened.over_limit |= !packed.is_empty() && depth >= MAX_LAYERS || packed.len() >= MAX_FILES;
         if opened.over_limit {
             return;
         }
@@ -286,6 +284,12 @@ mod tests {
         let file = |name: &str, content: &[u8]| (name.to_owned(), content.to_vec());
         assert_eq!(files(&pieces[..], 100).0, [file("x", b"Cat"), file("", b"y")]);
         assert_eq!(files(&pieces[..12], 100).0, [file("x", b"C")], "cut");
+    }
+
+    #[test]
+    fn what_comes_after_too_many_layers_is_not_forgotten() {
+        let packets = [&b"\xc8\x01\x00".repeat(MAX_FILES)[..], b"\xcb\x09b\0dateCat"].concat();
+        assert_eq!(files(packets, 100), (vec![], true));
     }
 
     #[test]

@@ -58,12 +58,20 @@ impl Dialect {
 /// False where it had to skip more than white space, which is slower.
 pub(super) fn decode(source: &[u8], out: &mut Vec<u8>) -> bool {
     let start = out.len();
-    let clean = LENIENT.decode_append(source, out).is_ok();
+    let clean = !is_mostly_blank(source) && LENIENT.decode_append(source, out).is_ok();
     if !clean {
         out.truncate(start);
         append(source.iter().copied().filter(|&byte| belongs(byte)).collect(), out);
+        return !source
+            .iter()
+            .any(|&byte| !belongs(byte) && (is_strange(byte) || !byte.is_ascii_whitespace()));
     }
-    clean && !source.iter().any(|byte| is_strange(*byte))
+    !source.iter().any(|byte| is_strange(*byte))
+}
+
+/// True where lines are so short or blank that decoding them would take long.
+fn is_mostly_blank(source: &[u8]) -> bool {
+    source.iter().filter(|&&byte| byte > b' ').count() * 4 < source.len() * 3
 }
 
 /// True for control characters that no line has; some skip them, others do not.
@@ -87,7 +95,9 @@ pub(in crate::extract) fn decode_pieces(
     let (mut rest, mut size) = (source, 0);
     while !rest.is_empty() {
         let mut end = rest.len().min(PIECE);
-        if rest[..end].iter().filter(|byte| is_strange(**byte)).count() > 0 {
+        if rest[..end].iter().filter(|byte| is_strange(**byte)).count() > 0
+            || end == PIECE && is_mostly_blank(&rest[..end])
+        {
             return None;
         }
         if end < rest.len() {
@@ -274,7 +284,7 @@ mod tests {
     fn pieces_are_the_whole() {
         for text in [
             "Zm9vYmFy\r\n".repeat(20_000),
-            "Zm9\nvYm\tFy ".repeat(9_000) + "Zg==\n",
+            "Zm9vYm\nFyZm9vYm\tFy ".repeat(9_000) + "Zg==\n",
             "Zm9v".repeat(30_001) + "Zm8",
         ] {
             let (mut whole, mut pieces, mut count) = (Vec::new(), Vec::new(), 0);

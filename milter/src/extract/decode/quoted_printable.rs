@@ -218,6 +218,8 @@ pub(in crate::extract) struct Doubts {
     pub spaced_breaks: bool,
     /// A `=` that begins neither an escape nor a soft break.
     pub broken: bool,
+    /// One for every eighth escape, or more.
+    pub mostly_broken: bool,
 }
 
 impl Doubts {
@@ -233,7 +235,7 @@ impl Doubts {
                 source[at + length..].first() == Some(&b'\r') && source.get(at + length + 1) != Some(&b'\n');
             at += length + line_end_length(&source[at + length..]);
         }
-        let mut good = 0;
+        let (mut good, mut broken) = (0, 0);
         for sign in memchr_iter(b'=', source) {
             match escape(&source[sign..]) {
                 Escape::Byte(byte) => {
@@ -243,7 +245,7 @@ impl Doubts {
                 Escape::Broken => {
                     let blanks = blanks(&source[sign + 1..]);
                     match line_end_length(&source[sign + 1 + blanks..]) {
-                        0 => doubts.broken = true,
+                        0 => broken += 1,
                         _ => doubts.spaced_breaks = true,
                     }
                 }
@@ -253,6 +255,7 @@ impl Doubts {
                 }
             }
         }
+        (doubts.broken, doubts.mostly_broken) = (broken > 0, broken > 0 && broken * 8 >= good);
         let control = |byte: &u8| *byte < b' ' && !matches!(byte, b'\t' | b'\r' | b'\n');
         doubts.controls = source.iter().any(control);
         let blanks = source.iter().filter(|byte| matches!(byte, b' ' | b'\t')).count();
@@ -306,7 +309,7 @@ mod tests {
             Doubts::of(b"a= \r\nb"),
             Doubts { hard_breaks: true, trailing_blanks: true, spaced_breaks: true, ..none }
         );
-        assert_eq!(Doubts::of(b"=3Dabcdefgh a=b"), Doubts { broken: true, ..none });
+        assert_eq!(Doubts::of(b"=3Dabcdefgh a=b"), Doubts { broken: true, mostly_broken: true, ..none });
         assert!(Doubts::of(b"=50 =4B =03").spaced && Doubts::of(b"=50\x01").controls);
     }
 }
