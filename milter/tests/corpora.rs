@@ -55,6 +55,8 @@ struct Ours {
     /// With LF for each CRLF; as it is, and with one line end more and less at the end.
     lf: HashSet<String>,
     malformed: Option<&'static str>,
+    ambiguous: bool,
+    samples: usize,
 }
 
 /// How often something was, for a decoder.
@@ -132,6 +134,7 @@ impl Corpus {
         let exceptions = exceptions();
         let (mut used, mut wrong) = (BTreeSet::new(), Vec::new());
         let mut counts: BTreeMap<&str, Count> = BTreeMap::new();
+        let (mut ambiguous, mut most) = (0, (0, ""));
         let mut except = |mail: &str, decoder: &str| {
             let known =
                 |exception: &&Exception| mail.ends_with(&exception.mail) && exception.decoder == decoder;
@@ -139,6 +142,8 @@ impl Corpus {
         };
         for mail in &self.mails {
             let ours = Ours::of(&fs::read(self.folder.join(mail)).expect("a mail"));
+            ambiguous += usize::from(ours.ambiguous);
+            most = most.max((ours.samples, mail));
             if let Some(malformed) = ours.malformed.filter(|_| !except(mail, "budget")) {
                 wrong.push(format!("{mail} is malformed: {malformed}"));
             }
@@ -157,7 +162,7 @@ impl Corpus {
                 }
             }
         }
-        println!("{} mails", self.mails.len());
+        println!("{} mails, {ambiguous} ambiguous; {} samples in {}", self.mails.len(), most.0, most.1);
         for (decoder, count) in &counts {
             println!("{decoder}: {count:?}");
         }
@@ -183,7 +188,13 @@ impl Ours {
             bytes.push(b'\n');
             [same, less, Digest::of(&bytes)].map(|digest| digest.to_string())
         });
-        Self { digests, lf: lf.collect(), malformed: found.malformed }
+        Self {
+            digests,
+            lf: lf.collect(),
+            malformed: found.malformed,
+            ambiguous: !found.ambiguities.is_empty(),
+            samples: found.parts.len(),
+        }
     }
 }
 
