@@ -118,11 +118,7 @@ pub fn containers(data: &[u8]) {
 /// A message, within the usual budget and beyond a small one.
 pub fn extract(data: &[u8]) {
     let message = Bytes::copy_from_slice(data);
-    let some = checked(&message, Bodies::Html, &GENEROUS);
-    let all = super::extract(&message, Bodies::All, &GENEROUS);
-    if all.malformed.is_none() {
-        assert!(digests(&some).is_subset(&digests(&all)), "all bodies give no less than some");
-    }
+    checked(&message, Bodies::Html, &GENEROUS);
     checked(&message, Bodies::All, &TIGHT);
 }
 
@@ -152,10 +148,6 @@ fn checked(message: &Bytes, bodies: Bodies, budget: &Budget) -> Extraction {
 fn decoded_bytes(parts: &[Part]) -> u64 {
     let mut known = HashSet::new();
     parts.iter().filter(|part| known.insert(part.digest)).map(|part| part.size).sum()
-}
-
-fn digests(found: &Extraction) -> HashSet<Digest> {
-    found.parts.iter().map(|part| part.digest).collect()
 }
 
 fn assert_name(name: &str) {
