@@ -31,7 +31,7 @@ pub(super) fn read(message: &Bytes, samples: &mut Samples) {
     let (mut start, mut opens) = (0, true);
     while start < message.len() {
         let segment = Segment { opens, ..Segment::scan(message, start) };
-        for &body in segment.starts() {
+        for body in segment.starts() {
             if !samples.has_readings_left() {
                 return;
             }
@@ -56,8 +56,10 @@ struct Segment {
     delimited: bool,
     /// The line before its start could be a delimiter.
     opens: bool,
+    /// Where its bodies may start: the first places, the last ones, and the last ones directly behind fields of MIME.
     first: Vec<usize>,
     last: Vec<usize>,
+    declared: Vec<usize>,
 }
 
 /// What a line could be.
@@ -81,9 +83,10 @@ impl Segment {
             opens: true,
             first: Vec::new(),
             last: Vec::new(),
+            declared: Vec::new(),
         };
-        segment.add(start);
-        let (mut at, mut before) = (start, Line::Other);
+        segment.add(start, false);
+        let (mut at, mut before, mut declared) = (start, Line::Other, false);
         while at < message.len() {
             let (end, next) = line_at(message, at);
             let line = Line::of(&message[at..end]);
@@ -97,15 +100,18 @@ impl Segment {
                     return segment.ending_before(message, at);
                 }
                 // Behind the first empty line, and behind the last.
-                (Line::Blank, _) if before != line => segment.add(at),
+                (Line::Blank, _) if before != line => segment.add(at, declared),
                 (Line::Field, Line::Symbols | Line::Other) if !message[at].is_ascii_whitespace() => {
-                    segment.add(at)
+                    segment.add(at, declared)
                 }
-                (Line::Other, Line::Symbols) => segment.add(at),
+                (Line::Other, Line::Symbols) => segment.add(at, false),
                 _ => (),
             }
             if line == Line::Blank && before != Line::Blank {
-                segment.add(next);
+                segment.add(next, declared);
+            }
+            if line != Line::Blank {
+                declared = line == Line::Field && is_mime(&message[at..end]);
             }
             (at, before) = (next, line);
         }
@@ -120,7 +126,10 @@ impl Segment {
         self
     }
 
-    fn add(&mut self, at: usize) {
+    fn add(&mut self, at: usize, declared: bool) {
+        if declared && self.declared.last() != Some(&at) {
+            push_last(&mut self.declared, at);
+        }
         if self.first.last() == Some(&at) || self.last.last() == Some(&at) {
             return;
         }
@@ -128,15 +137,30 @@ impl Segment {
             self.first.push(at);
             return;
         }
-        if self.last.len() == LAST_STARTS {
-            self.last.remove(0);
-        }
-        self.last.push(at);
+        push_last(&mut self.last, at);
     }
 
-    fn starts(&self) -> impl Iterator<Item = &usize> {
-        self.first.iter().chain(&self.last).filter(|&&start| start < self.end)
+    fn starts(&self) -> Vec<usize> {
+        let all = self.declared.iter().chain(&self.first).chain(&self.last).copied();
+        let mut starts: Vec<usize> = all.filter(|&start| start < self.end).collect();
+        starts.sort_unstable();
+        starts.dedup();
+        starts
     }
+}
+
+/// Adds `at` to the last places.
+fn push_last(last: &mut Vec<usize>, at: usize) {
+    if last.len() == LAST_STARTS {
+        last.remove(0);
+    }
+    last.push(at);
+}
+
+/// True where `line` could be a field that says how to read a body.
+fn is_mime(line: &[u8]) -> bool {
+    let start = &line[..line.len().min(100)];
+    contains_ignoring_case(start, b"content-") || contains_ignoring_case(start, b"-encoding")
 }
 
 impl Line {
@@ -154,8 +178,7 @@ impl Line {
         let word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         let name = start.iter().take_while(|byte| word(byte)).count();
         let colon = name > 0 && matches!(start.get(name), Some(b':'));
-        if colon || contains_ignoring_case(start, b"content-") || contains_ignoring_case(start, b"-encoding")
-        {
+        if colon || is_mime(start) {
             return Self::Field;
         }
         if line.iter().all(|&byte| belongs(byte)) { Self::Symbols } else { Self::Other }
@@ -303,7 +326,7 @@ mod tests {
 
     fn starts(text: &str) -> Vec<&str> {
         let segment = Segment::scan(text.as_bytes(), 0);
-        segment.starts().map(|&start| &text[start..segment.end]).collect()
+        segment.starts().into_iter().map(|start| &text[start..segment.end]).collect()
     }
 
     #[test]

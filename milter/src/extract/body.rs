@@ -36,6 +36,22 @@ impl Class {
     }
 }
 
+/// Bytes from its start by which a file is told to be a message.
+pub(super) const START: usize = 4096;
+
+/// True where a file that starts with `start` is a message, whatever its type says: fields, those of MIME among them.
+pub(super) fn is_message(start: &[u8]) -> bool {
+    let start = &start[..start.len().min(START)];
+    let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
+    let name = start.iter().take_while(|byte| is_word(byte)).count();
+    let field = |line: &[u8]| {
+        [&b"content-type:"[..], b"mime-version:"]
+            .into_iter()
+            .any(|name| line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)))
+    };
+    name > 0 && start.get(name) == Some(&b':') && start.split(|&byte| byte == b'\n').any(field)
+}
+
 /// True where `bytes` hold what no text holds.
 pub(super) fn is_binary(bytes: &[u8]) -> bool {
     // Besides white space, ISO-2022 uses SO, SI and ESC, and some print with BS.

@@ -9,6 +9,7 @@ use super::{
     decode::{
         Decoding,
         base64::{self, first_junk, has_blanks, has_odd_lines, padding_end},
+        is_whole_uu_line,
         quoted_printable::{self, Doubts},
         text_files,
     },
@@ -35,14 +36,7 @@ pub(super) fn decodings(fields: &[&[u8]], class: Class) -> (Vec<Decoding>, Vec<&
     let (mut decodings, mut kinds) = (Vec::new(), Vec::new());
     for field in fields {
         match declared(field) {
-            Ok(decoding @ (Decoding::Identity | Decoding::Base64 | Decoding::QuotedPrintable)) => {
-                decodings.push(decoding)
-            }
-            // No standard knows these, nor do most clients: they take the body as it stands.
-            Ok(rare) => {
-                kinds.push(ambiguity::UNKNOWN_ENCODING);
-                decodings.extend([rare, Decoding::Identity]);
-            }
+            Ok(decoding) => decodings.push(decoding),
             Err(likely) => {
                 kinds.push(ambiguity::UNKNOWN_ENCODING);
                 decodings.extend(likely);
@@ -89,6 +83,19 @@ fn declared(field: &[u8]) -> Result<Decoding, Vec<Decoding>> {
         means.into_iter().filter(|(word, _)| name.contains(word)).map(|(_, decoding)| decoding).collect();
     likely.dedup();
     Err(likely)
+}
+
+/// True where a body in the encoding `decoding`, which no standard knows nor do most clients, is one file in that encoding
+/// and nothing else: to other clients it is a text that makes no harm.
+pub(super) fn is_one_file(source: &[u8], decoding: Decoding) -> bool {
+    let files = text_files(&source[..]);
+    let whole = |file: &crate::extract::decode::TextFile| {
+        let (before, after) = (&source[..file.range.start], &source[file.range.end..]);
+        let after = after.trim_ascii();
+        let after = after.strip_prefix(b"`").unwrap_or(after).trim_ascii_start();
+        before.trim_ascii().is_empty() && matches!(after, b"" | b"end")
+    };
+    files.iter().any(|(file, decodings)| decodings.contains(&decoding) && whole(file))
 }
 
 fn known(name: &str) -> Option<Decoding> {
@@ -205,6 +212,26 @@ pub(super) fn is_base64(text: &[u8]) -> bool {
         && kinds <= KINDS_OF_JUNK
         && of(b'<') * 50 < symbols.max(50)
         && !(of(b'=') * 8 > symbols && is_escaped(text))
+        && !is_prose(text)
+        && !is_uuencoded(text)
+}
+
+/// True where `text` consists of words: of many lengths, none of them long.
+fn is_prose(text: &[u8]) -> bool {
+    let (mut lengths, mut words, mut longest) = (0_u32, 0, 0);
+    for word in text.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()) {
+        lengths |= 1 << word.len().min(31);
+        longest = longest.max(word.len());
+        words += 1;
+    }
+    words >= 8 && lengths.count_ones() >= 6 && longest < 40
+}
+
+/// True where the first lines of `text` are uuencoded, each as long as it says it is.
+fn is_uuencoded(text: &[u8]) -> bool {
+    let lines = text.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let mut lines = lines.filter(|line| !line.is_empty()).take(3).peekable();
+    lines.peek().is_some() && lines.all(is_whole_uu_line)
 }
 
 /// True where most of the `=` in `text` begin an escape of quoted-printable.

@@ -3,7 +3,7 @@
 
 use super::{
     Bodies, Budget, Content, Extraction, Part, Skipped, Step, ambiguity, blind,
-    body::Class,
+    body::{self, Class},
     candidates::{self, Candidate},
     container,
     decode::{Decoding, base64},
@@ -35,6 +35,8 @@ pub(super) struct Leaf {
     pub decodings: Vec<Decoding>,
     /// Its nesting.
     pub depth: usize,
+    /// A client would open it as a message.
+    pub message: bool,
 }
 
 /// Where bytes stand in memory and how to decode them. No place is taken twice: the message and those inside it live
@@ -81,6 +83,8 @@ struct Decoded {
     digest: Digest,
     size: usize,
     sample: bool,
+    /// It starts as messages do.
+    message: bool,
     others: Vec<Candidate>,
     inside: Option<container::Opened>,
 }
@@ -228,7 +232,16 @@ impl Samples {
             self.ambiguous(ambiguity::NAMES);
         }
         self.sources.insert((source.as_ptr().addr(), source.len()));
-        for &decoding in &leaf.decodings {
+        let mut decodings = leaf.decodings.clone();
+        if let Some(rare) = decodings.iter().find(|decoding| !decoding.is_standard())
+            && !candidates::is_one_file(&source, *rare)
+        {
+            self.ambiguous(ambiguity::UNKNOWN_ENCODING);
+            if !decodings.contains(&Decoding::Identity) {
+                decodings.push(Decoding::Identity);
+            }
+        }
+        for decoding in decodings {
             let content = Content { source: source.clone(), decoding };
             for candidate in self.consider(leaf, leaf.names.first(), content, class, None) {
                 self.further(leaf, candidate);
@@ -238,7 +251,7 @@ impl Samples {
 
     /// Takes what hides in `gap`, outside all parts.
     pub fn gap(&mut self, gap: Bytes, kind: &'static str) {
-        if !super::body::is_filler(&gap) {
+        if !body::is_filler(&gap) {
             self.doubt();
         }
         let leaf = Leaf { media_type: "application/octet-stream".into(), ..Leaf::default() };
@@ -344,10 +357,23 @@ impl Samples {
         } else {
             self.keep(leaf, name, &content, &decoded, why);
         }
+        if !hidden && class == Class::File && (leaf.message || decoded.message) {
+            self.enclosed(leaf, &content);
+        }
         if let Some(opened) = decoded.inside {
             self.unpack(leaf, opened);
         }
         decoded.others
+    }
+
+    /// The message that `content` is comes next.
+    fn enclosed(&mut self, leaf: &Leaf, content: &Content) {
+        if leaf.depth >= self.budget.depth {
+            return self.malformed("depth");
+        }
+        if let Some(message) = self.nested(&content.source, content.decoding) {
+            self.messages.push((message, leaf.depth + 1));
+        }
     }
 
     fn decode(&mut self, content: &Content, class: Class) -> Decoded {
@@ -355,9 +381,19 @@ impl Samples {
         if content.decoding == Decoding::Base64 && class != Class::Plain {
             let mut pieces = Pieces::default();
             if let Some(size) = base64::decode_pieces(source, &mut self.buffer, |piece| pieces.take(piece)) {
-                let inside = container::is_one(&pieces.start).then(|| self.open(content)).flatten();
+                let message = body::is_message(&pieces.start);
+                let inside = container::is_one(&pieces.start[..pieces.start.len().min(container::START)])
+                    .then(|| self.open(content))
+                    .flatten();
                 let others = candidates::further(content, class, true, &[]);
-                return Decoded { digest: pieces.hasher.finish(), size, sample: true, others, inside };
+                return Decoded {
+                    digest: pieces.hasher.finish(),
+                    size,
+                    sample: true,
+                    message,
+                    others,
+                    inside,
+                };
             }
         }
         let mut buffer = std::mem::take(&mut self.buffer);
@@ -368,9 +404,9 @@ impl Samples {
         let fits = bytes.len() as u64 <= self.left.decoded;
         let inside = (fits && container::is_one(bytes)).then(|| self.open(content)).flatten();
         let others = candidates::further(content, class, clean, bytes);
-        let size = bytes.len();
+        let (size, message) = (bytes.len(), body::is_message(bytes));
         self.buffer = buffer;
-        Decoded { digest, size, sample, others, inside }
+        Decoded { digest, size, sample, message, others, inside }
     }
 
     /// What is in the container that `content` is.
@@ -496,7 +532,7 @@ impl Pieces {
     fn take(&mut self, piece: &[u8]) {
         self.hasher.update(piece);
         if self.start.is_empty() {
-            self.start.extend_from_slice(&piece[..piece.len().min(container::START)]);
+            self.start.extend_from_slice(&piece[..piece.len().min(body::START)]);
         }
     }
 }

@@ -189,7 +189,8 @@ impl Walk<'_> {
         }
         let multipart = media_type.starts_with("multipart") || (value.odd && media_type.contains("ultipart"));
         let boundaries = multipart.then(|| boundary::named(field, &value));
-        (Leaf { media_type, names: names.all, class: Some(class), decodings, depth }, boundaries)
+        let message = is_file_of_a_message(&media_type, &names.all);
+        (Leaf { media_type, names: names.all, class: Some(class), decodings, depth, message }, boundaries)
     }
 
     /// Opens a multipart; a leaf where it has no boundary.
@@ -248,18 +249,7 @@ impl Walk<'_> {
             let inside: Vec<_> =
                 encoded.filter_map(|&decoding| self.samples.nested(&source, decoding)).collect();
             inside.iter().for_each(|parts| self.guess(parts, depth));
-        } else if is_file_of_a_message(leaf) {
-            self.nested(leaf, &source, depth);
         }
-    }
-
-    /// The messages that a leaf holds come next.
-    fn nested(&mut self, leaf: &Leaf, source: &Bytes, depth: usize) {
-        if depth >= self.budget.depth {
-            return self.samples.malformed("depth");
-        }
-        let messages = leaf.decodings.iter().filter_map(|&decoding| self.samples.nested(source, decoding));
-        self.tasks.extend(messages.map(|message| Task { message, depth: depth + 1, boundary: None }));
     }
 
     /// A multipart without its delimiter may have that of the first line that looks like one.
@@ -297,11 +287,11 @@ fn is_message(media_type: &str) -> bool {
     matches!(media_type, MESSAGE | "message/global" | "message/news")
 }
 
-/// True where a client would open the file `leaf` as a message.
-fn is_file_of_a_message(leaf: &Leaf) -> bool {
+/// True where a client would open a file of this type or name as a message.
+fn is_file_of_a_message(media_type: &str, names: &[String]) -> bool {
     let named = |name: &String| {
         names::extension(name)
             .is_some_and(|extension| matches!(extension.as_str(), "eml" | "mht" | "mhtml" | "nws"))
     };
-    is_message(&leaf.media_type) || leaf.media_type == "message/partial" || leaf.names.iter().any(named)
+    is_message(media_type) || media_type == "message/partial" || names.iter().any(named)
 }

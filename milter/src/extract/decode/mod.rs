@@ -12,8 +12,8 @@ mod yenc;
 use binhex::{Fork, binhex_files};
 use memchr::{memchr2, memmem};
 use std::ops::Range;
-pub(super) use uuencode::is_uu_line;
 use uuencode::uu_files;
+pub(super) use uuencode::{is_uu_line, is_whole_uu_line};
 use yenc::yenc_files;
 
 /// How the bytes of a part are decoded.
@@ -62,6 +62,11 @@ impl Decoding {
             Self::BinHexResource => "BinHex, resource fork",
             Self::Gzip64 => "gzip in base64",
         }
+    }
+
+    /// True where a standard knows the encoding, so that all clients do.
+    pub fn is_standard(self) -> bool {
+        matches!(self, Self::Identity | Self::Base64 | Self::QuotedPrintable)
     }
 
     /// Replaces what is in `out` by `source`, decoded. False where bytes had to be skipped that do not belong there. Where

@@ -150,6 +150,11 @@ pub(in crate::extract) fn is_uu_line(line: &[u8]) -> bool {
     is_data(line) && is_plausible(line)
 }
 
+/// True where `line` could be uuencoded and is as long as it says it is.
+pub(in crate::extract) fn is_whole_uu_line(line: &[u8]) -> bool {
+    is_data(line) && line.len() == 1 + length(line[0]).div_ceil(3) * 4
+}
+
 /// True where `line` says that it holds something, and all of it could be data.
 fn is_data(line: &[u8]) -> bool {
     line.first().is_some_and(|&first| length(first) > 0)
