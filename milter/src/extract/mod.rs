@@ -25,6 +25,8 @@ mod candidates;
 mod container;
 mod decode;
 mod decoded;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod header;
 mod names;
 mod outline;

@@ -5,7 +5,7 @@
 //! them. So [`Value::plain`] and [`Value::extended`] give every value that one of them would take. All work is linear in
 //! the field.
 
-use memchr::memmem;
+use memchr::{memchr2_iter, memmem};
 
 /// What is read of one field; the MTAs cut at about as much.
 pub(super) const MAX_FIELD: usize = 128 * 1024;
@@ -173,7 +173,9 @@ fn is_strict_parameter(name: &[u8], value: &[u8]) -> bool {
 
 /// True where `needle`, in lower case, stands somewhere in `text`.
 pub(super) fn contains_ignoring_case(text: &[u8], needle: &[u8]) -> bool {
-    text.windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle))
+    let [first, ..] = needle else { return true };
+    memchr2_iter(*first, first.to_ascii_uppercase(), text)
+        .any(|at| text[at..].get(..needle.len()).is_some_and(|found| found.eq_ignore_ascii_case(needle)))
 }
 
 /// `field` without its comments and line ends. A comment that never ends is none.

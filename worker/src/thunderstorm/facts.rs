@@ -2,8 +2,9 @@
 //! What `info` and the asynchronous calls answer, in both generations of the API.
 
 use super::shapes::{
-    ShapeError,
+    LONGEST_TEXT, ShapeError,
     fields::{Object, field, number, text},
+    short,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -42,7 +43,7 @@ impl Info {
         let body: Object = serde_json::from_slice(body).ok()?;
         field(&body, &KNOWN)?;
         let versions = field(&body, &["version_info"]).and_then(Value::as_object).unwrap_or(&body);
-        let known = |text: String| (!text.is_empty()).then_some(text);
+        let known = |text: String| (!text.is_empty()).then(|| short(text));
         Some(Self {
             thor: known(text(versions, &["thor", "thor_version"])),
             signatures: known(text(versions, &["signatures", "signature_version"])),
@@ -55,7 +56,9 @@ impl Info {
 /// The id that `checkAsync` gave; numbers and strings are both in use.
 pub fn ticket(body: &[u8]) -> Result<String, ShapeError> {
     let body: Object = serde_json::from_slice(body)?;
-    Some(text(&body, &["id"])).filter(|id| !id.is_empty()).ok_or(ShapeError::Entry("no id"))
+    Some(text(&body, &["id"]))
+        .filter(|id| matches!(id.len(), 1..=LONGEST_TEXT))
+        .ok_or(ShapeError::Entry("no id"))
 }
 
 /// Reads the body of `getAsyncResults`. The states are sentences, and none is specified: one this program does not know
@@ -66,7 +69,7 @@ pub fn progress(body: &[u8]) -> Result<Progress, ShapeError> {
     let says = |words: &[&str]| words.iter().any(|word| status.to_ascii_lowercase().contains(word));
     // Before "complete" and "finished": what is "not complete" or "unfinished" must not pass for clean.
     if says(&["fail", "invalid", "error", "unknown", "incomplete", "unfinished", "not ", "abort", "cancel"]) {
-        return Ok(Progress::Failed(status));
+        return Ok(Progress::Failed(short(status)));
     }
     if says(&["complete", "finished", "done"]) {
         // A clean sample may have no result at all.

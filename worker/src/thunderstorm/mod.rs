@@ -12,5 +12,7 @@
 pub mod address;
 pub mod client;
 pub mod facts;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod settings;
 pub mod shapes;

@@ -37,7 +37,7 @@ const MOST_RULES: usize = 128;
 /// Tags and matched strings kept of one rule.
 const MOST_STRINGS: usize = 32;
 /// Bytes kept of one text.
-const LONGEST_TEXT: usize = 1024;
+pub(super) const LONGEST_TEXT: usize = 1024;
 
 /// Why an answer is no scan result.
 #[derive(Debug, thiserror::Error)]
@@ -113,7 +113,7 @@ fn finding(entry: &Object) -> Result<Finding, ShapeError> {
     let listed = rules.len() as u64;
     let total = count(entry, &["reason_count", "reasons_count"]).max(count(context, &["reasons_count"]));
     Ok(Finding {
-        level,
+        level: short(level),
         module: short(text(meta, &["module", "mod"])),
         message: short(message),
         score,
@@ -179,7 +179,7 @@ fn bounded(rule: Rule) -> Rule {
     }
 }
 
-fn short(mut text: String) -> String {
+pub(super) fn short(mut text: String) -> String {
     text.truncate(text.floor_char_boundary(LONGEST_TEXT));
     text
 }

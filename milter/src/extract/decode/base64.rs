@@ -108,13 +108,17 @@ pub(in crate::extract) fn decode_pieces(
     }
     let lines = (PIECE / stride).max(1);
     let (mut rest, mut size) = (source, 0);
-    while rest.len() > lines * stride {
-        let (piece, after) = rest.split_at(lines * stride);
+    loop {
+        let count = (rest.len().saturating_sub(1) / stride).min(lines);
+        if count == 0 {
+            break;
+        }
+        let (piece, after) = rest.split_at(count * stride);
         let even = end.is_none() || piece.iter().skip(stride - 1).step_by(stride).all(|&byte| byte == b'\n');
         buffer.clear();
         LENIENT.decode_append(piece, buffer).ok()?;
         // It is less where there is padding, or a blank in a line.
-        if !even || buffer.len() != lines * width / 4 * 3 {
+        if !even || buffer.len() != count * width / 4 * 3 {
             return None;
         }
         sink(buffer);
