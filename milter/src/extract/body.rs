@@ -57,7 +57,8 @@ pub(super) fn is_message(start: &[u8]) -> bool {
 pub(super) fn is_binary(bytes: &[u8]) -> bool {
     // Besides white space, ISO-2022 uses SO, SI and ESC, and some print with BS.
     let control = |byte: &u8| *byte < b' ' && !matches!(byte, 8..=15 | 27);
-    bytes.iter().any(control)
+    // Without an early end, so that many are looked at at a time.
+    bytes.iter().fold(false, |found, byte| found | control(byte))
 }
 
 /// True where a leaf holds what a reader could take for the fields or delimiters of parts, or control characters that end
@@ -134,7 +135,8 @@ pub(super) fn has_magic(bytes: &[u8]) -> bool {
         b"\xe4\x52\x5c\x7b",
         b"<script",
     ];
-    MAGIC.iter().any(|magic| bytes.starts_with(magic))
+    let first = bytes.first();
+    MAGIC.iter().any(|magic| magic.first() == first && bytes.starts_with(magic))
 }
 
 /// True where `text` holds an encoded file.

@@ -5,10 +5,13 @@
 use super::value::{MAX_FIELD, Value, contains_ignoring_case};
 use encodify::rfc2047;
 use memchr::{memchr, memmem};
-use std::{cell::Cell, collections::HashMap, ops::Range};
+use std::{cell::Cell, collections::HashMap, ops::Range, sync::LazyLock};
 
 /// Boundaries of one multipart that are considered.
 const MOST: usize = 8;
+
+/// Where a line starts that could be a delimiter.
+static LINE: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(b"\n--"));
 
 /// The boundaries that readers could take from a Content-Type `field`, parsed as `value`, the likeliest first. More than
 /// one only where the field leaves a choice.
@@ -142,7 +145,7 @@ impl Open {
         let mut at = from;
         while !self.stack.is_empty() {
             let starts = at == from && message[at..].starts_with(b"--");
-            let start = if starts { at } else { at + memmem::find(&message[at..], b"\n--")? + 1 };
+            let start = if starts { at } else { at + LINE.find(&message[at..])? + 1 };
             let end = memchr(b'\n', &message[start..]).map_or(message.len(), |length| start + length + 1);
             if let Some((index, closes)) = self.matches(&message[start..end]) {
                 return Some(Delimiter { line: start..end, index, closes });

@@ -14,12 +14,10 @@ use thundergate_common::digest::{Digest, Hasher};
 
 /// What a candidate turned out to be.
 pub(super) struct Decoded {
-    /// Of its bytes, if it is a sample.
-    pub digest: Digest,
+    /// Of its bytes, where it shall be scanned.
+    pub digest: Option<Digest>,
     /// Its bytes.
     pub size: usize,
-    /// It shall be scanned.
-    pub sample: bool,
     /// It starts as messages do.
     pub message: bool,
     /// It starts as containers do.
@@ -35,7 +33,8 @@ impl Decoded {
             let mut pieces = Pieces::default();
             if let Some(size) = base64::decode_pieces(&content.source, buffer, |piece| pieces.take(piece)) {
                 let sample = class.is_sample(bodies, &pieces.start, || false);
-                return Self { size, sample, digest: pieces.hasher.finish(), ..Self::told_by(&pieces.start) };
+                let digest = sample.then(|| pieces.hasher.finish());
+                return Self { size, digest, ..Self::told_by(&pieces.start) };
             }
         }
         let clean = content.decode_unless_plain(limit, buffer);
@@ -46,16 +45,15 @@ impl Decoded {
             Decoding::Identity => !others.is_empty() || runs::longest(bytes).is_some(),
             _ => body::holds_files(bytes),
         });
-        let digest = Digest::of(if sample { bytes } else { &[] });
-        Self { size: bytes.len(), sample, digest, others, ..Self::told_by(bytes) }
+        let digest = sample.then(|| Digest::of(bytes));
+        Self { size: bytes.len(), digest, others, ..Self::told_by(bytes) }
     }
 
     /// What its start tells.
     fn told_by(start: &[u8]) -> Self {
         Self {
-            digest: Digest::of(&[]),
+            digest: None,
             size: 0,
-            sample: false,
             message: body::is_message(start),
             container: container::is_one(&start[..start.len().min(body::START)]),
             others: Vec::new(),

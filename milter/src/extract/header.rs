@@ -104,7 +104,8 @@ fn resembles_ours(name: &[u8]) -> bool {
 fn has_controls(line: &[u8]) -> bool {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
-    line.iter().any(|byte| matches!(byte, 0..=8 | 11..=13 | 16..=26 | 28..=31))
+    // Without an early end, so that many are looked at at a time.
+    line.iter().fold(false, |found, byte| found | matches!(byte, 0..=8 | 11..=13 | 16..=26 | 28..=31))
 }
 
 /// The length of the field name that `line` starts with, blanks before the colon included.

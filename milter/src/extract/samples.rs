@@ -66,6 +66,13 @@ pub(super) struct Samples {
     in_doubt: bool,
 }
 
+/// A sample that was found, and why it could be read so.
+struct Found {
+    digest: Digest,
+    size: usize,
+    why: Option<&'static str>,
+}
+
 impl Samples {
     /// Nothing found yet in a message of `length` bytes. Steps are recorded where `explain`.
     pub fn new(bodies: Bodies, budget: &Budget, length: usize, explain: bool) -> Self {
@@ -277,13 +284,11 @@ impl Samples {
             if !hidden {
                 self.skip(leaf, name, content.source.len(), SkipReason::Empty);
             }
-        } else if !decoded.sample {
-            if !hidden {
-                self.skipped.insert(place);
-                self.skip(leaf, name, content.source.len(), SkipReason::PlainText);
-            }
-        } else {
-            self.keep(leaf, name, &content, &decoded, why);
+        } else if let Some(digest) = decoded.digest {
+            self.keep(leaf, name, &content, Found { digest, size: decoded.size, why });
+        } else if !hidden {
+            self.skipped.insert(place);
+            self.skip(leaf, name, content.source.len(), SkipReason::PlainText);
         }
         if !hidden && class == Class::File && (leaf.message || decoded.message) {
             self.enclosed(leaf, &content);
@@ -345,16 +350,10 @@ impl Samples {
         }
     }
 
-    fn keep(
-        &mut self,
-        leaf: &Leaf,
-        name: Option<&String>,
-        content: &Content,
-        decoded: &Decoded,
-        why: Option<&'static str>,
-    ) {
+    fn keep(&mut self, leaf: &Leaf, name: Option<&String>, content: &Content, found: Found) {
         let harm = danger(name.map(String::as_str));
-        let digest = decoded.digest;
+        let Found { digest, size, why } = found;
+        let size = size as u64;
         let hidden = why == Some(blind::KIND);
         let known = match self.digests.get(&digest) {
             Some(&known) if hidden => known >= harm,
@@ -365,7 +364,7 @@ impl Samples {
             name: name.cloned(),
             decoding: content.decoding.as_str(),
             digest,
-            size: decoded.size as u64,
+            size,
             why,
             known,
         });
@@ -380,7 +379,7 @@ impl Samples {
         self.found.parts.push(Part {
             name: name.cloned(),
             media_type: leaf.media_type.clone(),
-            size: decoded.size as u64,
+            size,
             digest,
             content: content.clone(),
         });

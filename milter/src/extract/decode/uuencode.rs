@@ -6,8 +6,10 @@
 
 use super::{MAX_FILES, TextFile, base64, line_start, shown_name, split_line};
 use memchr::{memchr, memchr2, memmem};
+use std::sync::LazyLock;
 
 const BEGIN: &[u8] = b"begin ";
+static FINDER: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(b"begin"));
 const BEGIN_BASE64: &[u8] = b"begin-base64 ";
 /// What Thunderbird takes for a line at most, with its end.
 const LINE: usize = 127;
@@ -120,7 +122,7 @@ struct Begin {
 /// The next `begin MODE NAME` line at or after `from`.
 fn next_begin(text: &[u8], mut from: usize) -> Option<Begin> {
     loop {
-        let start = from + memmem::find(&text[from..], b"begin")?;
+        let start = from + FINDER.find(&text[from..])?;
         from = start + 5;
         if start > 0 && !matches!(text[start - 1], b'\r' | b'\n') {
             continue;
