@@ -156,6 +156,11 @@ pub(super) fn extension(name: &str) -> Option<String> {
     name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase())
 }
 
+/// True where two names have different extensions, so that a client would open the part with different programs.
+pub(super) fn differ(one: &str, other: &str) -> bool {
+    extension(one) != extension(other)
+}
+
 fn decoded_words(value: &[u8]) -> String {
     let value = &value[value.len().saturating_sub(MAX_ENCODED_NAME)..];
     let convert = |charset: &[u8], bytes: &[u8], out: &mut String| {

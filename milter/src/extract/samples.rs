@@ -163,7 +163,7 @@ impl Samples {
     /// Takes a leaf whose encoded bytes are `source`, in each way it could be read.
     pub fn leaf(&mut self, leaf: &Leaf, source: Bytes) {
         let class = leaf.class.unwrap_or(Class::File);
-        if leaf.names.len() > 1 && leaf.names.iter().any(|other| differs(&leaf.names[0], other)) {
+        if leaf.names.len() > 1 && leaf.names.iter().any(|other| names::differ(&leaf.names[0], other)) {
             self.ambiguous(ambiguity::NAMES);
         }
         self.sources.insert((source.as_ptr().addr(), source.len()));
@@ -313,11 +313,11 @@ impl Samples {
     /// What is in the container that `content` is.
     fn open(&mut self, content: &Content) -> container::Opened {
         let bytes = content.bytes();
-        if content.decoding != Decoding::Identity {
-            self.found.held_bytes += bytes.len();
-        }
         let opened = container::open(&bytes, self.left.decoded());
-        self.found.held_bytes += opened.held_bytes;
+        if !opened.files.is_empty() {
+            let beside = if content.decoding == Decoding::Identity { 0 } else { bytes.len() };
+            self.found.held_bytes += beside + opened.held_bytes;
+        }
         if opened.over_limit {
             self.left.malformed("decoded_bytes");
         }
@@ -398,9 +398,4 @@ impl Samples {
 
 fn place(source: &Bytes, decoding: Decoding) -> Place {
     (source.as_ptr().addr(), source.len(), decoding)
-}
-
-/// True where two names have different extensions, so that a client would open the part with different programs.
-fn differs(one: &str, other: &str) -> bool {
-    names::extension(one) != names::extension(other)
 }
