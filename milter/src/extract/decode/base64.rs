@@ -103,6 +103,7 @@ pub(in crate::extract) fn decode_pieces(
     let line = &source[..end.unwrap_or(PIECE.min(source.len()))];
     let width = line.strip_suffix(b"\r").unwrap_or(line).len();
     let stride = end.map_or(width, |end| end + 1);
+    let line_end = &source[width..stride];
     if width == 0 || !width.is_multiple_of(4) && stride < source.len() {
         return None;
     }
@@ -114,7 +115,7 @@ pub(in crate::extract) fn decode_pieces(
             break;
         }
         let (piece, after) = rest.split_at(count * stride);
-        let even = end.is_none() || piece.iter().skip(stride - 1).step_by(stride).all(|&byte| byte == b'\n');
+        let even = piece.chunks_exact(stride).all(|line| line.ends_with(line_end));
         buffer.clear();
         LENIENT.decode_append(piece, buffer).ok()?;
         // It is less where there is padding, or a blank in a line.
@@ -323,6 +324,7 @@ mod tests {
         let other = |line: &str| of(&(lines.clone() + line + &lines)).0;
         assert_eq!(other(""), Some(240_000));
         for odd in [
+            "Zm9vYmFyQ\n",
             "Zm8=\r\n",
             "Zm9v\r\nYmFy\r\n",
             "Zm9vY\r\nmFyYmFy\r\n",
