@@ -29,6 +29,8 @@ const LOOK: usize = 1024;
 const DELIMITER: usize = 128;
 /// Bytes before a body in which its fields are looked for.
 const HEAD: usize = 8 * 1024;
+/// Bytes of a line in which the name of a field stands, with what may be put before it.
+const NAME: usize = 32;
 /// Bytes of a body by which its encoding is told.
 const WINDOW: usize = 4 * 1024;
 
@@ -229,7 +231,8 @@ fn read_body(message: &Bytes, segment: &Segment, start: usize, samples: &mut Sam
     let file = !fields.is_empty() && !names(b"multipart/") && !names(b"message/") || has_magic(&body);
     let encoded = is_only_base64(window) || escaped && samples.is_part(&body);
     let raw = segment.delimited && file && !encoded && first != Line::Field;
-    let class = class_of(head, &body);
+    // What no fields stand before is a piece of a text, unless its bytes say otherwise.
+    let class = if fields.is_empty() { Class::Plain } else { class_of(head, &body) };
     let mut take = |source: &Bytes, decoding, class| {
         let name = names_in(head).into_iter().next();
         samples.hidden(Content { source: source.clone(), decoding }, name, class);
@@ -287,7 +290,16 @@ fn fields_before(head: &[u8]) -> &[u8] {
     let head = head.trim_ascii_end();
     let ends = [memmem::rfind(head, b"\n\n"), memmem::rfind(head, b"\n\r\n"), memmem::rfind(head, b"\r\r")];
     let block = &head[ends.into_iter().flatten().max().unwrap_or(0)..];
-    if contains_ignoring_case(block, b"content") { block } else { &[] }
+    let named = block.split(|byte| matches!(byte, b'\r' | b'\n')).any(|line| {
+        let start = &line[..line.len().min(NAME)];
+        let content = start.windows(8).enumerate().any(|(at, word)| {
+            word[..7].eq_ignore_ascii_case(b"content")
+                && matches!(word[7], b'-' | b'_' | b'(' | 0..=b' ')
+                && (at == 0 || !start[at - 1].is_ascii_alphanumeric())
+        });
+        content || contains_ignoring_case(start, b"-encoding")
+    });
+    if named { block } else { &[] }
 }
 
 /// The length of the line end that `text` ends with.
