@@ -355,10 +355,8 @@ impl Samples {
         let Found { digest, size, why } = found;
         let size = size as u64;
         let hidden = why == Some(blind::KIND);
-        let known = match self.digests.get(&digest) {
-            Some(&known) if hidden => known >= harm,
-            _ => !self.keys.insert((digest, name.cloned())),
-        };
+        let new = self.keys.insert((digest, name.cloned()));
+        let known = !new || hidden && self.digests.get(&digest).is_some_and(|&known| known >= harm);
         self.note(|| Step::Sample {
             depth: leaf.depth,
             name: name.cloned(),
