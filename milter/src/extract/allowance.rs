@@ -50,9 +50,10 @@ impl Allowance {
         self.decoded
     }
 
-    /// False where no further readings are left.
-    pub fn has_readings_left(&self) -> bool {
-        self.readings > 0 && self.reading_bytes > 0 && self.decoded > 0
+    /// False where no further readings are left, although there is something to read.
+    pub fn has_readings_left(&mut self) -> bool {
+        let left = self.readings > 0 && self.reading_bytes > 0 && self.decoded > 0;
+        self.unless_exceeded(left, "readings")
     }
 
     /// Records why the message is malformed; the first reason stays.
@@ -126,6 +127,8 @@ mod tests {
         let mut left = Allowance::new(&budget, 100);
         assert!(left.spend_part() && left.spend_bytes(10) && left.spend_reading(50));
         assert_eq!(left.exceeded(), None);
+        assert!(!left.has_readings_left());
+        assert_eq!(left.exceeded(), Some("readings"), "what is left unread is no clean message");
         assert!(!left.spend_reading(1));
         assert!(!left.spend_bytes(1));
         assert_eq!(left.exceeded(), Some("readings"), "the first reason stays");
