@@ -7,7 +7,7 @@
 //! every way that they look like. What was found before is dropped by its digest; the budget bounds the rest.
 
 use super::{
-    Content, ambiguity,
+    Content,
     body::{Class, has_magic},
     candidates::{self, is_base64, is_only_base64},
     decode::{Decoding, base64::belongs, is_uu_line, quoted_printable::is_escape},
@@ -347,9 +347,6 @@ fn names_in(head: &[u8]) -> Vec<String> {
     let all = names::names(&value, "filename").into_iter().chain(names::names(&value, "name")).collect();
     names::most_dangerous_first(all)
 }
-
-/// The kind under which what only this reading finds is reported.
-pub(super) const KIND: &str = ambiguity::HIDDEN;
 
 #[cfg(test)]
 mod tests {

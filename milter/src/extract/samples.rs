@@ -4,7 +4,7 @@
 use super::{
     Bodies, Budget, Content, Extraction, Part, Skipped, Step,
     allowance::Allowance,
-    ambiguity, blind,
+    ambiguity,
     body::{self, Class},
     candidates::{self, Candidate},
     container,
@@ -135,9 +135,13 @@ impl Samples {
     /// A walk goes over `message`.
     pub fn walked(&mut self, message: &Bytes) {
         let known = |other: &Bytes| other.as_ptr() == message.as_ptr() && other.len() == message.len();
-        if !self.walked.iter().any(known) && self.walked.len() < self.left.budget().parts {
-            self.walked.push(message.clone());
+        if self.walked.iter().any(known) {
+            return;
         }
+        if self.walked.len() >= self.left.budget().parts {
+            return self.left.malformed("parts");
+        }
+        self.walked.push(message.clone());
     }
 
     /// The messages that were walked over, without those that are part of another in memory.
@@ -206,11 +210,11 @@ impl Samples {
         if !self.left.spend_reading(content.source.len()) {
             return;
         }
-        for other in self.consider(&leaf, name.as_ref(), content, class, Some(blind::KIND)) {
+        for other in self.consider(&leaf, name.as_ref(), content, class, Some(ambiguity::HIDDEN)) {
             if !self.left.spend_reading(other.content.source.len()) {
                 return;
             }
-            self.consider(&leaf, name.as_ref(), other.content, class, Some(blind::KIND));
+            self.consider(&leaf, name.as_ref(), other.content, class, Some(ambiguity::HIDDEN));
         }
     }
 
@@ -262,7 +266,7 @@ impl Samples {
         why: Option<&'static str>,
     ) -> Vec<Candidate> {
         let place = place(&content.source, content.decoding);
-        let hidden = why == Some(blind::KIND);
+        let hidden = why == Some(ambiguity::HIDDEN);
         let skipped = hidden && !self.found.ambiguities.is_empty() && self.skipped.remove(&place);
         let harmless = danger(name.map(String::as_str)) == 0;
         let known = hidden && !skipped && harmless && self.places.contains(&(place, None));
@@ -354,7 +358,7 @@ impl Samples {
         let harm = danger(name.map(String::as_str));
         let Found { digest, size, why } = found;
         let size = size as u64;
-        let hidden = why == Some(blind::KIND);
+        let hidden = why == Some(ambiguity::HIDDEN);
         let new = self.keys.insert((digest, name.cloned()));
         let known = !new || hidden && self.digests.get(&digest).is_some_and(|&known| known >= harm);
         self.note(|| Step::Sample {
@@ -370,7 +374,7 @@ impl Samples {
             return;
         }
         if hidden {
-            self.ambiguous(blind::KIND);
+            self.ambiguous(ambiguity::HIDDEN);
         }
         let most = self.digests.entry(digest).or_insert(harm);
         *most = harm.max(*most);
