@@ -265,7 +265,7 @@ async fn postfix_delivers_holds_and_refuses_as_the_milter_says() {
     assert_eq!(held[0].recipients, to);
     let message = String::from_utf8(postfix.read_held(&held[0].queue_id).await.unwrap()).unwrap();
     assert!(message.contains("Subject: HOLD\n"), "{message}");
-    assert!(postfix.log().contains("milter-hold"));
+    eventually(PATIENCE, "the log says so", async || postfix.log().contains("milter-hold")).await;
     postfix.release(&held[0].queue_id).await.unwrap();
     eventually(PATIENCE, "the released message is delivered", async || postfix.delivered().len() == 2).await;
 }
