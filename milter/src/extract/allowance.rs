@@ -3,8 +3,11 @@
 
 use super::Budget;
 
-/// Further readings may decode as many bytes as the message has, and so many more; searches may look at four times that.
-const SPARE_BYTES: u64 = 4 << 20;
+/// Encoded bytes that further readings may decode, however long the message is: several readings of a small attachment,
+/// none of one that takes long.
+const READING_BYTES: u64 = 8 << 20;
+/// Searches may look at four times the message and so many bytes more.
+const SPARE_SEARCH_BYTES: u64 = 16 << 20;
 /// All readings together may decode three times what the message has, and so many bytes more, whatever the budget says:
 /// real messages decode to less than themselves.
 const SPARE_DECODED_BYTES: u64 = 8 << 20;
@@ -28,9 +31,9 @@ impl Allowance {
             budget: *budget,
             parts: 0,
             decoded: budget.decoded_bytes.min(3 * length + SPARE_DECODED_BYTES),
-            reading_bytes: length + SPARE_BYTES,
+            reading_bytes: READING_BYTES,
             readings: budget.readings,
-            search_bytes: 4 * (length + SPARE_BYTES),
+            search_bytes: 4 * length + SPARE_SEARCH_BYTES,
             exceeded: None,
         }
     }

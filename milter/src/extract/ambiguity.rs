@@ -57,6 +57,8 @@ kinds! {
         "Quoted-printable with broken escapes or control characters. Read: with them, without, and put together.";
     LEADING_LINES = "leading_empty_lines":
         "Binary content behind empty lines. Read: with them, without.";
+    UUENCODE_LINES = "uuencode_lines":
+        "Uuencoded lines that are not as long as they say. Read: what they hold, and what one client takes every line for.";
     NAMES = "different_names":
         "Names for one part that have different extensions. Read: under the most dangerous one.";
 }
@@ -65,7 +67,13 @@ kinds! {
 pub(super) fn is_local(kind: &str) -> bool {
     matches!(
         kind,
-        NAMES | BINARY_LINE_BREAKS | TRAILING_BLANKS | BROKEN_ESCAPES | UNDECLARED_BASE64 | LEADING_LINES
+        NAMES
+            | BINARY_LINE_BREAKS
+            | TRAILING_BLANKS
+            | BROKEN_ESCAPES
+            | UNDECLARED_BASE64
+            | LEADING_LINES
+            | UUENCODE_LINES
     )
 }
 

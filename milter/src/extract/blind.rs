@@ -9,6 +9,7 @@
 use super::{
     Content,
     body::{Class, has_magic},
+    bytewise,
     candidates::{self, is_base64, is_only_base64},
     decode::{Decoding, base64::belongs, is_uu_line, quoted_printable::is_escape},
     names,
@@ -16,7 +17,7 @@ use super::{
     value::{Value, contains_ignoring_case},
 };
 use bytes::Bytes;
-use memchr::{memchr_iter, memchr2, memmem};
+use memchr::{memchr, memchr_iter, memmem};
 
 /// Starts of bodies in one segment: the first ones and the last.
 const FIRST_STARTS: usize = 8;
@@ -24,7 +25,7 @@ const LAST_STARTS: usize = 4;
 /// Bytes of a body that can hold a file.
 const LEAST: usize = 12;
 /// What looking at one body costs, as bytes of a search.
-const LOOK: usize = 1024;
+const LOOK: usize = 2048;
 /// What one delimiter costs.
 const DELIMITER: usize = 128;
 /// Bytes before a body in which its fields are looked for.
@@ -37,7 +38,7 @@ const WINDOW: usize = 4 * 1024;
 /// Reads `message` without its structure. Hands what it finds to `samples`.
 pub(super) fn read(message: &Bytes, samples: &mut Samples) {
     let (mut start, mut opens) = (0, true);
-    while start < message.len() {
+    while start < message.len() && samples.left.has_readings_left() {
         let (end, next) = line_at(message, start);
         if message[start..end].starts_with(b"--") {
             // Delimiters one behind the other: nothing between them.
@@ -106,7 +107,9 @@ impl Segment {
             declared: Vec::new(),
         };
         segment.add(start, false);
-        let (mut at, mut before, mut declared) = (start, Line::Other, false);
+        // The last line that is not empty, if it could be a field.
+        let mut field = 0..0;
+        let (mut at, mut before) = (start, Line::Other);
         while at < message.len() {
             let (end, next) = line_at(message, at);
             let line = Line::of(&message[at..end]);
@@ -120,20 +123,24 @@ impl Segment {
                     return segment.ending_before(message, at);
                 }
                 // Behind the first empty line, and behind the last.
-                (Line::Blank, _) if before != line => segment.add(at, declared),
+                (Line::Blank, _) if before != line => segment.add(at, is_mime(&message[field.clone()])),
                 (Line::Field, Line::Symbols | Line::Other) if !message[at].is_ascii_whitespace() => {
-                    segment.add(at, declared)
+                    segment.add(at, is_mime(&message[field.clone()]));
                 }
                 (Line::Other, Line::Symbols) => segment.add(at, false),
                 _ => (),
             }
             if line == Line::Blank && before != Line::Blank {
-                segment.add(next, declared);
+                segment.add(next, is_mime(&message[field.clone()]));
             }
             if line != Line::Blank {
-                declared = line == Line::Field && is_mime(&message[at..end]);
+                field = if line == Line::Field { at..end } else { 0..0 };
             }
             (at, before) = (next, line);
+            if line == Line::Blank {
+                // Nothing changes in further empty lines.
+                at += message[at..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+            }
         }
         segment
     }
@@ -181,7 +188,8 @@ fn push_last(last: &mut Vec<usize>, at: usize) {
 /// True where `line` could be a field that says how to read a body.
 fn is_mime(line: &[u8]) -> bool {
     let start = &line[..line.len().min(100)];
-    contains_ignoring_case(start, b"content-") || contains_ignoring_case(start, b"-encoding")
+    memchr(b'-', start).is_some()
+        && (contains_ignoring_case(start, b"content-") || contains_ignoring_case(start, b"-encoding"))
 }
 
 impl Line {
@@ -197,18 +205,17 @@ impl Line {
         }
         let start = &line[..line.len().min(100)];
         let word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        let name = start.iter().take_while(|byte| word(byte)).count();
-        let colon = name > 0 && matches!(start.get(name), Some(b':'));
-        if colon || is_mime(start) {
+        let colon = memchr(b':', start).unwrap_or(0);
+        if colon > 0 && start[..colon].iter().all(word) || is_mime(start) {
             return Self::Field;
         }
-        if line.iter().all(|&byte| belongs(byte)) { Self::Symbols } else { Self::Other }
+        if bytewise::all(line, belongs) { Self::Symbols } else { Self::Other }
     }
 }
 
 /// Where the line at `at` ends, and where the next one starts. Every kind of line end counts.
 fn line_at(message: &[u8], at: usize) -> (usize, usize) {
-    let end = memchr2(b'\r', b'\n', &message[at..]).map_or(message.len(), |length| at + length);
+    let end = bytewise::find2(b'\r', b'\n', &message[at..]).map_or(message.len(), |length| at + length);
     let next = match &message[end..] {
         [b'\r', b'\n', ..] => end + 2,
         [] => end,

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Which leaves are bodies, and which bodies are samples (`scan.bodies`).
 
-use super::{Bodies, decode::text_files, runs};
-use memchr::{memchr_iter, memmem};
+use super::{Bodies, bytewise, decode::text_files, runs};
 
 /// What a client does with a leaf.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,41 +55,38 @@ pub(super) fn is_message(start: &[u8]) -> bool {
 /// True where `bytes` hold what no text holds.
 pub(super) fn is_binary(bytes: &[u8]) -> bool {
     // Besides white space, ISO-2022 uses SO, SI and ESC, and some print with BS.
-    let control = |byte: &u8| *byte < b' ' && !matches!(byte, 8..=15 | 27);
-    // Without an early end, so that many are looked at at a time.
-    bytes.iter().fold(false, |found, byte| found | control(byte))
+    bytewise::any(bytes, |byte| (byte < b' ') & !matches!(byte, 8..=15 | 27))
 }
 
 /// True where a leaf holds what a reader could take for the fields or delimiters of parts, or control characters that end
 /// a line for some and not for others; or where a file starts with an empty line, so that it could begin behind that.
 pub(super) fn hides_structure(source: &[u8], class: Option<Class>) -> bool {
     let text = class != Some(Class::File);
-    if text && (source.iter().any(|byte| matches!(byte, 0 | 11)) || has_bare_returns(source)) {
+    if text && (bytewise::any(source, |byte| (byte == 0) | (byte == 11)) || has_bare_returns(source)) {
         return true;
     }
     if !text && (source.starts_with(b"\r\n") || source.starts_with(b"\n")) {
         return true;
     }
-    // Both have a hyphen, and there are far fewer of those than lines.
-    memchr_iter(b'-', source).any(|at| {
-        let field = at.checked_sub(7).filter(|&start| source[start..at].eq_ignore_ascii_case(b"content"));
-        let delimiter = matches!(&source[at..], [_, b'-', next, ..] if *next != b' ').then_some(at);
+    // Both have a hyphen: behind the last letter of `Content`, or behind a blank.
+    let blank = |byte: u8| (byte <= b' ') & (byte != b'\n');
+    let hyphens =
+        bytewise::pairs(source, |before, byte| (byte == b'-') & ((before | 0x20 == b't') | blank(before)));
+    hyphens.map(|before| before + 1).any(|at| {
         let indented = |start: usize| {
-            let blanks = source[..start]
-                .iter()
-                .rev()
-                .take(16)
-                .take_while(|&&byte| byte <= b' ' && byte != b'\n')
-                .count();
-            (start == blanks || source[start - blanks - 1] == b'\n').then_some(blanks)
+            let blanks = source[..start].iter().rev().take(16).take_while(|&&byte| blank(byte)).count();
+            start == blanks || source[start - blanks - 1] == b'\n'
         };
-        field.and_then(indented).is_some()
-            || text && delimiter.and_then(indented).is_some_and(|blanks| blanks > 0)
+        let field = at.checked_sub(7).filter(|&start| source[start..at].eq_ignore_ascii_case(b"content"));
+        let delimiter =
+            matches!(&source[at - 1..], [before, _, b'-', next, ..] if blank(*before) && *next != b' ');
+        field.is_some_and(indented) || text && delimiter && indented(at)
     })
 }
 
-fn has_bare_returns(text: &[u8]) -> bool {
-    memchr_iter(b'\r', text).any(|at| text.get(at + 1).is_some_and(|next| *next != b'\n'))
+/// True where a CR is no part of a line end.
+pub(super) fn has_bare_returns(text: &[u8]) -> bool {
+    bytewise::pairs(text, |byte, next| (byte == b'\r') & (next != b'\n')).next().is_some()
 }
 
 /// True where `text` is what programs put before and behind the parts: a sentence or two for readers without MIME.
@@ -98,7 +94,7 @@ pub(super) fn is_filler(text: &[u8]) -> bool {
     text.len() <= 2048
         && !hides_structure(text, Some(Class::Plain))
         && text.iter().all(|byte| matches!(byte, b'\t' | b'\r' | b'\n' | b' '..=b'~' | 128..))
-        && memmem::find_iter(text, b"=").count() < 8
+        && bytewise::count(text, |byte| byte == b'=') < 8
 }
 
 /// True where `bytes` start as files do that harm.

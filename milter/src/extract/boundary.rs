@@ -2,7 +2,10 @@
 //! Boundaries: which ones a field may name, which line of a body is a delimiter of an open multipart, and which looks
 //! like one.
 
-use super::value::{MAX_FIELD, Value, contains_ignoring_case};
+use super::{
+    bytewise,
+    value::{MAX_FIELD, Value, contains_ignoring_case},
+};
 use encodify::rfc2047;
 use memchr::{memchr, memmem};
 use std::{cell::Cell, collections::HashMap, ops::Range, sync::LazyLock};
@@ -143,15 +146,20 @@ impl Open {
     /// The first delimiter in `message` at or after `from`, which is the start of a line.
     pub fn next(&self, message: &[u8], from: usize) -> Option<Delimiter> {
         let mut at = from;
+        let mut next = message[from..].starts_with(b"--").then_some(from);
         while !self.stack.is_empty() {
-            let starts = at == from && message[at..].starts_with(b"--");
-            let start = if starts { at } else { at + LINE.find(&message[at..])? + 1 };
-            let end = memchr(b'\n', &message[start..]).map_or(message.len(), |length| start + length + 1);
+            let start = match next {
+                Some(start) => start,
+                None => at + LINE.find(&message[at..])? + 1,
+            };
+            let end =
+                bytewise::find(b'\n', &message[start..]).map_or(message.len(), |length| start + length + 1);
             if let Some((index, closes)) = self.matches(&message[start..end]) {
                 return Some(Delimiter { line: start..end, index, closes });
             }
             // Back to the line end, which the next delimiter needs.
             at = (end - 1).max(start + 1);
+            next = message[end..].starts_with(b"--").then_some(end);
         }
         None
     }
@@ -175,15 +183,16 @@ impl Open {
                     .or_else(|| Some((found(text.strip_suffix(b"--")?)?, true)))
             })
             .flatten();
-        // Behind a boundary stand blanks at most.
-        let behind = line.strip_suffix(b"\n").unwrap_or(line);
-        let behind = &behind[2 + text.len()..];
-        let odd =
-            behind.strip_suffix(b"\r").unwrap_or(behind).iter().any(|byte| !matches!(byte, b' ' | b'\t'));
-        self.near.set(self.near.get() || exact.is_some() && odd);
-        if exact.is_none() {
+        if !self.near.get() {
+            // Behind a boundary stand blanks at most.
+            let behind = line.strip_suffix(b"\n").unwrap_or(line);
+            let behind = &behind[2 + text.len()..];
+            let behind = behind.strip_suffix(b"\r").unwrap_or(behind);
             let mut ends = self.stack.first().into_iter().chain(self.stack.last());
-            self.near.set(self.near.get() || ends.any(|multipart| text.starts_with(&multipart.boundary)));
+            self.near.set(match exact {
+                Some(_) => behind.iter().any(|byte| !matches!(byte, b' ' | b'\t')),
+                None => ends.any(|multipart| text.starts_with(&multipart.boundary)),
+            });
         }
         exact
     }

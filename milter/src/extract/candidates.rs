@@ -6,6 +6,7 @@
 use super::{
     Content, ambiguity,
     body::{Class, is_binary},
+    bytewise,
     decode::{
         Decoding,
         base64::{self, first_junk, has_blanks, has_odd_lines, padding_end},
@@ -111,12 +112,18 @@ fn known(name: &str) -> Option<Decoding> {
     })
 }
 
-/// What else `content` could be that decoded to `decoded` (empty where nobody kept it); `clean` as the decoder said.
-pub(super) fn further(content: &Content, class: Class, clean: bool, decoded: &[u8]) -> Vec<Candidate> {
+/// What else `content` could be that decoded to `decoded`; `clean` as the decoder said, `run` the longest one in a text.
+pub(super) fn further(
+    content: &Content,
+    class: Class,
+    clean: bool,
+    decoded: &[u8],
+    run: Option<&Run>,
+) -> Vec<Candidate> {
     let others = match content.decoding {
         Decoding::Base64 => other_base64(content, clean),
         Decoding::QuotedPrintable => other_quoted_printable(content, class, decoded),
-        Decoding::Identity => return undeclared(content),
+        Decoding::Identity => return undeclared(content, run),
         other => {
             let besides = other.besides(&content.source).map(|decoding| content.decoded_as(decoding));
             let candidate = |content| Candidate { content, name: None, kind: None, class };
@@ -244,8 +251,8 @@ fn is_escaped(text: &[u8]) -> bool {
 /// True where there is hardly anything but base64 in the start of `text`.
 pub(super) fn is_only_base64(text: &[u8]) -> bool {
     let text = &text[..text.len().min(WINDOW)];
-    let visible = text.iter().filter(|byte| !byte.is_ascii_whitespace()).count();
-    let symbols = text.iter().filter(|&&byte| base64::belongs(byte)).count();
+    let visible = bytewise::count(text, |byte| !byte.is_ascii_whitespace());
+    let symbols = bytewise::count(text, base64::belongs);
     is_base64(text) && symbols * 20 >= visible * 19
 }
 
@@ -283,14 +290,14 @@ fn other_quoted_printable(content: &Content, class: Class, decoded: &[u8]) -> Ve
 const ARMOUR: usize = 512;
 
 /// What a part could be that claims to be what it holds.
-fn undeclared(content: &Content) -> Vec<Candidate> {
-    let Some(run) = runs::nothing_but(&content.source) else {
+fn undeclared(content: &Content, run: Option<&Run>) -> Vec<Candidate> {
+    let Some(run) = run.filter(|run| run.is_nearly_all_of(&content.source)) else {
         return files_in_text(content);
     };
     // A certificate, a key, a signature: all who read it know.
     let before = &content.source[..run.range.start];
     let armoured = memmem::find(&before[before.len().saturating_sub(ARMOUR)..], b"-----BEGIN ").is_some();
-    base64_in(content, &run, (!armoured).then_some(ambiguity::UNDECLARED_BASE64))
+    base64_in(content, run, (!armoured).then_some(ambiguity::UNDECLARED_BASE64))
 }
 
 fn base64_in(text: &Content, run: &Run, kind: Option<&'static str>) -> Vec<Candidate> {
@@ -318,7 +325,7 @@ pub(super) fn files_in_text(text: &Content) -> Vec<Candidate> {
         decodings.iter().map(move |&decoding| Candidate {
             content: Content { source: source.clone(), decoding },
             name: Some(file.name.clone()),
-            kind: None,
+            kind: (decoding == Decoding::UuencodeAll).then_some(ambiguity::UUENCODE_LINES),
             class: Class::File,
         })
     });

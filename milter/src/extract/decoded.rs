@@ -39,10 +39,11 @@ impl Decoded {
         }
         let clean = content.decode_unless_plain(limit, buffer);
         let bytes = if content.decoding == Decoding::Identity { &content.source[..] } else { buffer };
-        let others = candidates::further(content, class, clean, bytes);
+        let run = if content.decoding == Decoding::Identity { runs::longest(bytes) } else { None };
+        let others = candidates::further(content, class, clean, bytes, run.as_ref());
         let sample = class.is_sample(bodies, bytes, || match content.decoding {
             // They were looked for just now.
-            Decoding::Identity => !others.is_empty() || runs::longest(bytes).is_some(),
+            Decoding::Identity => !others.is_empty() || run.is_some(),
             _ => body::holds_files(bytes),
         });
         let digest = sample.then(|| Digest::of(bytes));

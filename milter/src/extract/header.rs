@@ -4,11 +4,13 @@
 //! Only the three fields that say how to read the body are kept, as they stand, each with its repetitions up to a
 //! bound. A line is looked at once, so a block costs what it is long, whatever is in it.
 
-use super::value::contains_ignoring_case;
-use memchr::memchr;
+use super::{body::has_bare_returns, bytewise, value::contains_ignoring_case};
 
 /// How many values of a repeated field are kept: the first ones, and the last.
 const REPETITIONS: usize = 8;
+
+/// Bytes of a block that are read: as many as Exim takes (`header_maxsize`), and far more than programs write.
+const MAX_BLOCK: usize = 1 << 20;
 
 /// What is kept of one header block, as slices of the message.
 #[derive(Default)]
@@ -26,8 +28,19 @@ pub(super) struct Block<'a> {
     /// Something else that no program writes unless it means to confuse: control characters, blank continuations,
     /// strange names.
     pub odd: bool,
+    /// It is longer than what is read of it.
+    pub too_long: bool,
     /// Where the body starts, from the start of the block.
     pub body: usize,
+}
+
+/// Where a field stands, its name first; nowhere where it has no end.
+#[derive(Default)]
+struct Field {
+    start: usize,
+    /// The length of its name.
+    name: usize,
+    end: usize,
 }
 
 impl<'a> Block<'a> {
@@ -35,27 +48,27 @@ impl<'a> Block<'a> {
     /// delimiter, or at a line that is no field unless `skip_junk`.
     pub fn parse(text: &'a [u8], skip_junk: bool, ends: impl Fn(&[u8]) -> bool) -> Self {
         let mut block = Self::default();
-        let mut field = 0..0;
-        let mut at = 0;
+        let (mut field, mut at) = (Field::default(), 0);
+        let cut = text.len() > MAX_BLOCK;
+        let text = &text[..text.len().min(MAX_BLOCK)];
         while at < text.len() {
-            let next = memchr(b'\n', &text[at..]).map_or(text.len(), |length| at + length + 1);
+            let next = bytewise::find(b'\n', &text[at..]).map_or(text.len(), |length| at + length + 1);
+            block.too_long = cut && next == text.len();
             let line = &text[at..next];
             if matches!(line, b"\n" | b"\r\n") {
-                block.keep(&text[field]);
-                block.body = next;
-                return block;
+                at = next;
+                break;
             }
             if line.starts_with(b"--") && ends(line) {
                 break;
             }
-            block.odd |= has_controls(line);
-            if matches!(line[0], b' ' | b'\t') && !field.is_empty() {
+            if matches!(line[0], b' ' | b'\t') && field.end > 0 {
                 let text = line.trim_ascii_start();
                 let hidden = text.get(..8).is_some_and(|start| start.eq_ignore_ascii_case(b"content-"));
                 block.odd |= text.is_empty() || hidden;
                 field.end = next;
-            } else if name_length(line).is_some() {
-                block.keep(&text[std::mem::replace(&mut field, at..next)]);
+            } else if let Some(name) = name_length(line) {
+                block.keep(text, std::mem::replace(&mut field, Field { start: at, name, end: next }));
             } else {
                 block.junk = true;
                 if !skip_junk {
@@ -64,13 +77,18 @@ impl<'a> Block<'a> {
             }
             at = next;
         }
-        block.keep(&text[field]);
+        block.keep(text, field);
+        block.odd |= has_controls(&text[..at]);
         block.body = at;
         block
     }
 
-    fn keep(&mut self, field: &'a [u8]) {
-        let Some(length) = name_length(field) else { return };
+    fn keep(&mut self, text: &'a [u8], field: Field) {
+        let Field { start, name: length, end } = field;
+        if end == 0 {
+            return;
+        }
+        let field = &text[start..end];
         self.fields += 1;
         let name = field[..length].trim_ascii_end();
         let usual = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'/');
@@ -100,12 +118,11 @@ fn resembles_ours(name: &[u8]) -> bool {
     !known && (contains_ignoring_case(name, b"encoding") || starts(b"content"))
 }
 
-/// True where `line` holds control characters besides its line end and tabs. ISO-2022 uses ESC, SO and SI.
-fn has_controls(line: &[u8]) -> bool {
-    let line = line.strip_suffix(b"\n").unwrap_or(line);
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    // Without an early end, so that many are looked at at a time.
-    line.iter().fold(false, |found, byte| found | matches!(byte, 0..=8 | 11..=13 | 16..=26 | 28..=31))
+/// True where `block` holds control characters besides its line ends and tabs. ISO-2022 uses ESC, SO and SI.
+fn has_controls(block: &[u8]) -> bool {
+    let control =
+        |byte| (byte <= 8) | (byte == 11) | (byte == 12) | (16..b' ').contains(&byte) & (byte != 27);
+    bytewise::any(block, control) || has_bare_returns(block)
 }
 
 /// The length of the field name that `line` starts with, blanks before the colon included.

@@ -13,7 +13,7 @@
 //!    without its structure (`blind`).
 //!
 //! Containers (multiparts, nested messages) are no samples, their leaves are. Nothing here fails: a message over a
-//! budget is `malformed`, with everything found until then. All work is linear in the message, except that a budget
+//! budget is `malformed`, with everything found until then, and not read in further ways. All work is linear in the message, except that a budget
 //! may multiply it by a constant; nothing recurses.
 
 mod allowance;
@@ -21,6 +21,7 @@ pub mod ambiguity;
 mod blind;
 mod body;
 mod boundary;
+mod bytewise;
 mod candidates;
 mod container;
 mod decode;
@@ -115,8 +116,7 @@ pub struct Extraction {
     /// Where readers could differ, by kind; empty for a well-formed message.
     pub ambiguities: Vec<&'static str>,
     /// Why part of the message was not looked at: it exceeds the budget (`parts`, `depth`, `readings`,
-    /// `decoded_bytes`), or has
-    /// a field too long to read (`field_bytes`).
+    /// `decoded_bytes`), or has a header or a field of it too long to read (`header_bytes`, `field_bytes`).
     pub malformed: Option<&'static str>,
     /// Bytes that the parts keep in memory beside the message: transfer-encoded messages inside it, decoded.
     pub held_bytes: usize,
@@ -171,12 +171,12 @@ pub fn explain(message: &Bytes, bodies: Bodies, budget: &Budget) -> (Extraction,
 
 fn take_apart(message: &Bytes, mut samples: Samples, budget: &Budget) -> (Extraction, Vec<Step>) {
     let (mut met, mut done) = (Reading::default(), Vec::new());
-    while let Some(reading) = Reading::next(met, &done) {
+    while let Some(reading) = Reading::next(met, &done).filter(|_| samples.left.exceeded().is_none()) {
         samples.next_reading(|| reading.describe());
         met = met.and(walk::walk(message, reading, budget, &mut samples));
         done.push(reading);
     }
-    if samples.is_in_doubt() {
+    if samples.is_in_doubt() && samples.left.exceeded().is_none() {
         samples.next_reading(|| "without the structure".to_owned());
         for message in samples.all_walked() {
             blind::read(&message, &mut samples);

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Runs of base64 where none is declared: in texts, preambles and epilogues.
 
-use super::decode::base64::{belongs, padding_end};
-use memchr::memchr;
+use super::{
+    bytewise,
+    decode::base64::{belongs, padding_end},
+};
 use std::ops::Range;
 
 /// Symbols from which a run can hold a file rather than a word or a digest.
@@ -23,6 +25,12 @@ pub(super) struct Run {
 }
 
 impl Run {
+    /// True where `text` is hardly anything else.
+    pub fn is_nearly_all_of(&self, text: &[u8]) -> bool {
+        let visible = bytewise::count(text, |byte| !byte.is_ascii_whitespace());
+        self.symbols >= visible - visible / 10
+    }
+
     /// Where in `text` the file can be: all of the run, or without the words before it or what follows the padding.
     pub fn readings(&self, text: &[u8]) -> Vec<Range<usize>> {
         let mut ranges = Vec::new();
@@ -45,11 +53,11 @@ pub(super) fn longest(text: &[u8]) -> Option<Run> {
     }
     let (mut best, mut run, mut at) = (Run::default(), Run::default(), 0);
     while at < text.len() {
-        let next = memchr(b'\n', &text[at..]).map_or(text.len(), |length| at + length + 1);
+        let next = bytewise::find(b'\n', &text[at..]).map_or(text.len(), |length| at + length + 1);
         let line = text[at..next].trim_ascii();
-        if line.iter().all(|&byte| belongs(byte)) {
+        if bytewise::all(line, belongs) {
             run.symbols += line.len();
-            run.beyond_hex |= !line.iter().all(u8::is_ascii_hexdigit);
+            run.beyond_hex = run.beyond_hex || !line.iter().all(u8::is_ascii_hexdigit);
             if line.len() >= LEAST_IN_A_LINE {
                 run.wide.get_or_insert(at);
             }
@@ -64,29 +72,33 @@ pub(super) fn longest(text: &[u8]) -> Option<Run> {
     (best.symbols > 0).then_some(best)
 }
 
-/// The longest run, where `text` is hardly anything else.
-pub(super) fn nothing_but(text: &[u8]) -> Option<Run> {
-    longest(text).filter(|run| {
-        let visible = text.iter().filter(|byte| !byte.is_ascii_whitespace()).count();
-        run.symbols >= visible - visible / 10
+/// True where so many symbols stand side by side that they can make a line of a run.
+fn has_wide_line(text: &[u8]) -> bool {
+    const { assert!(LEAST_IN_A_LINE == 20) };
+    let (blocks, rest) = text.as_chunks::<64>();
+    let mut last = [0; 64];
+    last[..rest.len()].copy_from_slice(rest);
+    let mut before = 0;
+    blocks.iter().chain([&last]).any(|block| {
+        // A bit for each byte, those of the block before at the lower end; of a run the bit of its first byte stays.
+        let belong = u128::from(which_belong(block)) << 64 | before;
+        before = belong >> 64;
+        let two = belong & belong >> 1;
+        let four = two & two >> 2;
+        let eight = four & four >> 4;
+        let sixteen = eight & eight >> 8;
+        sixteen & four >> 16 > 0
     })
 }
 
-/// True where so many symbols stand side by side that they can make a line of a run. Looks at one byte in so many.
-fn has_wide_line(text: &[u8]) -> bool {
-    let mut at = LEAST_IN_A_LINE - 1;
-    while at < text.len() {
-        if belongs(text[at]) {
-            let before =
-                text[..at].iter().rev().take(LEAST_IN_A_LINE).take_while(|byte| belongs(**byte)).count();
-            let after = text[at..].iter().take(LEAST_IN_A_LINE).take_while(|byte| belongs(**byte)).count();
-            if before + after >= LEAST_IN_A_LINE {
-                return true;
-            }
-        }
-        at += LEAST_IN_A_LINE;
-    }
-    false
+/// Which bytes of `block` are symbols: the lowest bit stands for the first one.
+fn which_belong(block: &[u8; 64]) -> u64 {
+    let belong = block.map(|byte| u8::from(belongs(byte)));
+    let (groups, _) = belong.as_chunks();
+    groups.iter().rev().fold(0, |bits, group| {
+        // Moves the lowest bit of byte n to bit 56 + n; no two meet elsewhere.
+        bits << 8 | u64::from_le_bytes(*group).wrapping_mul(0x0102_0408_1020_4080) >> 56
+    })
 }
 
 fn longer(best: Run, run: Run) -> Run {
@@ -102,18 +114,29 @@ mod tests {
     fn words_before_a_run_and_what_follows_its_padding_may_not_belong_to_it() {
         let run = "QUJD".repeat(40) + "QQ==\n";
         let text = format!("Hello\n{run}Bye\n");
-        let whole = nothing_but(text.as_bytes()).unwrap();
+        let whole = longest(text.as_bytes()).unwrap();
         let ranges = whole.readings(text.as_bytes());
         assert!(ranges.iter().any(|range| text[range.clone()] == run), "{ranges:?}");
         assert_eq!(ranges.len(), 4);
     }
 
     #[test]
+    fn a_wide_line_is_found_wherever_it_starts() {
+        for start in 0..200 {
+            let text = |count| [b" ".repeat(start), b"x".repeat(count), b" ".repeat(start % 7)].concat();
+            assert!(
+                has_wide_line(&text(LEAST_IN_A_LINE)) && !has_wide_line(&text(LEAST_IN_A_LINE - 1)),
+                "{start}"
+            );
+        }
+    }
+
+    #[test]
     fn base64_is_told_from_prose_and_lists() {
         let run = "QUJD".repeat(19) + "\r\n" + &"QUJD".repeat(19) + "\r\n\r\n";
-        assert!(nothing_but(run.as_bytes()).is_some());
+        assert!(longest(run.as_bytes()).unwrap().is_nearly_all_of(run.as_bytes()));
         let text = format!("Dear all,\n{run}\nRegards, somebody with a long greeting");
-        assert!(nothing_but(text.as_bytes()).is_none());
+        assert!(!longest(text.as_bytes()).unwrap().is_nearly_all_of(text.as_bytes()));
         let range = longest(text.as_bytes()).unwrap().range;
         assert_eq!(text[range].trim(), run.trim());
         assert_eq!(longest("Some words that make a sentence.\n".repeat(50).as_bytes()), None);

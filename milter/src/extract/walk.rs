@@ -27,7 +27,6 @@ use memchr::memchr;
 
 const PLAIN: &str = "text/plain";
 const MESSAGE: &str = "message/rfc822";
-const UNREAD: &str = "field_bytes";
 
 /// Walks over `message` as `reading` says. Hands what it finds to `samples`; returns which choices it met.
 pub(super) fn walk(message: &Bytes, reading: Reading, budget: &Budget, samples: &mut Samples) -> Reading {
@@ -130,7 +129,7 @@ impl Walk<'_> {
     }
 
     /// Reads the entity at `at`, and the ones nested in it as messages. Gives what its body is and where that starts;
-    /// none where the budget has no part left.
+    /// none where the budget has no part left or the header is too long.
     fn entity(&mut self, mut at: usize, mut depth: usize, mut default: &str) -> Option<(Pending, usize)> {
         loop {
             if !self.samples.left.spend_part() {
@@ -138,6 +137,10 @@ impl Walk<'_> {
             }
             let message = self.message.clone();
             let block = self.block(&message, at);
+            if block.too_long {
+                self.samples.left.malformed("header_bytes");
+                return None;
+            }
             let body = at + block.body;
             let (leaf, multipart) = self.describe(&block, default, depth);
             self.samples.note(|| Step::Entity { depth, media_type: leaf.media_type.clone(), offset: at });
@@ -179,7 +182,7 @@ impl Walk<'_> {
         }
         let mut fields = block.types.iter().chain(&block.dispositions);
         if fields.any(|field| field.len() > MAX_FIELD) {
-            self.samples.left.malformed(UNREAD);
+            self.samples.left.malformed("field_bytes");
         }
         let chosen = if self.reading.last_type { block.types.last() } else { block.types.first() };
         let field = chosen.copied().unwrap_or_default();

@@ -2,8 +2,9 @@
 //! Base64 (RFC 2045 section 6.8): as most mail clients read it, and in the ways in which others differ once there is
 //! more in it than whole quanta of the alphabet.
 
+use crate::extract::bytewise;
 use encodify::base64::LENIENT;
-use memchr::{memchr, memchr2, memchr2_iter};
+use memchr::memchr;
 
 /// What reads malformed base64 differently from [`decode`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -54,33 +55,60 @@ impl Dialect {
     }
 }
 
+/// What [`VALUES`] has for padding, and for whatever does not belong there.
+const PADDING: u8 = 64;
+const JUNK: u8 = 255;
+
+/// The value of each symbol.
+const VALUES: [u8; 256] = {
+    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
+    let (mut values, mut at) = ([JUNK; 256], 0);
+    while at < alphabet.len() {
+        values[alphabet[at] as usize] = at as u8;
+        at += 1;
+    }
+    values
+};
+
 /// Appends `source`, decoded: everything outside the alphabet is skipped, and padding ends a quantum but not the data.
-/// False where it had to skip more than white space, which is slower.
+/// False where it had to skip more than white space. Where lines are short or blank, or padding is all over, the fast
+/// decoder would take longer than the plain one.
 pub(super) fn decode(source: &[u8], out: &mut Vec<u8>) -> bool {
     let start = out.len();
     let (visible, strange) = census(source);
-    if !is_mostly_blank(visible, source.len()) && LENIENT.decode_append(source, out).is_ok() {
+    let is_padded = bytewise::count(source, |byte| byte == b'=') >= PADDINGS.max(source.len() / PADDINGS);
+    let is_blank = visible * 4 < source.len() * 3;
+    if !is_padded && !is_blank && LENIENT.decode_append(source, out).is_ok() {
         return strange == 0;
     }
     out.truncate(start);
-    append(source.iter().copied().filter(|&byte| belongs(byte)).collect(), out);
+    if is_padded {
+        append(source.iter().copied(), out);
+    } else {
+        // Nothing is left that it could refuse.
+        let _ = LENIENT.decode_append(kept(source), out);
+    }
     strange == 0 && first_junk(source).is_none()
 }
 
-/// True where lines are so short or blank that decoding them would take long: of `length` bytes so many are visible.
-fn is_mostly_blank(visible: usize, length: usize) -> bool {
-    visible * 4 < length * 3
+/// With so many signs of padding, one in so many bytes, the fast decoder would take long.
+const PADDINGS: usize = 32;
+
+/// The bytes of `text` that belong there.
+fn kept(text: &[u8]) -> Vec<u8> {
+    let (mut kept, mut count) = (vec![0; text.len()], 0);
+    for &byte in text {
+        // Without a branch: what does not belong there is written over.
+        kept[count] = byte;
+        count += usize::from(VALUES[usize::from(byte)] <= PADDING);
+    }
+    kept.truncate(count);
+    kept
 }
 
 /// How many bytes of `source` are visible, and how many are strange.
 fn census(source: &[u8]) -> (usize, usize) {
-    let (mut visible, mut strange) = (0, 0);
-    // Sums of so few fit into a byte, so that many are counted at a time.
-    for bytes in source.chunks(128) {
-        visible += usize::from(bytes.iter().map(|&byte| u8::from(byte > b' ')).sum::<u8>());
-        strange += usize::from(bytes.iter().map(|&byte| u8::from(is_strange(byte))).sum::<u8>());
-    }
-    (visible, strange)
+    (bytewise::count(source, |byte| byte > b' '), bytewise::count(source, is_strange))
 }
 
 /// True for control characters that no line has; some skip them, others do not.
@@ -103,7 +131,6 @@ pub(in crate::extract) fn decode_pieces(
     let line = &source[..end.unwrap_or(PIECE.min(source.len()))];
     let width = line.strip_suffix(b"\r").unwrap_or(line).len();
     let stride = end.map_or(width, |end| end + 1);
-    let line_end = &source[width..stride];
     if width == 0 || !width.is_multiple_of(4) && stride < source.len() {
         return None;
     }
@@ -115,7 +142,11 @@ pub(in crate::extract) fn decode_pieces(
             break;
         }
         let (piece, after) = rest.split_at(count * stride);
-        let even = piece.chunks_exact(stride).all(|line| line.ends_with(line_end));
+        // One of the two bytes of a line end is the last.
+        let even = end.is_none()
+            || piece
+                .chunks_exact(stride)
+                .all(|line| line[width] == source[width] && line[stride - 1] == b'\n');
         buffer.clear();
         LENIENT.decode_append(piece, buffer).ok()?;
         // It is less where there is padding, or a blank in a line.
@@ -137,62 +168,109 @@ pub(in crate::extract) fn decode_pieces(
 
 /// Appends `source`, decoded as `dialect` says.
 pub(super) fn decode_as(dialect: Dialect, source: &[u8], out: &mut Vec<u8>) {
-    let symbols = |line: &[u8]| line.iter().copied().filter(|&byte| belongs(byte)).collect::<Vec<u8>>();
+    let bytes = source.iter().copied();
     match dialect {
         Dialect::Lines | Dialect::LineTails => {
             for line in lines(source) {
-                let mut line = symbols(line);
-                let end = memchr(b'=', &line).unwrap_or(line.len());
+                let all = bytewise::count(line, belongs);
+                let end = symbols(line).take_while(|&byte| byte != b'=').count();
                 // A padded quantum is a whole one.
-                let padded =
-                    line.len() > end && (dialect == Dialect::LineTails || end % 4 + (line.len() - end) >= 4);
-                line.truncate(if padded || dialect == Dialect::LineTails { end } else { end / 4 * 4 });
-                append(line, out);
+                let tail = dialect == Dialect::LineTails || end < all && end % 4 + (all - end) >= 4;
+                append(symbols(line).take(if tail { end } else { end / 4 * 4 }), out);
             }
         }
         Dialect::CleanLines => {
-            let clean =
-                lines(source).map(<[u8]>::trim_ascii).filter(|line| line.iter().all(|&byte| belongs(byte)));
-            append(clean.flatten().copied().collect(), out);
+            let clean = lines(source).map(<[u8]>::trim_ascii).filter(|line| bytewise::all(line, belongs));
+            append(clean.flatten().copied(), out);
         }
         Dialect::CutLines => {
             let cut = lines(source)
                 .map(<[u8]>::trim_ascii_start)
                 .flat_map(|line| line.iter().copied().take_while(|&byte| belongs(byte) && byte != b'='));
-            append(cut.collect(), out);
+            append(cut, out);
         }
         Dialect::UrlSafe => {
-            let standard = source.iter().map(|byte| match byte {
+            let standard = bytes.map(|byte| match byte {
                 b'-' => b'+',
                 b'_' => b'/',
-                other => *other,
+                other => other,
             });
-            append(standard.filter(|&byte| belongs(byte)).collect(), out);
+            append(standard, out);
         }
-        Dialect::Joined => append(symbols(source).into_iter().filter(|&byte| byte != b'=').collect(), out),
-        Dialect::Quanta => quanta(symbols(source), true, out),
-        Dialect::Zeros => quanta(symbols(source), false, out),
+        Dialect::Joined => append(bytes.filter(|&byte| byte != b'='), out),
+        Dialect::Quanta => quanta(source, true, out),
+        Dialect::Zeros => quanta(source, false, out),
     }
 }
 
-fn append(symbols: Vec<u8>, out: &mut Vec<u8>) {
-    // Nothing is left that it could refuse.
-    let _ = LENIENT.decode_append(symbols, out);
+/// The bytes of `text` that belong there.
+fn symbols(text: &[u8]) -> impl DoubleEndedIterator<Item = u8> {
+    text.iter().copied().filter(|&byte| VALUES[usize::from(byte)] <= PADDING)
+}
+
+/// Up to four symbols, put together.
+#[derive(Default)]
+struct Quantum {
+    bits: u32,
+    symbols: usize,
+}
+
+impl Quantum {
+    /// Adds a symbol; true where that makes four.
+    #[inline]
+    fn push(&mut self, value: u8) -> bool {
+        self.bits = self.bits << 6 | u32::from(value);
+        self.symbols += 1;
+        self.symbols == 4
+    }
+
+    /// Appends the whole bytes that there are, and begins the next one.
+    #[inline]
+    fn end(&mut self, out: &mut Vec<u8>) {
+        match self.symbols {
+            0 => return,
+            4 => out.extend_from_slice(&self.bits.to_be_bytes()[1..]),
+            3 => out.extend_from_slice(&(self.bits << 6).to_be_bytes()[1..3]),
+            2 => out.push((self.bits >> 4) as u8),
+            _ => (),
+        }
+        *self = Self::default();
+    }
+}
+
+/// Appends what `bytes` stand for. Padding ends a quantum, whatever does not belong there is skipped.
+fn append(bytes: impl Iterator<Item = u8>, out: &mut Vec<u8>) {
+    let mut quantum = Quantum::default();
+    for byte in bytes {
+        let ends = match VALUES[usize::from(byte)] {
+            value @ 0..PADDING => quantum.push(value),
+            value => value == PADDING,
+        };
+        if ends {
+            quantum.end(out);
+        }
+    }
+    quantum.end(out);
 }
 
 /// Decodes four at a time with `=` as a zero; what ends the data shortens it, and where `shorten` every one does.
-fn quanta(mut symbols: Vec<u8>, shorten: bool, out: &mut Vec<u8>) {
-    let padding = symbols.iter().rev().take_while(|&&byte| byte == b'=').count().min(2);
-    for quantum in symbols.chunks_mut(4) {
-        let zeros = quantum.iter().filter(|&&byte| byte == b'=').count();
-        quantum.iter_mut().filter(|byte| **byte == b'=').for_each(|byte| *byte = b'A');
-        let before = out.len();
-        let _ = LENIENT.decode_append(&*quantum, out);
-        if shorten {
-            out.truncate(before.max(out.len().saturating_sub(zeros)));
+fn quanta(source: &[u8], shorten: bool, out: &mut Vec<u8>) {
+    let (mut quantum, mut zeros) = (Quantum::default(), 0);
+    // What is left of the last one ends like the others.
+    let values = symbols(source).map(|byte| Some(VALUES[usize::from(byte)])).chain([None]);
+    for value in values {
+        zeros += usize::from(value == Some(PADDING));
+        if value.is_none_or(|value| quantum.push(value % PADDING)) {
+            let before = out.len();
+            quantum.end(out);
+            if shorten {
+                out.truncate(before.max(out.len().saturating_sub(zeros)));
+            }
+            zeros = 0;
         }
     }
     if !shorten {
+        let padding = symbols(source).rev().take_while(|&byte| byte == b'=').count().min(2);
         out.truncate(out.len().saturating_sub(padding));
     }
 }
@@ -201,7 +279,7 @@ fn lines(source: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(source);
     std::iter::from_fn(move || {
         let text = rest?;
-        let end = memchr2(b'\r', b'\n', text);
+        let end = bytewise::find2(b'\r', b'\n', text);
         rest = end.map(|end| &text[end + 1..]);
         Some(&text[..end.unwrap_or(text.len())])
     })
@@ -217,13 +295,15 @@ pub(in crate::extract) fn padding_end(source: &[u8]) -> Option<usize> {
 
 /// Where the first byte stands that is neither alphabet, padding nor white space.
 pub(in crate::extract) fn first_junk(source: &[u8]) -> Option<usize> {
-    source.iter().position(|&byte| !belongs(byte) && (is_strange(byte) || !byte.is_ascii_whitespace()))
+    let fits = |byte: u8| belongs(byte) | byte.is_ascii_whitespace() & !is_strange(byte);
+    let clean = source.chunks(1024).take_while(|chunk| bytewise::all(chunk, fits)).map(<[u8]>::len).sum();
+    source[clean..].iter().position(|&byte| !fits(byte)).map(|at| clean + at)
 }
 
 /// True where a blank stands inside a line.
 pub(in crate::extract) fn has_blanks(source: &[u8]) -> bool {
-    memchr2_iter(b' ', b'\t', source)
-        .any(|at| source.get(at + 1).is_some_and(|&next| belongs(next)) && at > 0 && belongs(source[at - 1]))
+    bytewise::pairs(source, |byte, next| ((byte == b' ') | (byte == b'\t')) & belongs(next))
+        .any(|at| at > 0 && belongs(source[at - 1]))
 }
 
 /// True where a line, the last one aside, does not hold whole quanta.
@@ -235,21 +315,25 @@ pub(in crate::extract) fn has_odd_lines(source: &[u8]) -> bool {
     let same = source.iter().skip(width).step_by(stride).take_while(|&&byte| byte == b'\n').count();
     let mut odd = !symbols.is_multiple_of(4) && source.len() > stride;
     let mut at = same * stride;
-    while let Some(length) = memchr(b'\n', &source[at..]).filter(|_| !odd) {
-        let count = source[at..at + length].iter().filter(|&&byte| belongs(byte)).count();
+    while let Some(length) = bytewise::find(b'\n', &source[at..]).filter(|_| !odd) {
+        let count = bytewise::count(&source[at..at + length], belongs);
         at += length + 1;
         odd = !count.is_multiple_of(4) && source[at..].iter().any(|&byte| belongs(byte));
     }
     odd
 }
 
-pub(in crate::extract) fn belongs(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=')
+pub(in crate::extract) const fn belongs(byte: u8) -> bool {
+    let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
+    let digit = byte.wrapping_sub(b'0') < 10;
+    // Without a branch, so that many bytes can be asked at a time.
+    letter | digit | (byte == b'+') | (byte == b'/') | (byte == b'=')
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn decoded(source: &str) -> String {
         let mut out = Vec::new();
@@ -354,6 +438,20 @@ mod tests {
         }
         for odd in ["QUJ\nDQUJD", "QUJD\nQUJDQ\nUJD", "QUJDX\r\nQUJDX\r\n", "QUJD\nQUJ\nD\n"] {
             assert!(has_odd_lines(odd.as_bytes()), "{odd:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_slow_way_is_the_fast_way(symbols in "[A-Da-d2/+=]{0,40}", gaps in prop::collection::vec(0..40_usize, 0..5)) {
+            let (mut fast, mut slow) = (Vec::new(), Vec::new());
+            LENIENT.decode_append(&symbols, &mut fast).unwrap();
+            let mut bytes = symbols.into_bytes();
+            for gap in gaps {
+                bytes.insert(gap.min(bytes.len()), b'#');
+            }
+            append(bytes.into_iter(), &mut slow);
+            prop_assert_eq!(fast, slow);
         }
     }
 }

@@ -7,8 +7,10 @@
 
 use super::{Decoding, MAX_FILES, TextFile, shown_name};
 use memchr::{memchr, memchr2_iter, memmem};
+use std::sync::LazyLock;
 
-const MARK: &[u8] = b"(This file must be converted with BinHex";
+static MARK: LazyLock<memmem::Finder<'static>> =
+    LazyLock::new(|| memmem::Finder::new(b"(This file must be converted with BinHex"));
 const ALPHABET: &[u8; 64] = b"!\"#$%&'()*+,-012345689@ABCDEFGHIJKLMNPQRSTUVXYZ[`abcdefhijklmpqr";
 const RUN: u8 = 0x90;
 
@@ -34,7 +36,7 @@ pub(super) enum Fork {
 
 /// Appends a fork of the first file in `source`: what is there of it, and no more than one byte over `limit`.
 pub(super) fn decode(source: &[u8], fork: Fork, limit: usize, out: &mut Vec<u8>) {
-    let Some(start) = symbols(source, memmem::find(source, MARK).unwrap_or(0)) else { return };
+    let Some(start) = symbols(source, MARK.find(source).unwrap_or(0)) else { return };
     let mut bytes = Bytes::new(&source[start..]);
     let Some(header) = Header::read(&mut bytes) else { return };
     let most = limit.saturating_add(1);
@@ -51,7 +53,7 @@ pub(super) fn decode(source: &[u8], fork: Fork, limit: usize, out: &mut Vec<u8>)
 
 /// The forks of the first file in `source` that hold something.
 pub(super) fn forks(source: &[u8]) -> &'static [Decoding] {
-    let start = symbols(source, memmem::find(source, MARK).unwrap_or(0));
+    let start = symbols(source, MARK.find(source).unwrap_or(0));
     match start.and_then(|start| Header::read(&mut Bytes::new(&source[start..]))) {
         Some(Header { data: 1.., resource: 1.., .. }) => &[Decoding::BinHex, Decoding::BinHexResource],
         Some(Header { data: 0, resource: 1.., .. }) => &[Decoding::BinHexResource],
@@ -64,7 +66,7 @@ pub(super) fn binhex_files(text: &[u8]) -> Vec<TextFile> {
     let mut files = Vec::new();
     let mut from = 0;
     while files.len() < MAX_FILES
-        && let Some(mark) = memmem::find(&text[from..], MARK).map(|at| from + at)
+        && let Some(mark) = MARK.find(&text[from..]).map(|at| from + at)
         && let Some(start) = symbols(text, mark)
     {
         from = memchr(b':', &text[start..]).map_or(text.len(), |length| start + length + 1);

@@ -9,8 +9,9 @@ pub(super) mod quoted_printable;
 mod uuencode;
 mod yenc;
 
+use super::bytewise;
 use binhex::{Fork, binhex_files};
-use memchr::{memchr2, memmem};
+use memchr::memmem;
 use std::ops::Range;
 use uuencode::uu_files;
 pub(super) use uuencode::{is_uu_line, is_whole_uu_line};
@@ -116,8 +117,11 @@ pub(super) struct TextFile {
 /// The files in `text`, uuencoded ones first, each with the ways to decode it. A text without any costs three searches.
 pub(super) fn text_files(text: &[u8]) -> Vec<(TextFile, &'static [Decoding])> {
     let with = |decodings: &'static [Decoding]| move |file| (file, decodings);
-    let mut files: Vec<_> =
-        uu_files(text).into_iter().map(with(&[Decoding::Uuencode, Decoding::UuencodeAll])).collect();
+    let uuencoded = |(file, sure)| {
+        let both: &[_] = &[Decoding::Uuencode, Decoding::UuencodeAll];
+        (file, if sure { &both[..1] } else { both })
+    };
+    let mut files: Vec<_> = uu_files(text).into_iter().map(uuencoded).collect();
     files.extend(yenc_files(text).into_iter().map(with(&[Decoding::Yenc])));
     files.extend(binhex_files(text).into_iter().map(|file| {
         let forks = binhex::forks(&text[file.range.clone()]);
@@ -134,7 +138,7 @@ fn line_start(text: &[u8], prefix: &[u8], from: usize) -> Option<usize> {
 
 /// The first line of `text`, and what follows its end.
 fn split_line(text: &[u8]) -> (&[u8], &[u8]) {
-    let Some(end) = memchr2(b'\r', b'\n', text) else { return (text, &[]) };
+    let Some(end) = bytewise::find2(b'\r', b'\n', text) else { return (text, &[]) };
     let length = if text[end..].starts_with(b"\r\n") { 2 } else { 1 };
     (&text[..end], &text[end + length..])
 }

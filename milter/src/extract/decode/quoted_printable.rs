@@ -2,8 +2,8 @@
 //! Quoted-printable (RFC 2045 section 6.7): as Thunderbird reads it (escapes in either case, a soft break before any
 //! line end, broken escapes and blanks at line ends as they stand), and in the ways in which others differ.
 
+use crate::extract::bytewise;
 use encodify::hex::decode_pair;
-use memchr::{memchr, memchr_iter, memchr2};
 
 /// What reads quoted-printable differently from [`decode`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -50,34 +50,36 @@ impl Dialect {
 
 /// Appends `source`, decoded.
 pub(super) fn decode(source: &[u8], out: &mut Vec<u8>) {
-    let mut rest = source;
-    while let Some(at) = memchr(b'=', rest) {
-        out.extend_from_slice(&rest[..at]);
-        rest = match escape(&rest[at..]) {
-            Escape::Byte(byte) => {
-                out.push(byte);
-                &rest[at + 3..]
-            }
-            Escape::Break(length) => &rest[at + length..],
+    // Up to where it is appended, and up to where it is looked at.
+    let (mut appended, mut at) = (0, 0);
+    while let Some(length) = bytewise::find(b'=', &source[at..]) {
+        let sign = at + length;
+        let (byte, length) = match escape(&source[sign..]) {
+            Escape::Byte(byte) => (Some(byte), 3),
+            Escape::Break(length) => (None, length),
             Escape::Broken => {
-                out.push(b'=');
-                &rest[at + 1..]
+                at = sign + 1;
+                continue;
             }
         };
+        out.extend_from_slice(&source[appended..sign]);
+        out.extend(byte);
+        at = sign + length;
+        appended = at;
     }
-    out.extend_from_slice(rest);
+    out.extend_from_slice(&source[appended..]);
 }
 
 /// Appends `source`, decoded as `dialect` says.
 pub(super) fn decode_as(dialect: Dialect, source: &[u8], out: &mut Vec<u8>) {
-    let mut at = 0;
-    while at < source.len() {
-        let rest = &source[at..];
-        at += match rest[0] {
+    let mut rest = source;
+    while let Some(first) = rest.first() {
+        let taken = match first {
             b'=' => dialect.escape(rest, out),
             b'\r' | b'\n' => dialect.line_end(rest, out),
-            byte => dialect.literal(byte, rest, out),
+            _ => dialect.literals(rest, out),
         };
+        rest = &rest[taken..];
     }
 }
 
@@ -95,14 +97,12 @@ pub(in crate::extract) fn is_escape(text: &[u8]) -> bool {
 
 /// What the `=` at the start of `text` begins.
 fn escape(text: &[u8]) -> Escape {
-    if let [_, high, low, ..] = text
-        && let Some(byte) = decode_pair(*high, *low)
-    {
-        return Escape::Byte(byte);
-    }
-    match line_end_length(&text[1..]) {
-        0 if text.len() > 1 => Escape::Broken,
-        length => Escape::Break(1 + length),
+    match text {
+        [_] => Escape::Break(1),
+        [_, b'\r', b'\n', ..] => Escape::Break(3),
+        [_, b'\r' | b'\n', ..] => Escape::Break(2),
+        [_, high, low, ..] => decode_pair(*high, *low).map_or(Escape::Broken, Escape::Byte),
+        _ => Escape::Broken,
     }
 }
 
@@ -160,21 +160,26 @@ impl Dialect {
         length
     }
 
-    fn literal(self, byte: u8, text: &[u8], out: &mut Vec<u8>) -> usize {
+    /// Appends the bytes that stand for themselves, with which `text` starts; returns how many that are.
+    fn literals(self, text: &[u8], out: &mut Vec<u8>) -> usize {
         let blanks = blanks(text);
+        if self == Self::Trimmed && blanks > 0 {
+            if blanks < text.len() && line_end_length(&text[blanks..]) == 0 {
+                out.extend_from_slice(&text[..blanks]);
+            }
+            return blanks;
+        }
+        let ends =
+            |&byte: &u8| matches!(byte, b'=' | b'\r' | b'\n') || self == Self::Trimmed && is_blank(byte);
+        let literals = &text[..text.iter().position(ends).unwrap_or(text.len())];
+        let bytes = literals.iter().copied();
         match self {
             Self::EscapesOnly => (),
-            Self::Trimmed if blanks > 0 => {
-                if blanks < text.len() && line_end_length(&text[blanks..]) == 0 {
-                    out.extend_from_slice(&text[..blanks]);
-                }
-                return blanks;
-            }
-            Self::NoBlanks if blanks > 0 => (),
-            Self::NoControls | Self::NoBlanks if !matches!(byte, b'\t' | b' '..=b'~') => (),
-            _ => out.push(byte),
+            Self::NoControls => out.extend(bytes.filter(|&byte| matches!(byte, b'\t' | b' '..=b'~'))),
+            Self::NoBlanks => out.extend(bytes.filter(|&byte| matches!(byte, b'!'..=b'~'))),
+            _ => out.extend_from_slice(literals),
         }
-        1
+        literals.len()
     }
 }
 
@@ -188,7 +193,11 @@ fn split_escape(text: &[u8]) -> Option<(u8, usize)> {
 
 /// How many blanks, and control characters that look like them, `text` starts with.
 fn blanks(text: &[u8]) -> usize {
-    text.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | 11 | 12)).count()
+    text.iter().take_while(|&&byte| is_blank(byte)).count()
+}
+
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | 11 | 12)
 }
 
 fn line_end_length(text: &[u8]) -> usize {
@@ -227,7 +236,7 @@ impl Doubts {
     pub fn of(source: &[u8]) -> Self {
         let mut doubts = Self::default();
         let mut at = 0;
-        while let Some(length) = memchr2(b'\r', b'\n', &source[at..]) {
+        while let Some(length) = bytewise::find2(b'\r', b'\n', &source[at..]) {
             let before = (at + length).checked_sub(1).map(|before| source[before]);
             doubts.trailing_blanks |= matches!(before, Some(b' ' | b'\t'));
             doubts.hard_breaks |= before != Some(b'=');
@@ -235,13 +244,16 @@ impl Doubts {
                 source[at + length..].first() == Some(&b'\r') && source.get(at + length + 1) != Some(&b'\n');
             at += length + line_end_length(&source[at + length..]);
         }
-        let (mut good, mut broken) = (0, 0);
-        for sign in memchr_iter(b'=', source) {
+        let (mut good, mut broken, mut at) = (0, 0, 0);
+        while let Some(length) = bytewise::find(b'=', &source[at..]) {
+            let sign = at + length;
+            at = sign + 1;
             match escape(&source[sign..]) {
                 Escape::Byte(byte) => {
                     good += 1;
                     doubts.mixed_breaks |= matches!(byte, b'\r' | b'\n');
                 }
+                Escape::Broken if !is_blank(source[at]) => broken += 1,
                 Escape::Broken => {
                     let blanks = blanks(&source[sign + 1..]);
                     match line_end_length(&source[sign + 1 + blanks..]) {
@@ -258,9 +270,9 @@ impl Doubts {
             }
         }
         (doubts.broken, doubts.mostly_broken) = (broken > 0, broken > 0 && broken * 8 >= good);
-        let control = |byte: &u8| *byte < b' ' && !matches!(byte, b'\t' | b'\r' | b'\n');
-        doubts.controls = source.iter().any(control);
-        let blanks = source.iter().filter(|byte| matches!(byte, b' ' | b'\t')).count();
+        let control = |byte| (byte < b' ') & (byte != b'\t') & (byte != b'\r') & (byte != b'\n');
+        doubts.controls = bytewise::any(source, control);
+        let blanks = bytewise::count(source, |byte| (byte == b' ') | (byte == b'\t'));
         doubts.spaced = good > 0 && blanks * 2 >= good && blanks * 8 >= source.len();
         doubts
     }

@@ -5,7 +5,8 @@
 //! decodes whatever stands before `end`. [`uu_files`] gives the ranges, [`decode`] and [`decode_all`] the two views.
 
 use super::{MAX_FILES, TextFile, base64, line_start, shown_name, split_line};
-use memchr::{memchr, memchr2, memmem};
+use crate::extract::bytewise;
+use memchr::{memchr, memmem};
 use std::sync::LazyLock;
 
 const BEGIN: &[u8] = b"begin ";
@@ -45,7 +46,7 @@ pub(super) fn decode_all(source: &[u8], limit: usize, out: &mut Vec<u8>) {
     };
     while !rest.is_empty() && out.len() <= limit {
         let near = &rest[..rest.len().min(LINE)];
-        let end = memchr2(b'\r', b'\n', near);
+        let end = bytewise::find2(b'\r', b'\n', near);
         rest = &rest[end.map_or(near.len(), |end| end + 1)..];
         // The last two bytes of a line that does not fit are lost.
         let line = &near[..end.unwrap_or(if near.len() < LINE { near.len() } else { LINE - 2 })];
@@ -63,33 +64,35 @@ pub(super) fn decode_all(source: &[u8], limit: usize, out: &mut Vec<u8>) {
     }
 }
 
-/// The uuencoded files in `text`, in order. Where lines without data stand between those with data, two ranges have
-/// the same start: to the first such line, and to the end.
-pub(super) fn uu_files(text: &[u8]) -> Vec<TextFile> {
+/// The uuencoded files in `text`, in order, and whether all readers agree on each. Where lines without data stand between
+/// those with data, two ranges have the same start: to the first such line, and to the end.
+pub(super) fn uu_files(text: &[u8]) -> Vec<(TextFile, bool)> {
     let mut files = Vec::new();
     let mut next = next_begin(text, 0);
     while let Some(begin) = next.filter(|_| files.len() < MAX_FILES) {
         next = next_begin(text, begin.data);
         let most = next.as_ref().map_or(text.len(), |next| next.start);
         let ends = if begin.base64 {
-            base64_end(&text[..most], begin.data).into_iter().collect()
+            base64_end(&text[..most], begin.data).map(|end| (end, true)).into_iter().collect()
         } else {
             ends(&text[..most], begin.data)
         };
-        let file = |end| TextFile { range: begin.start..end, name: begin.name.clone() };
+        let file = |(end, sure)| (TextFile { range: begin.start..end, name: begin.name.clone() }, sure);
         files.extend(ends.into_iter().map(file));
     }
     files
 }
 
-/// Where the data at the start of a file ends, and where all of it does. None without data.
-fn ends(text: &[u8], data: usize) -> Vec<usize> {
-    let (mut first, mut last, mut whole, mut at) = (data, data, true, data);
+/// Where the data at the start of a file ends, and where all of it does; with each, whether all lines up to there hold
+/// what they say they do. None without data.
+fn ends(text: &[u8], data: usize) -> Vec<(usize, bool)> {
+    let (mut first, mut last, mut whole, mut sure, mut at) = (data, data, true, true, data);
     while at < text.len() {
         let (line, after) = split_line(&text[at..]);
         at = text.len() - after.len();
         if is_uu_line(line) {
             last = at;
+            sure &= is_whole_uu_line(line);
             if whole {
                 first = at;
             }
@@ -99,9 +102,9 @@ fn ends(text: &[u8], data: usize) -> Vec<usize> {
             whole &= line.is_empty();
         }
     }
-    let mut ends = vec![first, last];
+    let mut ends = vec![(first, sure), (last, sure && first == last)];
     ends.dedup();
-    ends.retain(|&end| end > data);
+    ends.retain(|(end, _)| *end > data);
     ends
 }
 
@@ -160,7 +163,7 @@ pub(in crate::extract) fn is_whole_uu_line(line: &[u8]) -> bool {
 /// True where `line` says that it holds something, and all of it could be data.
 fn is_data(line: &[u8]) -> bool {
     line.first().is_some_and(|&first| length(first) > 0)
-        && line.iter().all(|byte| matches!(byte, b' '..=b'`'))
+        && bytewise::all(line, |byte| matches!(byte, b' '..=b'`'))
 }
 
 /// True where `line` is not longer than it says it is, by more than a checksum. A shorter one has lost blanks at its
@@ -176,10 +179,16 @@ fn decode_line(line: &[u8], out: &mut Vec<u8>) {
 }
 
 fn decode_groups(symbols: &[u8], out: &mut Vec<u8>) {
-    for group in symbols.chunks(4) {
-        let sextet = |at: usize| group.get(at).map_or(0, |byte| u32::from(byte.wrapping_sub(b' ') & 63));
-        let word = sextet(0) << 18 | sextet(1) << 12 | sextet(2) << 6 | sextet(3);
-        out.extend_from_slice(&word.to_be_bytes()[1..]);
+    let decode = |group: &[u8; 4]| {
+        let sextets = group.iter().map(|byte| u32::from(byte.wrapping_sub(b' ') & 63));
+        sextets.fold(0, |word, sextet| word << 6 | sextet).to_be_bytes()
+    };
+    let (groups, rest) = symbols.as_chunks();
+    groups.iter().for_each(|group| out.extend_from_slice(&decode(group)[1..]));
+    if !rest.is_empty() {
+        let mut last = [b' '; 4];
+        last[..rest.len()].copy_from_slice(rest);
+        out.extend_from_slice(&decode(&last)[1..]);
     }
 }
 
@@ -238,6 +247,9 @@ mod tests {
         let text = b"Let us begin 644 now\r\nbegin 644 a b.exe\r\n#0V%T\r\n\r\n#0V%T\r\n`\r\nend\r\n\
             begin 644 that\nlower case is no data\nbegin-base64 600 c.zip\nQ2F0\n====\nbegin 600 d\n#0V%T\n- lower\n#0V%T\nbye";
         let files = uu_files(text);
+        let sure: Vec<_> = files.iter().map(|(_, sure)| *sure).collect();
+        assert_eq!(sure, [true, true, true, false]);
+        let files: Vec<_> = files.into_iter().map(|(file, _)| file).collect();
         let found: Vec<_> = files
             .iter()
             .map(|file| (&file.name[..], decoded(decode, &text[file.range.clone()])))
@@ -258,7 +270,7 @@ mod tests {
                 decoder(&bytes, limit, &mut out);
                 prop_assert!(out.len() <= limit + 64);
             }
-            prop_assert!(uu_files(&bytes).iter().all(|file| file.range.end <= bytes.len()));
+            prop_assert!(uu_files(&bytes).iter().all(|(file, _)| file.range.end <= bytes.len()));
         }
     }
 }
