@@ -287,7 +287,7 @@ fn hostile_messages_cost_what_they_are_long() {
     let cases = [
         ("deep", deep.clone(), Some("depth")),
         ("messages", messages, Some("depth")),
-        ("unopened", unopened, Some("decoded_bytes")),
+        ("unopened", unopened, Some("readings")),
         ("same", same, Some("depth")),
         ("boundaries", mixed(&"--b\n".repeat(1_000_000)), Some("parts")),
         ("near boundaries", mixed(&format!("--b\n\n{}", "--bb\n".repeat(1_000_000))), Some("readings")),
@@ -299,7 +299,7 @@ fn hostile_messages_cost_what_they_are_long() {
         (
             "unclear messages",
             "Content-Type: message/rfc822\nContent-Transfer-Encoding: quoted 7bit\n\n".repeat(100_000),
-            Some("decoded_bytes"),
+            Some("readings"),
         ),
         ("guesses", "Content-Type: multipart/mixed; boundary=x\n\n--b\n".repeat(200_000), Some("parts")),
         ("junk", "junk\n".repeat(1_000_000), Some("header_bytes")),

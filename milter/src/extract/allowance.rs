@@ -8,13 +8,14 @@ use super::Budget;
 const READING_BYTES: u64 = 8 << 20;
 /// Searches may look at four times the message and so many bytes more.
 const SPARE_SEARCH_BYTES: u64 = 16 << 20;
-/// All readings together may decode three times what the message has, and so many bytes more, whatever the budget says:
-/// real messages decode to less than themselves.
+/// All readings together may decode twice what the message has, and so many bytes more, whatever the budget says: real
+/// messages decode to less than themselves, and so do the files in the containers they hold.
 const SPARE_DECODED_BYTES: u64 = 8 << 20;
 
 /// The budget of one message, and what was spent of it.
 pub(super) struct Allowance {
     budget: Budget,
+    walks: usize,
     parts: usize,
     decoded: u64,
     reading_bytes: u64,
@@ -29,8 +30,9 @@ impl Allowance {
         let length = length as u64;
         Self {
             budget: *budget,
+            walks: 0,
             parts: 0,
-            decoded: budget.decoded_bytes.min(3 * length + SPARE_DECODED_BYTES),
+            decoded: budget.decoded_bytes.min(2 * length + SPARE_DECODED_BYTES),
             reading_bytes: READING_BYTES,
             readings: budget.readings,
             search_bytes: 4 * length + SPARE_SEARCH_BYTES,
@@ -64,9 +66,15 @@ impl Allowance {
         self.exceeded.get_or_insert(why);
     }
 
-    /// A further reading of the structure begins: it may have as many parts as the first.
+    /// A reading of the structure begins: each may have as many parts as the first.
     pub fn next_reading(&mut self) {
+        self.walks += 1;
         self.parts = 0;
+    }
+
+    /// True until the second reading of the structure begins.
+    pub fn is_first_reading(&self) -> bool {
+        self.walks < 2
     }
 
     /// True where nothing more may be decoded.
@@ -141,6 +149,6 @@ mod tests {
     #[test]
     fn a_small_message_may_not_cause_as_much_as_a_large_one() {
         let budget = Budget { parts: 1, depth: 1, readings: 1, decoded_bytes: u64::MAX };
-        assert_eq!(Allowance::new(&budget, 1 << 20).decoded(), (3 << 20) + SPARE_DECODED_BYTES);
+        assert_eq!(Allowance::new(&budget, 1 << 20).decoded(), (2 << 20) + SPARE_DECODED_BYTES);
     }
 }

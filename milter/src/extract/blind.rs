@@ -17,7 +17,7 @@ use super::{
     value::{Value, contains_ignoring_case},
 };
 use bytes::Bytes;
-use memchr::{memchr, memchr_iter, memmem};
+use memchr::{memchr, memchr_iter, memchr2, memmem};
 
 /// Starts of bodies in one segment: the first ones and the last.
 const FIRST_STARTS: usize = 8;
@@ -205,9 +205,11 @@ impl Line {
         }
         let start = &line[..line.len().min(100)];
         let word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        let colon = memchr(b':', start).unwrap_or(0);
-        if colon > 0 && start[..colon].iter().all(word) || is_mime(start) {
-            return Self::Field;
+        if let Some(first) = memchr2(b':', b'-', start) {
+            let colon = memchr(b':', &start[first..]).map_or(0, |length| first + length);
+            if colon > 0 && start[..colon].iter().all(word) || is_mime(start) {
+                return Self::Field;
+            }
         }
         if bytewise::all(line, belongs) { Self::Symbols } else { Self::Other }
     }

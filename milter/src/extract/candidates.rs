@@ -123,6 +123,9 @@ pub(super) fn further(
     let others = match content.decoding {
         Decoding::Base64 => other_base64(content, clean),
         Decoding::QuotedPrintable => other_quoted_printable(content, class, decoded),
+        Decoding::Uuencode if !clean => {
+            vec![(content.decoded_as(Decoding::UuencodeAll), ambiguity::UUENCODE_LINES)]
+        }
         Decoding::Identity => return undeclared(content, run),
         other => {
             let besides = other.besides(&content.source).map(|decoding| content.decoded_as(decoding));
@@ -325,7 +328,7 @@ pub(super) fn files_in_text(text: &Content) -> Vec<Candidate> {
         decodings.iter().map(move |&decoding| Candidate {
             content: Content { source: source.clone(), decoding },
             name: Some(file.name.clone()),
-            kind: (decoding == Decoding::UuencodeAll).then_some(ambiguity::UUENCODE_LINES),
+            kind: None,
             class: Class::File,
         })
     });

@@ -131,8 +131,8 @@ impl Content {
         if self.decoding == Decoding::Identity { self.source.clone() } else { decoded.into() }
     }
 
-    /// Decodes into `out`, except where `source` is what it would be. False where bytes had to be skipped. Stops where it
-    /// becomes longer than `limit`.
+    /// Decodes into `out`, except where `source` is what it would be. False where readers may differ about
+    /// what it holds. Stops where it becomes longer than `limit`.
     fn decode_unless_plain(&self, limit: u64, out: &mut Vec<u8>) -> bool {
         self.decoding == Decoding::Identity || self.decoding.decode_into(&self.source, limit, out)
     }

@@ -19,6 +19,9 @@ use thundergate_common::{digest::Digest, verdict::SkipReason};
 /// Bytes of a file that only the reading without structure finds.
 const LEAST_HIDDEN: usize = 4;
 
+/// What walking over bytes once more costs, as a multiple of searching them.
+const WALK: usize = 3;
+
 /// What a header block says of a leaf.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Leaf {
@@ -180,8 +183,13 @@ impl Samples {
                 decodings.push(Decoding::Identity);
             }
         }
-        for decoding in decodings {
+        for (others, decoding) in decodings.into_iter().enumerate() {
             let content = Content { source: source.clone(), decoding };
+            let known = self.places.contains(&(place(&source, decoding), leaf.names.first().cloned()));
+            let likeliest = others == 0 && self.left.is_first_reading();
+            if !known && !likeliest && !self.left.spend_reading(source.len()) {
+                return;
+            }
             for candidate in self.consider(leaf, leaf.names.first(), content, class, None) {
                 self.further(leaf, candidate);
             }
@@ -226,7 +234,7 @@ impl Samples {
     /// The message inside a leaf: `source` decoded. None where the budget has nothing left for it.
     pub fn nested(&mut self, source: &Bytes, decoding: Decoding) -> Option<Bytes> {
         if decoding == Decoding::Identity {
-            return self.left.spend_search(source.len()).then(|| source.clone());
+            return self.left.spend_search(WALK * source.len()).then(|| source.clone());
         }
         let place = place(source, decoding);
         if let Some(message) = self.nested.get(&place) {
@@ -245,15 +253,25 @@ impl Samples {
         Some(message)
     }
 
+    /// Takes `candidate`, and what else it could be; of base64 in armour there is one reading.
     fn further(&mut self, leaf: &Leaf, candidate: Candidate) {
+        let armoured = candidate.kind.is_none() && candidate.content.decoding == Decoding::Base64;
+        let others = self.candidate(leaf, candidate);
+        for other in others.into_iter().filter(|_| !armoured) {
+            self.candidate(leaf, other);
+        }
+    }
+
+    fn candidate(&mut self, leaf: &Leaf, candidate: Candidate) -> Vec<Candidate> {
         if let Some(kind) = candidate.kind {
             self.ambiguous(kind);
         }
         let reading = candidate.kind.is_none() || self.left.spend_reading(candidate.content.source.len());
-        if reading && self.left.spend_part() {
-            let name = candidate.name.as_ref().or(leaf.names.first());
-            self.consider(leaf, name, candidate.content, candidate.class, candidate.kind);
+        if !reading || !self.left.spend_part() {
+            return Vec::new();
         }
+        let name = candidate.name.as_ref().or(leaf.names.first());
+        self.consider(leaf, name, candidate.content, candidate.class, candidate.kind)
     }
 
     /// Decodes and digests `content` unless it was before; returns what else it could be.

@@ -228,7 +228,6 @@ impl Quantum {
     #[inline]
     fn end(&mut self, out: &mut Vec<u8>) {
         match self.symbols {
-            0 => return,
             4 => out.extend_from_slice(&self.bits.to_be_bytes()[1..]),
             3 => out.extend_from_slice(&(self.bits << 6).to_be_bytes()[1..3]),
             2 => out.push((self.bits >> 4) as u8),
@@ -244,7 +243,7 @@ fn append(bytes: impl Iterator<Item = u8>, out: &mut Vec<u8>) {
     for byte in bytes {
         let ends = match VALUES[usize::from(byte)] {
             value @ 0..PADDING => quantum.push(value),
-            value => value == PADDING,
+            value => value == PADDING && quantum.symbols > 0,
         };
         if ends {
             quantum.end(out);

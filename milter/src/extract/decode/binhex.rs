@@ -120,6 +120,7 @@ impl<'a> Bytes<'a> {
         Self { symbols: symbols.iter(), bits: 0, held: 0, last: 0, repeat: 0 }
     }
 
+    #[inline]
     /// A byte as it is written. Whatever is no symbol is skipped.
     fn written(&mut self) -> Option<u8> {
         while self.held < 8 {
@@ -143,6 +144,7 @@ impl<'a> Bytes<'a> {
 impl Iterator for Bytes<'_> {
     type Item = u8;
 
+    #[inline]
     fn next(&mut self) -> Option<u8> {
         while self.repeat == 0 {
             let byte = self.written()?;

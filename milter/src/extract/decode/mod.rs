@@ -70,7 +70,7 @@ impl Decoding {
         matches!(self, Self::Identity | Self::Base64 | Self::QuotedPrintable)
     }
 
-    /// Replaces what is in `out` by `source`, decoded. False where bytes had to be skipped that do not belong there. Where
+    /// Replaces what is in `out` by `source`, decoded. False where readers may differ about what it holds. Where
     /// `out` becomes longer than `limit`, part of `source` may be left: encodings that compress stop there, as does
     /// uuencode, in which a line can lack its blanks. The others make at most twice the length of `source`.
     pub fn decode_into(self, source: &[u8], limit: u64, out: &mut Vec<u8>) -> bool {
@@ -82,7 +82,7 @@ impl Decoding {
             Self::Base64As(dialect) => base64::decode_as(dialect, source, out),
             Self::QuotedPrintable => quoted_printable::decode(source, out),
             Self::QuotedPrintableAs(dialect) => quoted_printable::decode_as(dialect, source, out),
-            Self::Uuencode => uuencode::decode(source, limit, out),
+            Self::Uuencode => return uuencode::decode(source, limit, out),
             Self::UuencodeAll => uuencode::decode_all(source, limit, out),
             Self::Yenc => yenc::decode(source, out),
             Self::BinHex => binhex::decode(source, Fork::Data, limit, out),
@@ -92,16 +92,10 @@ impl Decoding {
         true
     }
 
-    /// What else is in `source`, if it is encoded so: the other fork of a file of a Macintosh, or what Thunderbird makes
-    /// of lines that hold no data.
+    /// What is in `source` as well, if it is encoded so: the other fork of a file of a Macintosh.
     pub fn besides(self, source: &[u8]) -> Option<Self> {
-        match self {
-            Self::Uuencode => Some(Self::UuencodeAll),
-            Self::BinHex => {
-                binhex::forks(source).contains(&Self::BinHexResource).then_some(Self::BinHexResource)
-            }
-            _ => None,
-        }
+        let resource = self == Self::BinHex && binhex::forks(source).contains(&Self::BinHexResource);
+        resource.then_some(Self::BinHexResource)
     }
 }
 
@@ -117,11 +111,7 @@ pub(super) struct TextFile {
 /// The files in `text`, uuencoded ones first, each with the ways to decode it. A text without any costs three searches.
 pub(super) fn text_files(text: &[u8]) -> Vec<(TextFile, &'static [Decoding])> {
     let with = |decodings: &'static [Decoding]| move |file| (file, decodings);
-    let uuencoded = |(file, sure)| {
-        let both: &[_] = &[Decoding::Uuencode, Decoding::UuencodeAll];
-        (file, if sure { &both[..1] } else { both })
-    };
-    let mut files: Vec<_> = uu_files(text).into_iter().map(uuencoded).collect();
+    let mut files: Vec<_> = uu_files(text).into_iter().map(with(&[Decoding::Uuencode])).collect();
     files.extend(yenc_files(text).into_iter().map(with(&[Decoding::Yenc])));
     files.extend(binhex_files(text).into_iter().map(|file| {
         let forks = binhex::forks(&text[file.range.clone()]);

@@ -2,7 +2,7 @@
 //! Quoted-printable (RFC 2045 section 6.7): as Thunderbird reads it (escapes in either case, a soft break before any
 //! line end, broken escapes and blanks at line ends as they stand), and in the ways in which others differ.
 
-use crate::extract::bytewise;
+use crate::extract::{body::has_bare_returns, bytewise};
 use encodify::hex::decode_pair;
 
 /// What reads quoted-printable differently from [`decode`].
@@ -58,7 +58,7 @@ pub(super) fn decode(source: &[u8], out: &mut Vec<u8>) {
             Escape::Byte(byte) => (Some(byte), 3),
             Escape::Break(length) => (None, length),
             Escape::Broken => {
-                at = sign + 1;
+                at = sign + signs_but_last(&source[sign..]);
                 continue;
             }
         };
@@ -191,9 +191,27 @@ fn split_escape(text: &[u8]) -> Option<(u8, usize)> {
     Some((decode_pair(high, low)?, end + 1))
 }
 
+/// How many `=` at the start of `text` are followed by another; one at least. Each breaks the escape of the one before.
+#[inline]
+fn signs_but_last(text: &[u8]) -> usize {
+    match text {
+        [_, b'=', more @ ..] => 1 + more.iter().take_while(|&&byte| byte == b'=').count(),
+        _ => 1,
+    }
+}
+
+/// True where `next` can follow a `=` neither in an escape nor before a line end.
+fn is_broken_by(next: u8) -> bool {
+    !next.is_ascii_hexdigit() && !matches!(next, b'\r' | b'\n') && !is_blank(next)
+}
+
 /// How many blanks, and control characters that look like them, `text` starts with.
 fn blanks(text: &[u8]) -> usize {
     text.iter().take_while(|&&byte| is_blank(byte)).count()
+}
+
+fn is_space(byte: u8) -> bool {
+    (byte == b' ') | (byte == b'\t')
 }
 
 fn is_blank(byte: u8) -> bool {
@@ -235,25 +253,26 @@ impl Doubts {
     /// Looks through `source`. Line breaks at its very end count: a decoder keeps them.
     pub fn of(source: &[u8]) -> Self {
         let mut doubts = Self::default();
-        let mut at = 0;
-        while let Some(length) = bytewise::find2(b'\r', b'\n', &source[at..]) {
-            let before = (at + length).checked_sub(1).map(|before| source[before]);
-            doubts.trailing_blanks |= matches!(before, Some(b' ' | b'\t'));
-            doubts.hard_breaks |= before != Some(b'=');
-            doubts.mixed_breaks |=
-                source[at + length..].first() == Some(&b'\r') && source.get(at + length + 1) != Some(&b'\n');
-            at += length + line_end_length(&source[at + length..]);
-        }
+        let has = |fit: fn(u8, u8) -> bool| bytewise::pairs(source, fit).next().is_some();
+        doubts.trailing_blanks = has(|byte, next| is_space(byte) & ((next == b'\r') | (next == b'\n')));
+        doubts.hard_breaks = matches!(source, [b'\r' | b'\n', ..])
+            || has(|byte, next| (byte != b'=') & ((next == b'\r') | ((next == b'\n') & (byte != b'\r'))));
+        doubts.mixed_breaks = has_bare_returns(source) || source.ends_with(b"\r");
         let (mut good, mut broken, mut at) = (0, 0, 0);
         while let Some(length) = bytewise::find(b'=', &source[at..]) {
             let sign = at + length;
             at = sign + 1;
+            if source.get(at).is_some_and(|&next| is_broken_by(next)) {
+                let signs = signs_but_last(&source[sign..]);
+                broken += signs;
+                at = sign + signs;
+                continue;
+            }
             match escape(&source[sign..]) {
                 Escape::Byte(byte) => {
                     good += 1;
                     doubts.mixed_breaks |= matches!(byte, b'\r' | b'\n');
                 }
-                Escape::Broken if !is_blank(source[at]) => broken += 1,
                 Escape::Broken => {
                     let blanks = blanks(&source[sign + 1..]);
                     match line_end_length(&source[sign + 1 + blanks..]) {
@@ -272,7 +291,7 @@ impl Doubts {
         (doubts.broken, doubts.mostly_broken) = (broken > 0, broken > 0 && broken * 8 >= good);
         let control = |byte| (byte < b' ') & (byte != b'\t') & (byte != b'\r') & (byte != b'\n');
         doubts.controls = bytewise::any(source, control);
-        let blanks = bytewise::count(source, |byte| (byte == b' ') | (byte == b'\t'));
+        let blanks = bytewise::count(source, is_space);
         doubts.spaced = good > 0 && blanks * 2 >= good && blanks * 8 >= source.len();
         doubts
     }

@@ -17,24 +17,33 @@ const LINE: usize = 127;
 
 /// Appends the file in `source`: after `begin` where there is one, up to `end` or a line that says it holds nothing.
 /// Other lines that hold no data are skipped. Stops where `out` exceeds `limit`: a short line stands for a long one whose
-/// blanks were cut.
-pub(super) fn decode(source: &[u8], limit: usize, out: &mut Vec<u8>) {
+/// blanks were cut. False where [`decode_all`] may read something else.
+pub(super) fn decode(source: &[u8], limit: usize, out: &mut Vec<u8>) -> bool {
     let begin = next_begin(source, 0);
     if let Some(Begin { data, base64: true, .. }) = begin {
         let end = line_start(source, b"====", data).unwrap_or(source.len());
         base64::decode(&source[data..end], out);
-        return;
+        return true;
     }
+    let mut clean = true;
     let mut rest = &source[begin.map_or(0, |begin| begin.data)..];
     while !rest.is_empty() && out.len() <= limit {
-        let (line, after) = split_line(rest);
+        let (line, after, fits) = split_data(rest);
         match line {
-            b"end" | b" " | b"`" => break,
-            _ if is_data(line) => decode_line(line, out),
-            _ => (),
+            b"end" => break,
+            b" " | b"`" => {
+                clean &= after.is_empty() || split_line(after).0 == b"end";
+                break;
+            }
+            _ if fits && holds_data(line) => {
+                clean &= is_whole(line);
+                decode_line(line, out);
+            }
+            _ => clean &= line.is_empty(),
         }
         rest = after;
     }
+    clean
 }
 
 /// The same as Thunderbird does it: every line between `begin` and `end` is data, whatever it holds; the length counts
@@ -64,35 +73,33 @@ pub(super) fn decode_all(source: &[u8], limit: usize, out: &mut Vec<u8>) {
     }
 }
 
-/// The uuencoded files in `text`, in order, and whether all readers agree on each. Where lines without data stand between
-/// those with data, two ranges have the same start: to the first such line, and to the end.
-pub(super) fn uu_files(text: &[u8]) -> Vec<(TextFile, bool)> {
+/// The uuencoded files in `text`, in order. Where lines without data stand between those with data, two ranges have
+/// the same start: to the first such line, and to the end.
+pub(super) fn uu_files(text: &[u8]) -> Vec<TextFile> {
     let mut files = Vec::new();
     let mut next = next_begin(text, 0);
     while let Some(begin) = next.filter(|_| files.len() < MAX_FILES) {
         next = next_begin(text, begin.data);
         let most = next.as_ref().map_or(text.len(), |next| next.start);
         let ends = if begin.base64 {
-            base64_end(&text[..most], begin.data).map(|end| (end, true)).into_iter().collect()
+            base64_end(&text[..most], begin.data).into_iter().collect()
         } else {
             ends(&text[..most], begin.data)
         };
-        let file = |(end, sure)| (TextFile { range: begin.start..end, name: begin.name.clone() }, sure);
+        let file = |end| TextFile { range: begin.start..end, name: begin.name.clone() };
         files.extend(ends.into_iter().map(file));
     }
     files
 }
 
-/// Where the data at the start of a file ends, and where all of it does; with each, whether all lines up to there hold
-/// what they say they do. None without data.
-fn ends(text: &[u8], data: usize) -> Vec<(usize, bool)> {
-    let (mut first, mut last, mut whole, mut sure, mut at) = (data, data, true, true, data);
+/// Where the data at the start of a file ends, and where all of it does. None without data.
+fn ends(text: &[u8], data: usize) -> Vec<usize> {
+    let (mut first, mut last, mut whole, mut at) = (data, data, true, data);
     while at < text.len() {
-        let (line, after) = split_line(&text[at..]);
+        let (line, after, fits) = split_data(&text[at..]);
         at = text.len() - after.len();
-        if is_uu_line(line) {
+        if fits && holds_data(line) && is_plausible(line) {
             last = at;
-            sure &= is_whole_uu_line(line);
             if whole {
                 first = at;
             }
@@ -102,9 +109,9 @@ fn ends(text: &[u8], data: usize) -> Vec<(usize, bool)> {
             whole &= line.is_empty();
         }
     }
-    let mut ends = vec![(first, sure), (last, sure && first == last)];
+    let mut ends = vec![first, last];
     ends.dedup();
-    ends.retain(|(end, _)| *end > data);
+    ends.retain(|&end| end > data);
     ends
 }
 
@@ -157,13 +164,38 @@ pub(in crate::extract) fn is_uu_line(line: &[u8]) -> bool {
 
 /// True where `line` could be uuencoded and is as long as it says it is.
 pub(in crate::extract) fn is_whole_uu_line(line: &[u8]) -> bool {
-    is_data(line) && line.len() == 1 + length(line[0]).div_ceil(3) * 4
+    is_data(line) && is_whole(line)
+}
+
+fn is_whole(line: &[u8]) -> bool {
+    line.len() == 1 + length(line[0]).div_ceil(3) * 4
 }
 
 /// True where `line` says that it holds something, and all of it could be data.
 fn is_data(line: &[u8]) -> bool {
+    holds_data(line) && line.iter().all(is_symbol)
+}
+
+fn holds_data(line: &[u8]) -> bool {
     line.first().is_some_and(|&first| length(first) > 0)
-        && bytewise::all(line, |byte| matches!(byte, b' '..=b'`'))
+}
+
+fn is_symbol(byte: &u8) -> bool {
+    matches!(byte, b' '..=b'`')
+}
+
+/// The first line of `text`, what follows its end, and whether all of the line could be data.
+fn split_data(text: &[u8]) -> (&[u8], &[u8], bool) {
+    let symbols = text.iter().position(|byte| !is_symbol(byte)).unwrap_or(text.len());
+    match &text[symbols..] {
+        [b'\r', b'\n', after @ ..] | [b'\r' | b'\n', after @ ..] | after @ [] => {
+            (&text[..symbols], after, true)
+        }
+        _ => {
+            let (line, after) = split_line(text);
+            (line, after, false)
+        }
+    }
 }
 
 /// True where `line` is not longer than it says it is, by more than a checksum. A shorter one has lost blanks at its
@@ -199,6 +231,10 @@ mod tests {
 
     type Decoder = fn(&[u8], usize, &mut Vec<u8>);
 
+    fn some(source: &[u8], limit: usize, out: &mut Vec<u8>) {
+        decode(source, limit, out);
+    }
+
     fn decoded(decoder: Decoder, source: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
         decoder(source, 1 << 20, &mut out);
@@ -214,25 +250,34 @@ mod tests {
             b"begin 644 cat.txt\r\n#0V%T",
             b"#0V%T",
         ] {
-            for decoder in [decode as Decoder, decode_all] {
+            for decoder in [some as Decoder, decode_all] {
                 assert_eq!(decoded(decoder, source), b"Cat", "{}", source.escape_ascii());
             }
         }
         let base64 = b"begin-base64 644 cat\nQ2F0\n====\nmore\n";
-        assert_eq!(decoded(decode, base64), b"Cat");
+        assert_eq!(decoded(some, base64), b"Cat");
     }
 
     #[test]
     fn damaged_lines_lose_nothing() {
         // A checksum at the end, a length that is too short, junk, an empty line: "Cat" each time it is there.
         let source = b"#0V%TX\n#0V%T0V%T\n- junk, in lower case\n\n#0V%T\n`\nend\n";
-        assert_eq!(decoded(decode, source), b"CatCatCat");
+        assert_eq!(decoded(some, source), b"CatCatCat");
         // Blanks cut: `perl -e 'print pack "u", "a\0\x10" . "\0" x 5'` ends in nine of them. One group is incomplete.
-        assert_eq!(decoded(decode, b"(80 0\nend"), b"a\0\x10\0\0\0\0\0");
+        assert_eq!(decoded(some, b"(80 0\nend"), b"a\0\x10\0\0\0\0\0");
         assert_eq!(decoded(decode_all, b"(80 0\nend"), b"a\0\x10\0\0\0\0\0");
-        assert_eq!(decoded(decode, b"#80!\nend"), b"a\0@");
+        assert_eq!(decoded(some, b"#80!\nend"), b"a\0@");
         assert_eq!(decoded(decode_all, b"#80!\nend"), b"a\0\0");
-        assert_eq!(decoded(decode, b"#\n#0V%T\nend"), b"\0\0\0Cat");
+        assert_eq!(decoded(some, b"#\n#0V%T\nend"), b"\0\0\0Cat");
+    }
+
+    #[test]
+    fn lines_as_programs_write_them_are_clean() {
+        let clean = |source: &[u8]| decode(source, 100, &mut Vec::new());
+        assert!(clean(b"begin 644 x\n#0V%T\n\n#0V%T\n`\nend\nmore") && clean(b"#0V%T\r\n \r\nend\r\n"));
+        for damaged in [&b"#0V%TX\nend"[..], b"#0V\nend", b"#0V%T\n- no\nend", b"#0V%T\n`\n#0V%T\nend"] {
+            assert!(!clean(damaged), "{}", damaged.escape_ascii());
+        }
     }
 
     #[test]
@@ -247,12 +292,9 @@ mod tests {
         let text = b"Let us begin 644 now\r\nbegin 644 a b.exe\r\n#0V%T\r\n\r\n#0V%T\r\n`\r\nend\r\n\
             begin 644 that\nlower case is no data\nbegin-base64 600 c.zip\nQ2F0\n====\nbegin 600 d\n#0V%T\n- lower\n#0V%T\nbye";
         let files = uu_files(text);
-        let sure: Vec<_> = files.iter().map(|(_, sure)| *sure).collect();
-        assert_eq!(sure, [true, true, true, false]);
-        let files: Vec<_> = files.into_iter().map(|(file, _)| file).collect();
         let found: Vec<_> = files
             .iter()
-            .map(|file| (&file.name[..], decoded(decode, &text[file.range.clone()])))
+            .map(|file| (&file.name[..], decoded(some, &text[file.range.clone()])))
             .map(|(name, bytes)| (name, String::from_utf8(bytes).unwrap()))
             .collect();
         let found: Vec<_> = found.iter().map(|(name, bytes)| (*name, &bytes[..])).collect();
@@ -265,12 +307,17 @@ mod tests {
         fn no_input_panics_or_exceeds_the_limit(mut bytes: Vec<u8>, symbols in "[ -`\n]*", at: prop::sample::Index, limit in 0..200_usize) {
             let at = at.index(bytes.len() + 1);
             bytes.splice(at..at, format!("\nbegin 644 x\n{symbols}").into_bytes());
-            for decoder in [decode as Decoder, decode_all] {
+            for decoder in [some as Decoder, decode_all] {
                 let mut out = Vec::new();
                 decoder(&bytes, limit, &mut out);
                 prop_assert!(out.len() <= limit + 64);
             }
-            prop_assert!(uu_files(&bytes).iter().all(|(file, _)| file.range.end <= bytes.len()));
+            let (mut one, mut other) = (Vec::new(), Vec::new());
+            if decode(&bytes, 1 << 20, &mut one) {
+                decode_all(&bytes, 1 << 20, &mut other);
+                prop_assert_eq!(one, other, "what is clean has one reading");
+            }
+            prop_assert!(uu_files(&bytes).iter().all(|file| file.range.end <= bytes.len()));
         }
     }
 }
