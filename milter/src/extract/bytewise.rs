@@ -7,7 +7,7 @@ use memchr::{memchr, memchr2};
 /// Bytes that are looked at without an early end.
 const BLOCK: usize = 64;
 /// Bytes that are looked at one by one before a search begins.
-const NEAR: usize = 8;
+const NEAR: usize = 16;
 
 /// True where some byte of `text` `fits`.
 pub(super) fn any(text: &[u8], fits: impl Fn(u8) -> bool) -> bool {
