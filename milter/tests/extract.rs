@@ -189,6 +189,20 @@ fn base64_is_read_to_its_padding_and_beyond() {
 }
 
 #[test]
+fn undeclared_runs_are_read_as_malformed_ones_are() {
+    // Two symbols too many on each line, in a part that only some see.
+    let large = PLANTED.repeat(9);
+    let lines = MIME.encode(&large).replace("\r\n", "AB\r\n");
+    let hidden = format!(
+        "--b\r\nContent-Type: text/plain\r\n\r\nHello\r\n --b\r\n{}",
+        part("").replace(&MIME.encode(PLANTED), &lines)
+    );
+    let found = scan(mixed(&hidden));
+    assert!(holds(&found, &large), "{found:?}");
+    assert_eq!(found.malformed, None);
+}
+
+#[test]
 fn undeclared_runs_are_decoded() {
     let large: Vec<u8> = PLANTED.repeat(9);
     let run = MIME.encode(&large);

@@ -189,4 +189,12 @@ mod tests {
         assert_eq!((block.types[0], block.types[REPETITIONS - 1]), (&b"a/0"[..], &b"a/999"[..]));
         assert_eq!(block.types.len(), REPETITIONS);
     }
+
+    #[test]
+    fn a_block_that_is_too_long_says_so() {
+        let long = |last: &str| format!("{}{last}", "A: b\n".repeat(MAX_BLOCK / 5));
+        assert!(!block(&long("\n")).too_long && block(&long("A: b\n\n")).too_long);
+        assert!(block(&"x".repeat(MAX_BLOCK + 1)).too_long && !block(&"x".repeat(MAX_BLOCK)).too_long);
+        assert!(!block(&format!("A: b\n\n{}", "x".repeat(MAX_BLOCK))).too_long);
+    }
 }

@@ -13,8 +13,8 @@
 //!    without its structure (`blind`).
 //!
 //! Containers (multiparts, nested messages) are no samples, their leaves are. Nothing here fails: a message over a
-//! budget is `malformed`, with everything found until then, and not read in further ways. All work is linear in the message, except that a budget
-//! may multiply it by a constant; nothing recurses.
+//! budget is `malformed`, with everything found until then, and not read in further ways. All work is linear in the
+//! message, except that a budget may multiply it by a constant; nothing recurses.
 
 mod allowance;
 pub mod ambiguity;
@@ -29,6 +29,7 @@ mod decoded;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod header;
+mod leaf;
 mod names;
 mod outline;
 mod reading;
@@ -131,8 +132,8 @@ impl Content {
         if self.decoding == Decoding::Identity { self.source.clone() } else { decoded.into() }
     }
 
-    /// Decodes into `out`, except where `source` is what it would be. False where readers may differ about
-    /// what it holds. Stops where it becomes longer than `limit`.
+    /// Decodes into `out`, except where `source` is what it would be. False where readers may differ about what it holds.
+    /// Stops where it becomes longer than `limit`.
     fn decode_unless_plain(&self, limit: u64, out: &mut Vec<u8>) -> bool {
         self.decoding == Decoding::Identity || self.decoding.decode_into(&self.source, limit, out)
     }

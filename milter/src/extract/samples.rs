@@ -10,6 +10,7 @@ use super::{
     container,
     decode::Decoding,
     decoded::Decoded,
+    leaf::Leaf,
     names::{self, danger},
 };
 use bytes::Bytes;
@@ -21,23 +22,6 @@ const LEAST_HIDDEN: usize = 4;
 
 /// What walking over bytes once more costs, as a multiple of searching them.
 const WALK: usize = 3;
-
-/// What a header block says of a leaf.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Leaf {
-    /// Lower-case `type/subtype`.
-    pub media_type: String,
-    /// The names a client could show, the most dangerous first.
-    pub names: Vec<String>,
-    /// How the content counts.
-    pub class: Option<Class>,
-    /// The ways to decode it, the likeliest first.
-    pub decodings: Vec<Decoding>,
-    /// Its nesting.
-    pub depth: usize,
-    /// A client would open it as a message.
-    pub message: bool,
-}
 
 /// Where bytes stand in memory and how to decode them. No place is taken twice: the message and those inside it live
 /// as long as the collection.

@@ -16,10 +16,11 @@ use super::{
     candidates, container,
     decode::Decoding,
     header::Block,
+    leaf::Leaf,
     names,
     outline::Step,
     reading::Reading,
-    samples::{Leaf, Samples},
+    samples::Samples,
     value::{MAX_FIELD, Value},
 };
 use bytes::Bytes;

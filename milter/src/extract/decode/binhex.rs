@@ -120,8 +120,8 @@ impl<'a> Bytes<'a> {
         Self { symbols: symbols.iter(), bits: 0, held: 0, last: 0, repeat: 0 }
     }
 
-    #[inline]
     /// A byte as it is written. Whatever is no symbol is skipped.
+    #[inline]
     fn written(&mut self) -> Option<u8> {
         while self.held < 8 {
             let symbol = *self.symbols.next().filter(|&&symbol| symbol != b':')?;
