@@ -7,7 +7,7 @@ use mail_builder::{MessageBuilder, mime::MimePart};
 use proptest::prelude::*;
 use std::time::{Duration, Instant};
 use thundergate_common::{digest::Digest, verdict::SkipReason};
-use thundergate_milter::extract::{Bodies, Budget, Extraction, ambiguity, extract};
+use thundergate_milter::extract::{Bodies, Budget, Extraction, Step, ambiguity, explain, extract};
 
 const BUDGET: Budget = Budget { parts: 1000, depth: 50, readings: 500, decoded_bytes: 64 << 20 };
 /// Not text, with line ends in it.
@@ -287,6 +287,17 @@ fn a_budget_that_is_exceeded_is_told_and_keeps_what_was_found() {
     let found = extract(&message, Bodies::Html, &Budget { depth: 0, ..BUDGET });
     assert_eq!(found.malformed, Some("depth"));
     assert!(!found.parts.is_empty(), "what is too deep is a sample as it stands");
+}
+
+#[test]
+fn what_exceeds_a_budget_is_not_read_further() {
+    let message = Bytes::from(mixed(&("--b\r\n\r\nx\0\r\n".repeat(3) + &part("--b\r\n"))));
+    let readings = |parts| {
+        let (found, steps) = explain(&message, Bodies::Html, &Budget { parts, ..BUDGET });
+        (found.malformed, steps.iter().filter(|step| matches!(step, Step::Reading { .. })).count())
+    };
+    assert_eq!(readings(100), (None, 2), "the NULs are a reason to leave the structure aside");
+    assert_eq!(readings(3), (Some("parts"), 1));
 }
 
 /// Hostile messages of some 10 MB each end within seconds even without optimisation.

@@ -68,11 +68,20 @@ pub(super) fn find2(one: u8, other: u8, text: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::{collection::vec, prop_assert_eq, proptest};
+    use proptest::{collection::vec, prelude::Just, prop_assert_eq, prop_oneof, proptest};
+
+    #[test]
+    fn a_pair_is_found_wherever_it_stands() {
+        for at in 0..199 {
+            let mut text = [0; 200];
+            text[at..at + 2].copy_from_slice(b"xy");
+            assert_eq!(pairs(&text, |one, other| (one, other) == (b'x', b'y')).collect::<Vec<_>>(), [at]);
+        }
+    }
 
     proptest! {
         #[test]
-        fn the_answers_are_those_of_plain_loops(text in vec(0..4_u8, 0..200)) {
+        fn the_answers_are_those_of_plain_loops(text in vec(prop_oneof![60 => Just(7), 1 => 0..4_u8, 1 => Just(0)], 0..400)) {
             for byte in 0..4 {
                 prop_assert_eq!(all(&text, |other| other != byte), !text.contains(&byte));
                 prop_assert_eq!(any(&text, |other| other == byte), text.contains(&byte));
