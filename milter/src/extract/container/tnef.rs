@@ -146,14 +146,16 @@ fn body(id: u16, kind: u16, value: Bytes, limit: u64, opened: &mut Opened) {
         PR_RTF_COMPRESSED => {
             let left = usize::try_from(opened.left(limit)).unwrap_or(usize::MAX);
             return match rtf::decompress(&value, left.saturating_add(1)) {
-                Some(text) => take("text/rtf", hold(text, opened), limit, opened),
+                Some(text) => take_text("text/rtf", text, limit, opened),
                 None => take(FILE, value, limit, opened),
             };
         }
         _ => return,
     };
-    let value = if kind == UNICODE { hold(from_utf16(&value).into_bytes(), opened) } else { value };
-    take(media_type, value, limit, opened);
+    match kind {
+        UNICODE => take_text(media_type, from_utf16(&value).into_bytes(), limit, opened),
+        _ => take(media_type, value, limit, opened),
+    }
 }
 
 impl Attachment {
@@ -184,17 +186,27 @@ impl Attachment {
     }
 }
 
-/// Takes a body; a text ends with a NUL.
-fn take(media_type: &str, mut content: Bytes, limit: u64, opened: &mut Opened) {
-    let text = media_type != FILE;
-    content.truncate(content.len() - content.iter().rev().take_while(|&&byte| text && byte == 0).count());
+/// Takes a body that stands in the container.
+fn take(media_type: &str, content: Bytes, limit: u64, opened: &mut Opened) {
+    let end = if media_type == FILE { content.len() } else { text_length(&content) };
+    let content = content.slice(..end);
     opened.push(Enclosed { media_type: media_type.into(), content, ..Enclosed::default() }, limit);
 }
 
-/// Bytes that are no slice of the container.
-fn hold(bytes: Vec<u8>, opened: &mut Opened) -> Bytes {
-    opened.held_bytes += bytes.len();
-    bytes.into()
+/// Takes a body that does not.
+fn take_text(media_type: &str, mut text: Vec<u8>, limit: u64, opened: &mut Opened) {
+    let length = text_length(&text);
+    text.truncate(length);
+    text.shrink_to_fit();
+    let content = text.into();
+    if opened.push(Enclosed { media_type: media_type.into(), content, ..Enclosed::default() }, limit) {
+        opened.held_bytes += length;
+    }
+}
+
+/// The length of `text` without the NULs that end it.
+fn text_length(text: &[u8]) -> usize {
+    text.len() - text.iter().rev().take_while(|&&byte| byte == 0).count()
 }
 
 fn text(value: &[u8], unicode: bool) -> String {
