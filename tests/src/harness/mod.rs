@@ -8,6 +8,7 @@ pub mod postfix;
 pub mod process;
 pub mod proxy;
 pub mod redis;
+pub mod rspamd;
 pub mod sendmail;
 pub mod site;
 pub mod smtp;
