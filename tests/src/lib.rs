@@ -6,7 +6,9 @@
 //! | [`thunderstorm`] | a stand-in for a THOR Thunderstorm server: its HTTP API over a few YARA rules, with faults on request |
 //! | [`faults`] | the fault suite: a tormented site and a checker |
 //! | [`harness`] | the other real things: MTAs, the milter protocol from the MTA's side, our programs as processes, mails |
+//! | [`load`] | a load generator: the MTA's side of the milter protocol, cheaply |
 
 pub mod faults;
 pub mod harness;
+pub mod load;
 pub mod thunderstorm;

@@ -9,7 +9,7 @@
 mod mail;
 mod wire;
 
-pub use mail::Mail;
+pub use mail::{Field, Mail};
 pub use wire::{Offer, Stage};
 
 use std::{
@@ -17,7 +17,8 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::net::{TcpStream, UnixStream};
-use wire::{CHUNK, LEADING_SPACE, Wire, split, strings};
+pub(crate) use wire::{CHUNK, LEADING_SPACE, strings};
+use wire::{Wire, split};
 
 /// How long a reply may take: Postfix's `milter_content_timeout` is longer, a test is not.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -353,7 +354,7 @@ async fn negotiate(wire: &mut Wire, offer: Offer) -> Result<Offer> {
     Ok(Offer { version, actions, options })
 }
 
-fn connect_data(mail: &Mail, ipv6_tag: bool) -> Vec<u8> {
+pub(crate) fn connect_data(mail: &Mail, ipv6_tag: bool) -> Vec<u8> {
     let family = if mail.client.is_ipv4() { b'4' } else { b'6' };
     let mut data = strings(["unknown"]);
     data.push(family);
@@ -363,7 +364,7 @@ fn connect_data(mail: &Mail, ipv6_tag: bool) -> Vec<u8> {
     data
 }
 
-fn mail_macros(mail: &Mail, client: &str) -> Vec<u8> {
+pub(crate) fn mail_macros(mail: &Mail, client: &str) -> Vec<u8> {
     let mut macros = vec!["{mail_addr}", &mail.sender, "{client_addr}", client];
     if let Some(auth) = &mail.auth {
         macros.extend(["{auth_type}", "PLAIN", "{auth_authen}", auth]);
@@ -371,7 +372,7 @@ fn mail_macros(mail: &Mail, client: &str) -> Vec<u8> {
     strings(macros)
 }
 
-fn mail_data(mail: &Mail) -> Vec<u8> {
+pub(crate) fn mail_data(mail: &Mail) -> Vec<u8> {
     let mut arguments = vec![format!("<{}>", mail.sender)];
     arguments.extend(mail.size.map(|size| format!("SIZE={size}")));
     strings(arguments)
