@@ -87,9 +87,9 @@ fn serve_mail(config: &Config) -> anyhow::Result<u8> {
     let _logs = telemetry::init(&config.log)?;
     runtime()?.block_on(async {
         let shutdown = Shutdown::install()?.grace(config.grace);
-        serve::Server::bind(config).await?.run(shutdown).await
-    })?;
-    Ok(0)
+        serve::Server::bind(config).await?.run(shutdown).await;
+        Ok(0)
+    })
 }
 
 fn scan_files(mut config: Config, files: &[std::path::PathBuf], json: bool) -> anyhow::Result<u8> {

@@ -5,7 +5,7 @@
 //! Two limits: `limits.message_bytes` for one message, and `limits.memory_bytes` for all messages in flight. Past
 //! either the bytes collected so far are given up at once and the reason is kept; the policy decides on it.
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, buf::Limit};
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -110,10 +110,25 @@ impl Collector {
         self.push(b"\r\n");
     }
 
-    /// Adds a piece of the body. False once the message is lost: no more is needed.
-    pub fn body(&mut self, chunk: &[u8]) -> bool {
+    /// Adds a piece of the body.
+    pub fn body(&mut self, chunk: &[u8]) {
         self.push(chunk);
-        self.lost.is_none()
+    }
+
+    /// Room at the end of the body for `bytes`, to be filled; none where they need not be kept.
+    pub fn room(&mut self, bytes: usize) -> Option<Limit<&mut Vec<u8>>> {
+        self.ensure_room(bytes);
+        self.lost.is_none().then(|| (&mut self.buffer).limit(bytes))
+    }
+
+    /// So many bytes were written to the [room](Self::room) for them.
+    pub fn filled(&mut self, bytes: usize) {
+        self.received += bytes as u64;
+    }
+
+    /// True where the message is not kept: no more of it is needed.
+    pub fn is_lost(&self) -> bool {
+        self.lost.is_some()
     }
 
     /// Counts bytes that are kept beside the message, such as its recipients.
@@ -134,16 +149,20 @@ impl Collector {
 
     fn push(&mut self, bytes: &[u8]) {
         self.received += bytes.len() as u64;
-        if self.lost.is_some() {
-            return;
+        self.ensure_room(bytes.len());
+        if self.lost.is_none() {
+            self.buffer.extend_from_slice(bytes);
         }
-        let needed = self.buffer.len() + bytes.len();
-        if needed > self.limit {
+    }
+
+    /// Has room for so many bytes more, unless the message is lost.
+    fn ensure_room(&mut self, bytes: usize) {
+        let needed = self.buffer.len() + bytes;
+        if self.lost.is_some() {
+        } else if needed > self.limit {
             self.lose(Lost::Oversize);
         } else if needed > self.buffer.capacity() && !self.make_room(needed) {
             self.lose(Lost::Overload);
-        } else {
-            self.buffer.extend_from_slice(bytes);
         }
     }
 
@@ -180,7 +199,7 @@ mod tests {
         let mut message = collector(&Memory::new(1 << 20), 1000);
         message.header(b"Subject", b" a\n\tb");
         message.end_of_header();
-        assert!(message.body(b"text\r\n"));
+        message.body(b"text\r\n");
         assert_eq!(message.finish().bytes.unwrap(), "Subject: a\n\tb\r\n\r\ntext\r\n");
     }
 
@@ -188,11 +207,23 @@ mod tests {
     fn an_oversize_message_gives_its_memory_back_at_once() {
         let memory = Memory::new(1 << 20);
         let mut message = collector(&memory, 10_000);
-        assert!(message.body(&[0; 9_000]));
-        assert!(!message.body(&[0; 9_000]));
+        message.body(&[0; 9_000]);
+        assert!(!message.is_lost());
+        message.body(&[0; 9_000]);
+        assert!(message.is_lost());
         assert_eq!(memory.kibibytes.available_permits(), 1024);
         let message = message.finish();
         assert_eq!((message.bytes, message.size), (Err(Lost::Oversize), 18_000));
+    }
+
+    #[test]
+    fn a_body_can_be_written_to_its_place() {
+        let mut message = collector(&Memory::new(1 << 20), 8);
+        message.room(3).unwrap().put_slice(b"abc");
+        message.filled(3);
+        message.body(b"de");
+        assert!(message.room(4).is_none(), "it would be too long");
+        assert_eq!(message.finish().bytes, Err(Lost::Oversize));
     }
 
     #[test]
@@ -202,7 +233,7 @@ mod tests {
         let mut message = Collector::new(&memory, 50 << 20, Some(3 << 20));
         message.header(b"Subject", b" a");
         assert_eq!(taken(), 4);
-        assert!(message.body(&[0; 65_535]));
+        message.body(&[0; 65_535]);
         assert_eq!(taken(), (3 << 10) + 4);
     }
 
@@ -210,11 +241,13 @@ mod tests {
     fn messages_in_flight_share_their_memory() {
         let memory = Memory::new(64 << 10);
         let mut first = collector(&memory, 1 << 20);
-        assert!(first.body(&[0; 40 << 10]));
+        first.body(&[0; 40 << 10]);
         let mut second = collector(&memory, 1 << 20);
-        assert!(!second.body(&[0; 40 << 10]));
+        second.body(&[0; 40 << 10]);
         assert_eq!(second.finish().bytes, Err(Lost::Overload));
         drop(first);
-        assert!(collector(&memory, 1 << 20).body(&[0; 40 << 10]));
+        let mut third = collector(&memory, 1 << 20);
+        third.body(&[0; 40 << 10]);
+        assert!(!third.is_lost());
     }
 }

@@ -53,7 +53,7 @@ impl Server {
     }
 
     /// Serves MTAs until `shutdown`.
-    pub async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
+    pub async fn run(self, shutdown: Shutdown) {
         self.say_ready();
         let (gate, running) = self.assembly.start(shutdown.leave.clone());
         let admin_stop = CancellationToken::new();
@@ -65,15 +65,14 @@ impl Server {
         };
         let serve_mail = async {
             let (drain, leave) = (shutdown.drain.clone(), shutdown.leave.clone());
-            let served = mta::serve(self.acceptor, gate, self.connections, drain, leave).await;
+            mta::serve(self.acceptor, gate, self.connections, drain, leave).await;
             running.stop().await;
             admin_stop.cancel();
-            served
         };
-        let (served, ()) = tokio::join!(serve_mail, serve_admin);
+        tokio::join!(serve_mail, serve_admin);
         tracing::info!(event = "stopped", "Stopped");
-        served.context("the milter's sockets failed")
     }
+
     fn say_ready(&self) {
         let admin = self.admin_address().map(|address| address.to_string());
         tracing::info!(

@@ -19,7 +19,7 @@ const RECIPIENT_BYTES: usize = 32;
 pub struct Session {
     gate: Arc<Gate>,
     open: TaskTracker,
-    client: Client,
+    client: Arc<Client>,
     transaction: Option<Transaction>,
 }
 
@@ -28,24 +28,32 @@ struct Transaction {
     envelope: Envelope,
     collector: Collector,
     forged: Forged,
+    in_body: bool,
     /// Held while the message is open, so that the drain waits for it; none where it began too late.
     open: Option<TaskTrackerToken>,
+}
+
+/// A message that has arrived.
+pub struct Arrived {
+    gate: Arc<Gate>,
+    client: Arc<Client>,
+    transaction: Transaction,
 }
 
 impl Session {
     /// A fresh connection. `open` counts the messages under way; once it is closed no new ones are taken.
     pub fn new(gate: Arc<Gate>, open: TaskTracker) -> Self {
-        Self { gate, open, client: Client::default(), transaction: None }
+        Self { gate, open, client: Arc::default(), transaction: None }
     }
 
     /// CONNECT.
     pub fn connect(&mut self, mta: &[u8], name: &[u8], address: Option<IpAddr>) {
-        self.client = Client { mta: text(mta), name: text(name), address, helo: String::new() };
+        self.client = Arc::new(Client { mta: text(mta), name: text(name), address, helo: String::new() });
     }
 
     /// HELO or EHLO.
     pub fn helo(&mut self, name: &[u8]) {
-        self.client.helo = text(name);
+        Arc::make_mut(&mut self.client).helo = text(name);
     }
 
     /// MAIL: a new message begins, whatever was before.
@@ -54,7 +62,8 @@ impl Session {
         envelope.authenticated = authenticated.filter(|name| !name.is_empty()).map(text);
         let collector = Collector::new(&self.gate.memory, self.gate.message_bytes, envelope.declared_size);
         let open = (!self.open.is_closed()).then(|| self.open.token());
-        self.transaction = Some(Transaction { envelope, collector, forged: Forged::default(), open });
+        let forged = Forged::default();
+        self.transaction = Some(Transaction { envelope, collector, forged, in_body: false, open });
     }
 
     /// RCPT.
@@ -70,6 +79,11 @@ impl Session {
         self.transaction.as_ref().is_none_or(|transaction| transaction.open.is_some())
     }
 
+    /// True where a message is open whose header is not over.
+    pub fn is_in_header(&self) -> bool {
+        self.transaction.as_ref().is_some_and(|transaction| !transaction.in_body)
+    }
+
     /// A header field.
     pub fn header(&mut self, name: &[u8], value: &[u8]) {
         if let Some(transaction) = &mut self.transaction {
@@ -83,22 +97,34 @@ impl Session {
     /// The end of the header.
     pub fn end_of_header(&mut self) {
         if let Some(transaction) = &mut self.transaction {
+            transaction.in_body = true;
             transaction.collector.end_of_header();
         }
     }
 
-    /// A piece of the body. False where no more is needed.
-    pub fn body(&mut self, chunk: &[u8]) -> bool {
-        self.transaction.as_mut().is_none_or(|transaction| transaction.collector.body(chunk))
+    /// Where the body of the message that is open is collected; none before its header is over.
+    pub fn open_body(&mut self) -> Option<&mut Collector> {
+        let transaction = self.transaction.as_mut().filter(|transaction| transaction.in_body);
+        transaction.map(|transaction| &mut transaction.collector)
+    }
+
+    /// A piece of the body.
+    pub fn body(&mut self, chunk: &[u8]) {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.collector.body(chunk);
+        }
+    }
+
+    /// False once no more of the message is needed.
+    pub fn wants_more(&self) -> bool {
+        self.transaction.as_ref().is_none_or(|transaction| !transaction.collector.is_lost())
     }
 
     /// The end of the message; none where no message is open.
-    pub async fn end_of_message(&mut self, queue_id: &[u8]) -> Option<Inspection> {
-        // `open` lives until the decision is made.
-        let Transaction { mut envelope, collector, forged, open: _open } = self.transaction.take()?;
-        envelope.queue_id = text(queue_id);
-        let inspection = self.gate.inspect(&self.client, &envelope, collector.finish()).await;
-        Some(Inspection { forged, ..inspection })
+    pub fn end_of_message(&mut self, queue_id: &[u8]) -> Option<Arrived> {
+        let mut transaction = self.transaction.take()?;
+        transaction.envelope.queue_id = text(queue_id);
+        Some(Arrived { gate: Arc::clone(&self.gate), client: Arc::clone(&self.client), transaction })
     }
 
     /// The message is given up.
@@ -114,6 +140,22 @@ impl Session {
     /// What this session works with.
     pub fn gate(&self) -> &Arc<Gate> {
         &self.gate
+    }
+}
+
+impl Arrived {
+    /// Decides what happens to the message.
+    pub async fn inspect(self) -> Inspection {
+        // `open` lives until the decision is made.
+        let Transaction { envelope, collector, forged, open: _open, .. } = self.transaction;
+        let inspection = self.gate.inspect(&self.client, &envelope, collector.finish()).await;
+        Inspection { forged, ..inspection }
+    }
+
+    /// What was collected.
+    #[cfg(test)]
+    pub fn bytes(self) -> Vec<u8> {
+        self.transaction.collector.finish().bytes.expect("it was kept").to_vec()
     }
 }
 

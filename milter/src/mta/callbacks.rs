@@ -6,14 +6,16 @@
 //! and the end of the header, which nearly triples the rate of small mails. DATA and BODY keep their replies: Postfix
 //! stalls 40 ms a message without the first, and hangs on an answer that never comes without the second.
 
-use super::reply::{self, Marks};
-use crate::{inspect::Gate, session::Session};
+use super::{
+    connection::Link,
+    reply::{self, Marks},
+};
+use crate::session::Session;
 use futures_util::FutureExt;
 use indymilter::{
     Actions, Callbacks, Context, EomContext, NegotiateContext, ProtoOpts, SetErrorReply, SocketInfo, Status,
 };
 use std::{ffi::CString, net::IpAddr, sync::Arc};
-use tokio_util::task::TaskTracker;
 
 /// What a message's actions need: tag, remove forged tags, quarantine.
 pub const ACTIONS: Actions = Actions::ADD_HEADER.union(Actions::CHANGE_HEADER).union(Actions::QUARANTINE);
@@ -31,19 +33,11 @@ const OPTIONS: ProtoOpts = ProtoOpts::LEADING_SPACE
 /// The largest chunk of a body, and the length of all but the last one.
 const FULL_CHUNK: usize = 65_535;
 
-/// A session and what was negotiated for it.
-pub struct Connection {
-    session: Session,
-    options: ProtoOpts,
-    skipping: bool,
-}
-
-/// The callbacks of a milter that asks `gate`; `open` counts the messages under way.
-pub fn callbacks(gate: Arc<Gate>, open: TaskTracker) -> Callbacks<Connection> {
+/// The callbacks of the one connection behind `link`.
+pub fn callbacks(link: Link) -> Callbacks<Link> {
     Callbacks::new()
         .on_negotiate(move |cx, actions, options| {
-            let session = Session::new(Arc::clone(&gate), open.clone());
-            let status = negotiate(cx, session, actions, options);
+            let status = negotiate(cx, link.clone(), actions, options);
             async move { status }.boxed()
         })
         .on_connect(|cx, name, socket| {
@@ -85,33 +79,32 @@ pub fn callbacks(gate: Arc<Gate>, open: TaskTracker) -> Callbacks<Connection> {
         })
         .on_eom(|cx| end_of_message(cx).boxed())
         .on_abort(|cx| {
-            if let Some(connection) = &mut cx.data {
-                connection.session.abort();
+            if let Some(link) = &cx.data {
+                link.lock().session.abort();
             }
             async { Status::Continue }.boxed()
         })
         .on_close(|cx| {
-            cx.data = None;
+            if let Some(link) = cx.data.take() {
+                link.lock().session.abort();
+            }
             async { Status::Continue }.boxed()
         })
 }
 
-fn negotiate(
-    cx: &mut NegotiateContext<Connection>,
-    session: Session,
-    actions: Actions,
-    options: ProtoOpts,
-) -> Status {
+fn negotiate(cx: &mut NegotiateContext<Link>, link: Link, actions: Actions, options: ProtoOpts) -> Status {
     let options = OPTIONS & options;
     cx.requested_actions = ACTIONS & actions;
     cx.requested_opts = options;
-    cx.data = Some(Connection { session, options, skipping: false });
+    link.lock().options = options;
+    cx.data = Some(link);
     Status::Continue
 }
 
 /// A stage without a decision: no reply where that was negotiated, else "continue".
-fn quiet(cx: &mut Context<Connection>, noreply: ProtoOpts, stage: impl FnOnce(&mut Session)) -> Status {
-    let Some(connection) = &mut cx.data else { return Status::Tempfail };
+fn quiet(cx: &mut Context<Link>, noreply: ProtoOpts, stage: impl FnOnce(&mut Session)) -> Status {
+    let Some(link) = &cx.data else { return Status::Tempfail };
+    let mut connection = link.lock();
     stage(&mut connection.session);
     if connection.options.contains(noreply) { Status::Noreply } else { Status::Continue }
 }
@@ -123,18 +116,19 @@ fn address(socket: &SocketInfo) -> Option<IpAddr> {
     }
 }
 
-fn mail(cx: &mut Context<Connection>, arguments: &[CString]) -> Status {
+fn mail(cx: &mut Context<Link>, arguments: &[CString]) -> Status {
     let authenticated = cx.macros.get(c"{auth_authen}").map(|name| name.to_bytes().to_vec());
-    if let Some(connection) = &mut cx.data {
-        connection.skipping = false;
+    if let Some(link) = &cx.data {
+        let mut connection = link.lock();
+        (connection.skipping, connection.taken) = (false, None);
     }
     quiet(cx, ProtoOpts::NOREPLY_MAIL, |session| {
         session.mail(arguments.iter().map(|argument| argument.as_bytes()), authenticated.as_deref());
     })
 }
 
-fn data(cx: &mut Context<Connection>) -> Status {
-    if cx.data.as_ref().is_some_and(|connection| connection.session.data()) {
+fn data(cx: &mut Context<Link>) -> Status {
+    if cx.data.as_ref().is_some_and(|link| link.lock().session.data()) {
         return Status::Continue;
     }
     let text = ["Mail filter is being restarted, try again later"];
@@ -144,10 +138,14 @@ fn data(cx: &mut Context<Connection>) -> Status {
 
 /// Once a message is lost the MTA may skip the rest of it. Only a full chunk can be answered so: the last one may come
 /// with the end of the message, and that must be answered with a decision.
-fn body(cx: &mut Context<Connection>, chunk: &[u8]) -> Status {
-    let Some(connection) = &mut cx.data else { return Status::Tempfail };
-    let enough = !connection.session.body(chunk);
-    let skip = enough && !connection.skipping && chunk.len() == FULL_CHUNK;
+fn body(cx: &mut Context<Link>, chunk: &[u8]) -> Status {
+    let Some(link) = &cx.data else { return Status::Tempfail };
+    let mut connection = link.lock();
+    let length = connection.taken.take().unwrap_or_else(|| {
+        connection.session.body(chunk);
+        chunk.len()
+    });
+    let skip = !connection.session.wants_more() && !connection.skipping && length == FULL_CHUNK;
     if skip && connection.options.contains(ProtoOpts::SKIP) {
         connection.skipping = true;
         return Status::Skip;
@@ -157,14 +155,16 @@ fn body(cx: &mut Context<Connection>, chunk: &[u8]) -> Status {
 
 /// Inspects the message and keeps the MTA waiting politely. An MTA that has gone is noticed by a failing write; the
 /// scans it caused go on, and their verdicts are stored.
-async fn end_of_message(cx: &mut EomContext<Connection>) -> Status {
-    let Some(connection) = &mut cx.data else { return Status::Tempfail };
-    let gate = Arc::clone(connection.session.gate());
-    let blank = if connection.options.contains(ProtoOpts::LEADING_SPACE) { " " } else { "" };
-    let authserv_id = connection.session.authserv_id();
+async fn end_of_message(cx: &mut EomContext<Link>) -> Status {
     let queue_id = cx.macros.get(c"i").map(|id| id.to_bytes().to_vec()).unwrap_or_default();
+    let Some(link) = cx.data.clone() else { return Status::Tempfail };
+    let Some(message) = link.lock().session.end_of_message(&queue_id) else { return Status::Tempfail };
+    let (gate, authserv_id, options) = {
+        let connection = link.lock();
+        (Arc::clone(connection.session.gate()), connection.session.authserv_id(), connection.options)
+    };
     let inspection = {
-        let inspected = connection.session.end_of_message(&queue_id);
+        let inspected = message.inspect();
         tokio::pin!(inspected);
         loop {
             match tokio::time::timeout(gate.progress, &mut inspected).await {
@@ -178,11 +178,7 @@ async fn end_of_message(cx: &mut EomContext<Connection>) -> Status {
             }
         }
     };
-    match inspection {
-        Some(inspection) => {
-            let marks = Marks { tag: &gate.tag.header, authserv_id: &authserv_id, blank };
-            reply::give(cx, marks, &inspection).await
-        }
-        None => Status::Tempfail,
-    }
+    let blank = if options.contains(ProtoOpts::LEADING_SPACE) { " " } else { "" };
+    let marks = Marks { tag: &gate.tag.header, authserv_id: &authserv_id, blank };
+    reply::give(cx, marks, &inspection).await
 }

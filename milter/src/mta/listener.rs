@@ -4,11 +4,12 @@
 //! One acceptor for all of them. It sets TCP_NODELAY (without it every message stalls 40 ms), survives accept errors
 //! such as "too many open files" with a pause, and stops accepting once the drain begins while sessions go on.
 
-use super::stream::Mended;
 use crate::config::Listen;
-use indymilter::{EitherStream, Listener};
+use indymilter::EitherStream;
 use std::{
-    fs, io,
+    fs,
+    future::poll_fn,
+    io,
     os::unix::fs::{FileTypeExt, PermissionsExt},
     path::{Path, PathBuf},
     pin::Pin,
@@ -23,6 +24,9 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// How long to pause after a failed accept.
 const PAUSE: Duration = Duration::from_millis(250);
+
+/// A connection.
+pub type Stream = EitherStream<TcpStream, UnixStream>;
 
 /// All sockets of the milter.
 pub struct Acceptor {
@@ -78,10 +82,13 @@ impl Acceptor {
     }
 }
 
-impl Listener for Acceptor {
-    type Io = Mended<EitherStream<TcpStream, UnixStream>>;
+impl Acceptor {
+    /// The next connection. Never comes back once the drain has begun.
+    pub async fn accept(&mut self) -> Stream {
+        poll_fn(|cx| self.poll_accept(cx)).await
+    }
 
-    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Self::Io>> {
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Stream> {
         if self.drain.as_mut().is_some_and(|drain| drain.as_mut().poll(cx).is_ready()) {
             (self.drain, self.pause) = (None, None);
             self.sockets.clear();
@@ -99,7 +106,7 @@ impl Listener for Acceptor {
                 None => return Poll::Pending,
                 Some((n, Ok(stream))) => {
                     self.next = n + 1; // so that a busy socket does not starve the others
-                    return Poll::Ready(Ok(Mended::new(stream)));
+                    return Poll::Ready(stream);
                 }
                 Some((_, Err(error))) => {
                     tracing::warn!(
@@ -114,7 +121,7 @@ impl Listener for Acceptor {
 }
 
 impl Socket {
-    fn poll(&self, cx: &mut Context<'_>) -> Poll<io::Result<EitherStream<TcpStream, UnixStream>>> {
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<io::Result<Stream>> {
         match self {
             Self::Tcp(listener) => listener.poll_accept(cx).map_ok(|(stream, _)| {
                 if let Err(error) = stream.set_nodelay(true) {

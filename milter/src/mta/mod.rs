@@ -2,14 +2,24 @@
 //! The MTA's side: sockets, the milter protocol, replies. Nothing outside this folder names indymilter.
 
 mod callbacks;
+mod connection;
 mod listener;
 mod reply;
 mod stream;
 
 pub use listener::Acceptor;
 
-use crate::inspect::Gate;
-use std::{io, sync::Arc, time::Duration};
+use crate::{inspect::Gate, session::Session};
+use connection::Link;
+use listener::Stream;
+use std::{
+    io,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+use stream::Mended;
+use tokio::{sync::Semaphore, task::JoinSet};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// After `leave`, how long callbacks may take to notice before they are abandoned.
@@ -23,27 +33,73 @@ pub async fn serve(
     connections: usize,
     drain: CancellationToken,
     leave: CancellationToken,
-) -> io::Result<()> {
-    let open = TaskTracker::new();
-    let config = indymilter::Config {
-        max_connections: connections,
-        actions: callbacks::ACTIONS,
-        ..Default::default()
+) {
+    let (open, close) = (TaskTracker::new(), CancellationToken::new());
+    let mut acceptor = acceptor.until(drain.clone());
+    // One more waits in the kernel until another closes.
+    let permits = Arc::new(Semaphore::new(connections));
+    let mut running = JoinSet::new();
+    let accept = async {
+        loop {
+            let permit = Arc::clone(&permits).acquire_owned().await.expect("nobody closes the semaphore");
+            let stream = acceptor.accept().await;
+            let session = Session::new(Arc::clone(&gate), open.clone());
+            let close = close.clone();
+            running.spawn(async move {
+                converse(stream, session, close).await;
+                drop(permit);
+            });
+            while running.try_join_next().is_some() {}
+        }
     };
-    let acceptor = acceptor.until(drain.clone());
-    let milter = indymilter::run(
-        acceptor,
-        callbacks::callbacks(gate, open.clone()),
-        config,
-        drained(open, drain, leave.clone()),
-    );
     tokio::select! {
-        served = milter => served,
-        () = async { leave.cancelled().await; tokio::time::sleep(LAST_WORDS).await } => Ok(()),
+        () = accept => {}
+        () = drained(&open, drain, &leave) => {}
+    }
+    close.cancel();
+    tokio::select! {
+        () = async { while running.join_next().await.is_some() {} } => {}
+        () = async { leave.cancelled().await; tokio::time::sleep(LAST_WORDS).await } => {}
     }
 }
 
-async fn drained(open: TaskTracker, drain: CancellationToken, leave: CancellationToken) {
+/// One connection, until its end or, between two commands, until `close`. indymilter serves it alone, so that its
+/// callbacks and its stream can know of each other.
+async fn converse(stream: Stream, session: Session, close: CancellationToken) {
+    let (link, ended) = (Link::new(session), CancellationToken::new());
+    let only = Only { stream: Some(Mended::new(stream, link.clone())), ended: ended.clone() };
+    let config = indymilter::Config { max_connections: 1, actions: callbacks::ACTIONS, ..Default::default() };
+    let over = async {
+        tokio::select! {
+            () = ended.cancelled() => {}
+            () = close.cancelled() => {}
+        }
+    };
+    // It ends without an error, since `Only` has none.
+    let _ = indymilter::run(only, callbacks::callbacks(link), config, over).await;
+}
+
+/// Hands out one connection. Whoever asks for another has come to the end of the first.
+struct Only {
+    stream: Option<Mended<Stream>>,
+    ended: CancellationToken,
+}
+
+impl indymilter::Listener for Only {
+    type Io = Mended<Stream>;
+
+    fn poll_accept(&mut self, _: &mut Context<'_>) -> Poll<io::Result<Self::Io>> {
+        match self.stream.take() {
+            Some(stream) => Poll::Ready(Ok(stream)),
+            None => {
+                self.ended.cancel();
+                Poll::Pending
+            }
+        }
+    }
+}
+
+async fn drained(open: &TaskTracker, drain: CancellationToken, leave: &CancellationToken) {
     drain.cancelled().await;
     open.close();
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);

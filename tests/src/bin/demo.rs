@@ -95,8 +95,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<usize> {
         drain.cancel();
         told
     };
-    let (served, told) = tokio::join!(server.run(shutdown), story);
-    served?;
+    let ((), told) = tokio::join!(server.run(shutdown), story);
     Ok(told?.failed)
 }
 
