@@ -17,8 +17,10 @@ use crate::config::{Log, LogFormat, Rotation};
 use line::Lines;
 use std::{
     ffi::OsStr,
-    io::{self, Write as _},
+    io::{self, BufWriter, Write},
     path::Path,
+    thread,
+    time::Duration,
 };
 use tracing_appender::{
     non_blocking::{NonBlockingBuilder, WorkerGuard},
@@ -39,6 +41,12 @@ pub(crate) const INDISCREET: &str = "indymilter";
 
 /// Lines that wait for a slow disk or pipe; one more holds up who logs it.
 const BACKLOG: usize = 16_384;
+
+/// For so long lines are gathered, once some were written: under load hundreds of them cost one wake-up and one write.
+const GATHERING: Duration = Duration::from_millis(5);
+
+/// What is gathered before it must be written.
+const GATHERED: usize = 64 << 10;
 
 /// Writes what is still to be written when it is dropped: keep it until the end of main.
 pub struct Guard {
@@ -74,13 +82,34 @@ pub fn init(config: &Log) -> Result<Guard, TelemetryError> {
     let filter = filter(&config.level)?;
     let builder = NonBlockingBuilder::default().lossy(false).buffered_lines_limit(BACKLOG).thread_name("log");
     let (writer, worker) = if config.file.as_os_str().is_empty() {
-        builder.finish(io::stdout())
+        builder.finish(Gathering::new(io::stdout()))
     } else {
-        builder.finish(file(config)?)
+        builder.finish(Gathering::new(file(config)?))
     };
     let lines = Lines::new(config.format == LogFormat::Json, writer);
     tracing_subscriber::registry().with(filter).with(lines).try_init().map_err(TelemetryError::Twice)?;
     Ok(Guard { _worker: worker })
+}
+
+/// What the log's thread writes to. It flushes whenever no more lines wait, and then pauses.
+struct Gathering<W: Write>(BufWriter<W>);
+
+impl<W: Write> Gathering<W> {
+    fn new(inner: W) -> Self {
+        Self(BufWriter::with_capacity(GATHERED, inner))
+    }
+}
+
+impl<W: Write> Write for Gathering<W> {
+    fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
+        self.0.write(lines)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let flushed = self.0.flush();
+        thread::sleep(GATHERING);
+        flushed
+    }
 }
 
 /// Tells whoever started the program that it is ready and where it logs, where that is not stdout. `line` is the event
@@ -159,7 +188,6 @@ fn file(config: &Log) -> Result<RollingFileAppender, TelemetryError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
 
     #[test]
     fn a_level_that_is_none_is_refused() {

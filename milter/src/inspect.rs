@@ -13,7 +13,7 @@ use crate::{
     config::{Config, Mode, On, Tag, Trust},
     decision::{Cause, Decision, Disposition, Source, Trouble, decide},
     envelope::{Client, Envelope},
-    extract::{self, Bodies, Budget, Extraction, Part},
+    extract::{self, Bodies, Budget, Extraction, Part, Recall},
     inspection::{Inspected, Inspection, short},
     ledger::Ledger,
     message::{Lost, Memory, Message},
@@ -65,6 +65,8 @@ pub struct Gate {
     pub name_hint: HintStyle,
     /// `limits.parts` and the like.
     pub budget: Budget,
+    /// Attachments that came before.
+    recall: Recall,
     /// `limits.sample_bytes`.
     pub sample_bytes: u64,
     /// `limits.message_bytes`.
@@ -100,6 +102,7 @@ impl Gate {
             bodies: config.scan.bodies,
             name_hint: config.scan.name_hint,
             budget: limits.budget(),
+            recall: Recall::default(),
             sample_bytes: limits.sample_bytes.as_u64(),
             message_bytes: usize::try_from(limits.message_bytes.as_u64()).unwrap_or(usize::MAX),
             progress: config.wait.progress,
@@ -169,13 +172,14 @@ impl Gate {
     }
 
     async fn take_apart(&self, message: Bytes) -> Extraction {
-        let (bodies, budget) = (self.bodies, self.budget);
-        if message.len() <= OFF_REACTOR_BYTES {
-            return extract::extract(&message, bodies, &budget);
+        let (bodies, budget, recall) = (self.bodies, self.budget, self.recall.clone());
+        let off_reactor = message.len() > OFF_REACTOR_BYTES;
+        let extract = move || extract::extract_recalling(&message, bodies, &budget, &recall);
+        if !off_reactor {
+            return extract();
         }
         let _turn = self.turns.acquire().await.expect("the semaphore is never closed");
-        let extraction =
-            tokio::task::spawn_blocking(move || extract::extract(&message, bodies, &budget)).await;
+        let extraction = tokio::task::spawn_blocking(extract).await;
         // A panic over there is a panic here: it ends in the same place.
         extraction.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
     }

@@ -148,8 +148,9 @@ impl Collector {
     }
 
     fn make_room(&mut self, needed: usize) -> bool {
-        // A declared size costs nothing to declare, so at first it reserves no more than 1 MiB.
-        let declared = self.expected.min((self.buffer.capacity() * 8).max(1 << 20));
+        // A declared size costs nothing to declare, so it counts for no more than a multiple of what has come. MTAs send
+        // a body once they have all of it: its first chunk makes room for 4 MiB.
+        let declared = self.expected.min(needed.saturating_mul(64));
         let grown = if declared >= needed { declared } else { self.buffer.capacity() * 2 };
         let roomy = grown.clamp(needed, self.limit).max(4096);
         if !self.share.take(roomy - self.buffer.capacity()) {
@@ -192,6 +193,17 @@ mod tests {
         assert_eq!(memory.kibibytes.available_permits(), 1024);
         let message = message.finish();
         assert_eq!((message.bytes, message.size), (Err(Lost::Oversize), 18_000));
+    }
+
+    #[test]
+    fn a_declared_size_makes_room_once_the_body_comes() {
+        let memory = Memory::new(64 << 20);
+        let taken = || (64 << 10) - memory.kibibytes.available_permits();
+        let mut message = Collector::new(&memory, 50 << 20, Some(3 << 20));
+        message.header(b"Subject", b" a");
+        assert_eq!(taken(), 4);
+        assert!(message.body(&[0; 65_535]));
+        assert_eq!(taken(), (3 << 10) + 4);
     }
 
     #[test]

@@ -132,11 +132,35 @@ fn json(value: &impl Serialize) -> String {
 
 /// The Message-ID of a message, for people who search by it.
 pub fn message_id(message: &[u8]) -> Option<String> {
-    // Only the header is handed to the parser, and not more of it than a Message-ID can stand behind.
-    let header = &message[..message.len().min(64 << 10)];
-    let end = memchr::memmem::find(header, b"\r\n\r\n").map_or(header.len(), |end| end + 4);
-    let parsed = MessageParser::new().with_message_ids().parse_headers(&header[..end])?;
+    // Only its field is handed to the parser, and none is looked for where no Message-ID can stand.
+    let field = field(&message[..message.len().min(64 << 10)], b"message-id")?;
+    let parsed = MessageParser::new().with_message_ids().parse_headers(field)?;
     parsed.message_id().map(short)
+}
+
+/// The first field of this name in a header, with its continuation lines.
+fn field<'a>(header: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let mut start = 0;
+    while !matches!(header.get(start), None | Some(b'\r' | b'\n')) {
+        let end = end_of_field(header, start);
+        if is_named(&header[start..end], name) {
+            return Some(&header[start..end]);
+        }
+        start = end;
+    }
+    None
+}
+
+/// Where the field that begins at `start` ends: at a line that does not begin with a blank.
+fn end_of_field(header: &[u8], start: usize) -> usize {
+    let mut next_lines = memchr::memchr_iter(b'\n', &header[start..]).map(|end| start + end + 1);
+    let continues = |line: usize| matches!(header.get(line), Some(b' ' | b'\t'));
+    next_lines.find(|line| !continues(*line)).unwrap_or(header.len())
+}
+
+fn is_named(field: &[u8], name: &[u8]) -> bool {
+    let (start, rest) = field.split_at(field.len().min(name.len()));
+    start.eq_ignore_ascii_case(name) && rest.trim_ascii_start().starts_with(b":")
 }
 
 impl<'a> PartLine<'a> {
@@ -156,5 +180,21 @@ impl<'a> PartLine<'a> {
 impl<'a> RuleLine<'a> {
     fn of(rule: &'a Rule) -> Self {
         Self { name: &rule.name, subscore: rule.subscore }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_message_id_is_found_wherever_it_stands_in_the_header() {
+        let id = |message: &str| message_id(message.as_bytes());
+        let expected = Some("a@b.example".to_owned());
+        assert_eq!(id("Subject: x\r\n\ty\r\nmessage-ID :\r\n <a@b.example>\r\nTo: c\r\n\r\nbody"), expected);
+        assert_eq!(id("Message-ID: <a@b.example>\r\n"), expected);
+        assert_eq!(id("Subject: x\n\nMessage-ID: <a@b.example>\n"), None);
+        assert_eq!(id("X: y\r\n Message-ID: <a@b.example>\r\n"), None);
+        assert_eq!(id(""), None);
     }
 }

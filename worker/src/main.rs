@@ -3,6 +3,11 @@
 
 use std::process::ExitCode;
 
+/// Keeps the memory of a large sample for the next one, for a while; glibc's gives it back each time, and every page of it
+/// has to be got anew.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     // reqwest and redis use whatever is installed, and panic where nothing is. It fails only where something is already.

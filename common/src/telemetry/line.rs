@@ -3,10 +3,13 @@
 //! as text for people.
 
 use super::INDISCREET;
-use serde_json::{Value, value::RawValue};
+use serde::Serialize;
+use serde_json::value::RawValue;
 use std::{
+    borrow::Cow,
     fmt::{self, Write as _},
-    io::Write,
+    io::{self, Write},
+    ops::Range,
     time::SystemTime,
 };
 use tracing::{
@@ -22,6 +25,9 @@ const STRUCTURE: &str = ".json";
 /// Names that a line has of its own.
 const OWN: [&str; 4] = ["time", "level", "msg", "target"];
 
+/// Room for what most lines hold.
+const USUAL: usize = 1024;
+
 /// Writes one line an event to `W`.
 pub(super) struct Lines<W> {
     json: bool,
@@ -34,8 +40,8 @@ impl<W: Write + Clone> Lines<W> {
     }
 
     fn line(&self, level: Level, target: &str, fields: &Fields) -> String {
-        let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
-        if self.json { fields.to_json(&time, level, target) } else { fields.to_text(&time, level, target) }
+        let time = humantime::format_rfc3339_millis(SystemTime::now());
+        if self.json { fields.to_json(time, level, target) } else { fields.to_text(time, level, target) }
     }
 }
 
@@ -66,7 +72,7 @@ where
         let mut fields = Fields::default();
         for span in context.event_scope(event).into_iter().flat_map(|scope| scope.from_root()) {
             if let Some(outer) = span.extensions().get::<Fields>() {
-                outer.entries.iter().for_each(|(name, value)| fields.set(name, value.clone()));
+                outer.iter().for_each(|(name, shown)| fields.set(name.clone(), |text| text.push_str(shown)));
             }
         }
         event.record(&mut fields);
@@ -79,100 +85,116 @@ where
 #[derive(Default)]
 struct Fields {
     message: String,
-    entries: Vec<(String, Shown)>,
-}
-
-#[derive(Clone)]
-enum Shown {
-    Value(Value),
-    Raw(Box<RawValue>),
+    /// All values as they stand in a line, one behind the other.
+    shown: String,
+    entries: Vec<(Cow<'static, str>, Range<usize>)>,
 }
 
 impl Fields {
-    fn set(&mut self, name: &str, shown: Shown) {
-        match self.entries.iter_mut().find(|(known, _)| known == name) {
-            Some((_, old)) => *old = shown,
-            None => self.entries.push((name.to_owned(), shown)),
+    fn iter(&self) -> impl Iterator<Item = (&Cow<'static, str>, &str)> {
+        self.entries.iter().map(|(name, range)| (name, &self.shown[range.clone()]))
+    }
+
+    fn set(&mut self, name: impl Into<Cow<'static, str>>, show: impl FnOnce(&mut String)) {
+        let (name, start) = (name.into(), self.shown.len());
+        if self.shown.capacity() == 0 {
+            self.shown.reserve(USUAL);
+        }
+        show(&mut self.shown);
+        let range = start..self.shown.len();
+        match self.entries.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, old)) => *old = range,
+            None => self.entries.push((name, range)),
         }
     }
 
-    fn text(&mut self, field: &Field, text: String) {
+    fn text(&mut self, field: &Field, text: &str) {
         let name = field.name();
         if name == "message" {
-            self.message = text;
+            text.clone_into(&mut self.message);
             return;
         }
-        let structure = name.strip_suffix(STRUCTURE).and_then(|name| Some((name, one_line(&text)?)));
-        match structure {
-            Some((name, raw)) => self.set(name, Shown::Raw(raw)),
-            None => self.value(field, Value::from(text)),
+        match name.strip_suffix(STRUCTURE) {
+            Some(name) if is_json(text) => self.set(name, |shown| on_one_line(shown, text)),
+            _ => self.value(field, text),
         }
     }
 
-    fn value(&mut self, field: &Field, value: Value) {
+    fn value(&mut self, field: &Field, value: impl Serialize) {
         let name = field.name();
-        if OWN.contains(&name) {
-            self.set(&format!("field.{name}"), Shown::Value(value));
-        } else {
-            self.set(name, Shown::Value(value));
-        }
+        let own = OWN.contains(&name);
+        let name = if own { Cow::from(format!("field.{name}")) } else { Cow::from(name) };
+        self.set(name, |shown| json(shown, value));
     }
 
-    fn to_json(&self, time: &str, level: Level, target: &str) -> String {
-        let own = [("time", time), ("level", name_of(level)), ("msg", &self.message), ("target", target)];
-        let mut line = String::from("{");
-        for (name, value) in own {
-            entry(&mut line, name, &Shown::Value(Value::from(value)));
-        }
-        for (name, value) in &self.entries {
-            entry(&mut line, name, value);
+    fn to_json(&self, time: impl fmt::Display, level: Level, target: &str) -> String {
+        let mut line = String::with_capacity(self.shown.len() + USUAL);
+        // writing to a string cannot fail
+        let _ = write!(line, r#"{{"time":"{time}","level":"{}","msg":"#, name_of(level));
+        json(&mut line, &self.message);
+        line.push_str(r#","target":"#);
+        json(&mut line, target);
+        for (name, shown) in self.iter() {
+            line.push(',');
+            json(&mut line, name);
+            line.push(':');
+            line.push_str(shown);
         }
         line.push_str("}\n");
         line
     }
 
-    fn to_text(&self, time: &str, level: Level, target: &str) -> String {
+    fn to_text(&self, time: impl fmt::Display, level: Level, target: &str) -> String {
         let mut line = format!("{time} {:<7} ", name_of(level));
         without_controls(&mut line, &self.message);
-        for (name, value) in &self.entries {
-            // writing to a string cannot fail
-            let _ = write!(line, " {name}=");
-            match value {
-                Shown::Value(Value::String(text)) if is_word(text) => line.push_str(text),
-                value => without_controls(&mut line, &value.to_string()),
-            }
+        for (name, shown) in self.iter() {
+            let word = shown.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+            let _ = write!(line, " {name}={}", word.filter(|word| is_word(word)).unwrap_or(shown));
         }
         let _ = writeln!(line, " [{target}]");
         line
     }
 }
 
-fn entry(line: &mut String, name: &str, value: &Shown) {
-    if line.len() > 1 {
-        line.push(',');
-    }
-    without_controls(line, &Value::from(name).to_string());
-    line.push(':');
-    without_controls(line, &value.to_string());
+/// Appends `value` as JSON.
+fn json(line: &mut String, value: impl Serialize) {
+    // texts and numbers always serialise
+    let _ = serde_json::to_writer(WithoutControls(line), &value);
 }
 
-impl fmt::Display for Shown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Value(value) => value.fmt(f),
-            Self::Raw(raw) => f.write_str(raw.get()),
-        }
+/// Appends JSON text on one line: line breaks are allowed only between its tokens, where a blank does as well.
+fn on_one_line(line: &mut String, text: &str) {
+    if text.contains(['\n', '\r', '\t']) {
+        without_controls(line, &text.replace(['\n', '\r', '\t'], " "));
+    } else {
+        without_controls(line, text);
     }
 }
 
-/// JSON text on one line: line breaks are allowed only between its tokens, where a blank does as well.
-fn one_line(text: &str) -> Option<Box<RawValue>> {
-    RawValue::from_string(text.replace(['\n', '\r', '\t'], " ")).ok()
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<&RawValue>(text).is_ok()
+}
+
+/// The line's end, for a serialiser.
+struct WithoutControls<'a>(&'a mut String);
+
+impl Write for WithoutControls<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        without_controls(self.0, std::str::from_utf8(bytes).map_err(io::Error::other)?);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// JSON allows DEL, C1 controls and Unicode's line ends in a string, and log viewers break lines at some of them.
 /// `\uXXXX` means the same inside a JSON string.
 fn without_controls(line: &mut String, text: &str) {
+    if text.bytes().all(|byte| (b' '..0x7f).contains(&byte)) {
+        return line.push_str(text);
+    }
     for c in text.chars() {
         if c.is_control()
             || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -200,43 +222,47 @@ fn name_of(level: Level) -> &'static str {
 
 impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.text(field, format!("{value:?}"));
+        match fmt::format(format_args!("{value:?}")) {
+            text if field.name() == "message" => self.message = text,
+            text => self.text(field, &text),
+        }
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.text(field, value.to_owned());
+        self.text(field, value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.value(field, Value::from(value));
+        self.value(field, value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.value(field, Value::from(value));
+        self.value(field, value);
     }
 
     fn record_u128(&mut self, field: &Field, value: u128) {
         // durations in milliseconds are of this type, and no real one is larger than this
-        self.value(field, Value::from(u64::try_from(value).unwrap_or(u64::MAX)));
+        self.value(field, u64::try_from(value).unwrap_or(u64::MAX));
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.value(field, Value::from(value));
+        self.value(field, value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.value(field, Value::from(value));
+        self.value(field, value);
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
         let causes = std::iter::successors(Some(value), |error| error.source());
-        self.text(field, causes.map(ToString::to_string).collect::<Vec<_>>().join(": "));
+        self.text(field, &causes.map(ToString::to_string).collect::<Vec<_>>().join(": "));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::Value;
     use std::sync::{Arc, Mutex};
     use tracing_subscriber::layer::SubscriberExt;
 

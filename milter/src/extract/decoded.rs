@@ -8,6 +8,7 @@ use super::{
     candidates::{self, Candidate},
     container,
     decode::{Decoding, base64},
+    recall::{Attachment, Recall},
     runs,
 };
 use thundergate_common::digest::{Digest, Hasher};
@@ -27,14 +28,25 @@ pub(super) struct Decoded {
 }
 
 impl Decoded {
-    /// Decodes `content` into `buffer`, up to `limit` bytes.
-    pub fn of(content: &Content, class: Class, bodies: Bodies, limit: u64, buffer: &mut Vec<u8>) -> Self {
+    /// Decodes `content` into `buffer`, up to `limit` bytes, unless what it holds can be recalled.
+    pub fn of(
+        content: &Content,
+        class: Class,
+        bodies: Bodies,
+        limit: u64,
+        recall: Option<&Recall>,
+        buffer: &mut Vec<u8>,
+    ) -> Self {
         if content.decoding == Decoding::Base64 && class != Class::Plain {
-            let mut pieces = Pieces::default();
-            if let Some(size) = base64::decode_pieces(&content.source, buffer, |piece| pieces.take(piece)) {
-                let sample = class.is_sample(bodies, &pieces.start, || false);
-                let digest = sample.then(|| pieces.hasher.finish());
-                return Self { size, digest, ..Self::told_by(&pieces.start) };
+            let mut decode = || attachment(&content.source, buffer);
+            let attachment = match recall {
+                Some(recall) => recall.or_decode(&content.source, decode),
+                None => decode(),
+            };
+            if let Some(Attachment { digest, size, message, container }) = attachment {
+                // Only of plain text is it asked what it holds.
+                let digest = class.is_sample(bodies, &[], || false).then_some(digest);
+                return Self { digest, size, message, container, others: Vec::new() };
             }
         }
         let clean = content.decode_unless_plain(limit, buffer);
@@ -60,6 +72,14 @@ impl Decoded {
             others: Vec::new(),
         }
     }
+}
+
+/// What `source` decodes to in pieces, for which it uses `buffer`; none where there is more to say about it.
+fn attachment(source: &[u8], buffer: &mut Vec<u8>) -> Option<Attachment> {
+    let mut pieces = Pieces::default();
+    let size = base64::decode_pieces(source, buffer, |piece| pieces.take(piece))?;
+    let Decoded { message, container, .. } = Decoded::told_by(&pieces.start);
+    Some(Attachment { digest: pieces.hasher.finish(), size, message, container })
 }
 
 /// Digests what is decoded in pieces, and keeps its start.

@@ -33,6 +33,7 @@ mod leaf;
 mod names;
 mod outline;
 mod reading;
+mod recall;
 mod runs;
 mod samples;
 mod value;
@@ -42,6 +43,7 @@ use bytes::Bytes;
 use decode::Decoding;
 pub use outline::Step;
 use reading::Reading;
+pub use recall::Recall;
 use samples::Samples;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -163,6 +165,12 @@ impl fmt::Debug for Content {
 /// Takes `message` (header, empty line, body) apart.
 pub fn extract(message: &Bytes, bodies: Bodies, budget: &Budget) -> Extraction {
     take_apart(message, Samples::new(bodies, budget, message.len(), false), budget).0
+}
+
+/// The same; what was decoded for an earlier message is not decoded again.
+pub fn extract_recalling(message: &Bytes, bodies: Bodies, budget: &Budget, recall: &Recall) -> Extraction {
+    let samples = Samples::new(bodies, budget, message.len(), false).recalling(recall);
+    take_apart(message, samples, budget).0
 }
 
 /// The same, with the steps that led there.

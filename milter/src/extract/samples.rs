@@ -12,6 +12,7 @@ use super::{
     decoded::Decoded,
     leaf::Leaf,
     names::{self, danger},
+    recall::Recall,
 };
 use bytes::Bytes;
 use std::collections::{HashMap, HashSet};
@@ -49,6 +50,7 @@ pub(super) struct Samples {
     walked: Vec<Bytes>,
     /// Messages found inside containers, with their depth, to be walked over next.
     messages: Vec<(Bytes, usize)>,
+    recall: Option<Recall>,
     buffer: Vec<u8>,
     in_doubt: bool,
 }
@@ -77,9 +79,15 @@ impl Samples {
             nested: HashMap::new(),
             walked: Vec::new(),
             messages: Vec::new(),
+            recall: None,
             buffer: Vec::new(),
             in_doubt: false,
         }
+    }
+
+    /// Attachments that came before need not be decoded.
+    pub fn recalling(self, recall: &Recall) -> Self {
+        Self { recall: Some(recall.clone()), ..self }
     }
 
     /// A further reading begins: it may have as many parts as the first.
@@ -279,7 +287,14 @@ impl Samples {
         self.places.insert((place, None));
         // A text that all clients show is no sample by itself, but one in an ambiguous message.
         let (why, class) = if skipped { (None, Class::File) } else { (why, class) };
-        let decoded = Decoded::of(&content, class, self.bodies, self.left.decoded(), &mut self.buffer);
+        let decoded = Decoded::of(
+            &content,
+            class,
+            self.bodies,
+            self.left.decoded(),
+            self.recall.as_ref(),
+            &mut self.buffer,
+        );
         if !self.left.spend_bytes(decoded.size) {
             return Vec::new();
         }

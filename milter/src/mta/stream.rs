@@ -8,12 +8,14 @@
 //!
 //! Everything else passes as it is, nonsense too.
 
+use bytes::{Buf, Bytes, BytesMut};
 use std::{
     io,
     pin::Pin,
     task::{Context, Poll, ready},
 };
-use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, BufReader, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_util::io::poll_read_buf;
 
 /// Length and command of a packet.
 const HEAD: usize = 5;
@@ -21,120 +23,119 @@ const HEAD: usize = 5;
 const LONGEST_CONNECT: usize = 4096;
 /// Macros for MAIL: an empty `{auth_authen}`.
 const NOBODY: &[u8] = b"\0\0\0\x11DM{auth_authen}\0\0";
+/// What is read at once. All commands of a usual message up to its body come in one read.
+const BLOCK: usize = 16 << 10;
 
 /// A connection whose packets are mended while they are read.
 #[derive(Debug)]
 pub struct Mended<S> {
-    inner: BufReader<S>,
-    packet: Packet,
+    inner: S,
+    /// What was read and is not handed on. It takes no memory while nothing comes.
+    block: BytesMut,
     /// Bytes that go to the reader before any others.
-    ahead: Vec<u8>,
-}
-
-/// Where in a packet we are.
-#[derive(Debug)]
-enum Packet {
-    /// In its length and command, of which these have come.
-    Head(Vec<u8>),
-    /// In its data, of which so many bytes pass as they are; behind them, if it ends a message, [`NOBODY`].
-    Passing { left: usize, ends_message: bool },
-    /// In a CONNECT, which is held back until it is whole.
-    Connect { packet: Vec<u8>, length: usize },
+    ahead: Bytes,
+    /// So many bytes pass as they are.
+    passing: usize,
+    /// Behind them, [`NOBODY`].
+    ends_message: bool,
     /// Behind a QUIT_NC.
-    Over,
+    over: bool,
 }
 
-impl<S: AsyncRead> Mended<S> {
+impl<S: AsyncRead + Unpin> Mended<S> {
     /// Mends what comes from `inner`.
     pub fn new(inner: S) -> Self {
-        Self {
-            inner: BufReader::new(inner),
-            packet: Packet::Head(Vec::with_capacity(HEAD)),
-            ahead: Vec::new(),
-        }
-    }
-}
-
-impl Packet {
-    fn begin() -> Self {
-        Self::Head(Vec::with_capacity(HEAD))
+        let (block, ahead) = (BytesMut::new(), Bytes::new());
+        Self { inner, block, ahead, passing: 0, ends_message: false, over: false }
     }
 
-    /// How many of the bytes to come belong together.
-    fn wants(&self) -> usize {
-        match self {
-            Self::Head(head) => HEAD - head.len(),
-            Self::Passing { left, .. } => *left,
-            Self::Connect { packet, length } => length - packet.len(),
-            Self::Over => 0,
-        }
-    }
-
-    /// Takes `bytes`, no more than it wants; gives what the reader gets, and what comes next.
-    fn take(self, bytes: &[u8]) -> (Vec<u8>, Self) {
-        match self {
-            Self::Head(mut head) => {
-                head.extend_from_slice(bytes);
-                after_head(head)
-            }
-            Self::Passing { left, ends_message } => {
-                let next = passing(left - bytes.len(), ends_message);
-                let mut out = bytes.to_vec();
-                if ends_message && matches!(next, Self::Head(_)) {
-                    out.extend_from_slice(NOBODY);
+    /// Hands on what can be.
+    fn hand_on(&mut self, out: &mut ReadBuf<'_>) {
+        while out.remaining() > 0 {
+            if self.ahead.has_remaining() {
+                move_bytes(&mut self.ahead, usize::MAX, out);
+            } else if self.passing > 0 {
+                let moved = move_bytes(&mut self.block, self.passing, out);
+                self.pass(moved);
+                if moved == 0 {
+                    return;
                 }
-                (out, next)
+            } else if self.over || !self.begin() {
+                return;
             }
-            Self::Connect { mut packet, length } => {
-                packet.extend_from_slice(bytes);
-                if packet.len() < length {
-                    return (Vec::new(), Self::Connect { packet, length });
+        }
+    }
+
+    /// So many of the passing bytes have passed.
+    fn pass(&mut self, count: usize) {
+        self.passing -= count;
+        if self.passing == 0 && self.ends_message {
+            (self.ahead, self.ends_message) = (Bytes::from_static(NOBODY), false);
+        }
+    }
+
+    /// Begins the next packet. False where not enough of it has come to tell what becomes of it.
+    fn begin(&mut self) -> bool {
+        let Some(&[a, b, c, d, command]) = self.block.first_chunk::<HEAD>() else { return false };
+        let data = (u32::from_be_bytes([a, b, c, d]) as usize).saturating_sub(1);
+        let length = HEAD + data;
+        match command {
+            // No packet has no command. indymilter will end the session, with the byte behind it, too.
+            _ if [a, b, c, d] == [0; 4] => self.passing = HEAD,
+            b'C' if length <= LONGEST_CONNECT => {
+                if self.block.len() < length {
+                    return false;
                 }
-                (without_ipv6_tag(packet), Self::begin())
+                self.ahead = without_ipv6_tag(self.block.split_to(length)).freeze();
             }
-            Self::Over => (Vec::new(), Self::Over),
+            b'K' => self.over = true,
+            _ => (self.passing, self.ends_message) = (length, matches!(command, b'E' | b'A')),
         }
+        true
+    }
+
+    /// Reads the rest of a long packet to where it is wanted.
+    fn poll_direct(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let wanted = self.passing.min(out.remaining());
+        let mut part = ReadBuf::new(out.initialize_unfilled_to(wanted));
+        ready!(Pin::new(&mut self.inner).poll_read(cx, &mut part))?;
+        let count = part.filled().len();
+        out.advance(count);
+        self.pass(count);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads a block. False at the end.
+    fn poll_block(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        self.block.reserve(BLOCK);
+        let read = poll_read_buf(Pin::new(&mut self.inner), cx, &mut self.block);
+        if read.is_pending() {
+            // It may take long until more comes.
+            self.block = BytesMut::from(&self.block[..]);
+        }
+        Poll::Ready(Ok(ready!(read)? > 0))
     }
 }
 
-fn after_head(head: Vec<u8>) -> (Vec<u8>, Packet) {
-    let Ok([a, b, c, d, command]) = <[u8; HEAD]>::try_from(head.as_slice()) else {
-        return (Vec::new(), Packet::Head(head));
-    };
-    let length = u32::from_be_bytes([a, b, c, d]) as usize;
-    if length == 0 {
-        // No packet has no command. indymilter will end the session, with the byte behind it, too.
-        return (head, Packet::begin());
-    }
-    match command {
-        b'C' if length <= LONGEST_CONNECT => {
-            (Vec::new(), Packet::Connect { packet: head, length: length + 4 })
-        }
-        b'K' => (Vec::new(), Packet::Over),
-        _ => {
-            let ends_message = matches!(command, b'E' | b'A');
-            let next = passing(length - 1, ends_message);
-            let mut out = head;
-            if ends_message && length == 1 {
-                out.extend_from_slice(NOBODY);
-            }
-            (out, next)
-        }
-    }
-}
-
-fn passing(left: usize, ends_message: bool) -> Packet {
-    if left == 0 { Packet::begin() } else { Packet::Passing { left, ends_message } }
+/// Moves bytes, at most so many; says how many.
+fn move_bytes(from: &mut impl Buf, most: usize, to: &mut ReadBuf<'_>) -> usize {
+    let bytes = from.chunk();
+    let count = bytes.len().min(most).min(to.remaining());
+    to.put_slice(&bytes[..count]);
+    from.advance(count);
+    count
 }
 
 /// CONNECT's data is a host name, NUL, a family, a port of two bytes, an address, NUL.
-fn without_ipv6_tag(mut packet: Vec<u8>) -> Vec<u8> {
+fn without_ipv6_tag(mut packet: BytesMut) -> BytesMut {
     let Some(name_end) = packet[HEAD..].iter().position(|byte| *byte == 0) else { return packet };
     let family = HEAD + name_end + 1;
     let address = family + 3;
     let tagged = packet.get(address..address + 5).is_some_and(|tag| tag.eq_ignore_ascii_case(b"IPv6:"));
     if packet.get(family) == Some(&b'6') && tagged {
-        packet.drain(address..address + 5);
+        let rest = packet.split_off(address + 5);
+        packet.truncate(address);
+        packet.extend_from_slice(&rest);
         let length = u32::try_from(packet.len() - 4).expect("it is no longer than it was");
         packet[..4].copy_from_slice(&length.to_be_bytes());
     }
@@ -148,47 +149,35 @@ impl<S: AsyncRead + Unpin> AsyncRead for Mended<S> {
         out: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        let before = out.filled().len();
         loop {
-            if !this.ahead.is_empty() {
-                let count = this.ahead.len().min(out.remaining());
-                out.put_slice(&this.ahead[..count]);
-                this.ahead.drain(..count);
+            this.hand_on(out);
+            if out.filled().len() > before || this.over || out.remaining() == 0 {
                 return Poll::Ready(Ok(()));
             }
-            if matches!(this.packet, Packet::Over) {
+            if this.passing.min(out.remaining()) >= BLOCK {
+                return this.poll_direct(cx, out);
+            }
+            if !ready!(this.poll_block(cx))? {
+                // What is left is no packet.
+                move_bytes(&mut this.block, usize::MAX, out);
                 return Poll::Ready(Ok(()));
             }
-            let bytes = ready!(Pin::new(&mut this.inner).poll_fill_buf(cx))?;
-            if bytes.is_empty() {
-                return Poll::Ready(Ok(()));
-            }
-            let count = bytes.len().min(this.packet.wants());
-            // The data of most packets need not stop on its way.
-            if let Packet::Passing { left, ends_message: false } = this.packet {
-                let count = count.min(out.remaining());
-                out.put_slice(&bytes[..count]);
-                this.packet = passing(left - count, false);
-                Pin::new(&mut this.inner).consume(count);
-                return Poll::Ready(Ok(()));
-            }
-            let packet = std::mem::replace(&mut this.packet, Packet::Over);
-            (this.ahead, this.packet) = packet.take(&bytes[..count]);
-            Pin::new(&mut this.inner).consume(count);
         }
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Mended<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(self.inner.get_mut()).poll_write(cx, bytes)
+        Pin::new(&mut self.inner).poll_write(cx, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(self.inner.get_mut()).poll_flush(cx)
+        Pin::new(&mut self.inner).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(self.inner.get_mut()).poll_shutdown(cx)
+        Pin::new(&mut self.inner).poll_shutdown(cx)
     }
 }
 

@@ -29,9 +29,6 @@ const BESIDES: u64 = 256 << 20;
 /// What Redis keeps besides samples: itself, verdicts, and the buffers of clients that send and receive samples.
 const REDIS_BESIDES: u64 = 256 << 20;
 
-/// As in the delivered units: large buffers go back to the system at once.
-const ENVIRONMENT: [(&str, &str); 1] = [("MALLOC_MMAP_THRESHOLD_", "1048576")];
-
 /// Measures memory under large messages.
 #[derive(Parser)]
 struct Arguments {
@@ -65,7 +62,7 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
     let site = Site::cluster(1, settings).await;
     let queue = format!("queue.max_bytes = \"{}B\"", arguments.queue.as_u64());
     let limits = |bytes: ByteSize| format!("{queue}\nlimits.memory_bytes = \"{}B\"", bytes.as_u64());
-    let milter = site.milter_with_env(&limits(arguments.milter), &ENVIRONMENT).await;
+    let milter = site.milter(&limits(arguments.milter)).await;
     let worker = site.worker(&limits(arguments.worker)).await;
 
     let template = Arc::new(Template::new(arguments.message));

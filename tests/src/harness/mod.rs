@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The real things that scenarios run against.
 
+pub mod clamd;
 pub mod mails;
 pub mod mta;
 pub mod postfix;
 pub mod process;
 pub mod proxy;
 pub mod redis;
+pub mod rspamd;
 pub mod sendmail;
 pub mod site;
 pub mod smtp;

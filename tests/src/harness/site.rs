@@ -54,13 +54,8 @@ impl Site {
     /// Starts a milter: over Redis where the site has one, else with the farm inside. `extra` is TOML: top-level keys
     /// in dotted form first.
     pub async fn milter(&self, extra: &str) -> Milter {
-        self.milter_with_env(extra, &[]).await
-    }
-
-    /// The same with environment variables.
-    pub async fn milter_with_env(&self, extra: &str, env: &[(&str, &str)]) -> Milter {
         let hub = self.redis_section().unwrap_or_else(|| self.farm_section());
-        Milter::start_with_env(&format!("{extra}\n{hub}"), env).await
+        Milter::start(&format!("{extra}\n{hub}")).await
     }
 
     /// Starts a milter over Redis that can scan directly, too.
@@ -150,15 +145,9 @@ impl Site {
 impl Milter {
     /// Starts one with this configuration, on free ports unless it says otherwise.
     pub async fn start(toml: &str) -> Self {
-        Self::start_with_env(toml, &[]).await
-    }
-
-    /// The same with environment variables.
-    pub async fn start_with_env(toml: &str, env: &[(&str, &str)]) -> Self {
         let listen = if toml.contains("listen = [") { "" } else { "listen = [\"inet:127.0.0.1:0\"]\n" };
         let toml = format!("admin.listen = \"127.0.0.1:0\"\n{listen}{toml}");
-        let program =
-            Program::start_with_env("thundergate-milter", &toml, env).await.expect("the milter starts");
+        let program = Program::start("thundergate-milter", &toml).await.expect("the milter starts");
         let address = program.addresses("listen").swap_remove(0);
         Self { program, address }
     }

@@ -20,6 +20,8 @@ pub use drift::Drift;
 pub use rules::Rules;
 pub use settings::{Fault, FaultPlan, Settings, Shape};
 
+pub(crate) use scans::until;
+
 use scans::Scans;
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 use thundergate_common::digest::Digest;

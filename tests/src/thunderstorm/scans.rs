@@ -255,7 +255,7 @@ impl Scans {
 }
 
 /// Sleeps until then and hardly longer: the timers of the runtime are up to two milliseconds late, a thread is not.
-async fn until(end: Instant) {
+pub(crate) async fn until(end: Instant) {
     let left = move || end.saturating_duration_since(Instant::now());
     tokio::time::sleep(left().saturating_sub(LATE)).await;
     if !left().is_zero() {

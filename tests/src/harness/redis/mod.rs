@@ -110,6 +110,11 @@ impl RedisServer {
         self.process.is_some()
     }
 
+    /// Its process id; none while it is stopped.
+    pub fn id(&self) -> Option<u32> {
+        self.process.as_ref().map(Child::id)
+    }
+
     /// Starts it on the same port and waits until it answers.
     ///
     /// # Errors

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Instructions of the whole path of a message whose attachment is known: header and body as the MTA hands them over, the
+//! extraction, the look-up, the decision, the log line. A count shows what a change costs on a machine that is too busy
+//! to time it.
+//!
+//! `cargo bench -p thundergate-milter --bench message` prints the count of [`MESSAGES`] messages and how it differs from
+//! the run before. It needs valgrind and gungraun-runner (CONTRIBUTING.md). valgrind knows no SHA instructions: digests
+//! are computed, and counted, in software. Not counted: the kernel, and indymilter with the sockets.
+
+#![allow(missing_docs, reason = "the macros make public items without")]
+
+mod mails;
+
+use gungraun::{library_benchmark, library_benchmark_group};
+use prometheus_client::registry::Registry;
+use std::{net::Ipv4Addr, sync::Arc};
+use thundergate_common::{
+    cache::VerdictCache,
+    digest::Digest,
+    hub::{Hub, memory::MemoryHub},
+    sample::{NameHint, SampleKey},
+    telemetry::{self, Guard},
+    verdict::{Verdict, now},
+};
+use thundergate_milter::{
+    config::Config,
+    decision::Source,
+    envelope::{Client, Envelope},
+    inspect::Gate,
+    inspection::Inspection,
+    ledger::{Clerk, Ledger},
+    message::Collector,
+    metrics::Metrics,
+    outage::Outages,
+    policy::{Action, Policy},
+    resolve::Resolver,
+};
+use tokio::{runtime::Runtime, sync::Semaphore};
+
+/// So many that what happens now and then, such as the cache's housekeeping, counts as often as it does in service.
+const MESSAGES: usize = 100;
+/// What happens once is not counted.
+const WARMING: usize = 20;
+/// The longest chunk of a body that an MTA sends.
+const CHUNK: usize = 65_535;
+
+/// A gate that knows the attachment, and what the MTA says.
+struct Fixture {
+    runtime: Runtime,
+    gate: Gate,
+    client: Client,
+    header: Vec<(Vec<u8>, Vec<u8>)>,
+    body: Vec<u8>,
+    size: usize,
+    _log: Guard,
+    _clerk: Clerk,
+}
+
+#[library_benchmark]
+#[bench::of_1_kib(args = [1 << 10], setup = Fixture::new)]
+#[bench::of_100_kib(args = [100 << 10], setup = Fixture::new)]
+fn messages(fixture: Fixture) -> Fixture {
+    for _ in 0..MESSAGES {
+        fixture.message();
+    }
+    fixture
+}
+
+library_benchmark_group!(name = path, benchmarks = messages);
+
+/// What the macro makes of it.
+mod harness {
+    use super::path;
+
+    gungraun::main!(library_benchmark_groups = path);
+
+    pub fn run() {
+        main();
+    }
+}
+
+fn main() {
+    // Cargo or gungraun-runner says so where it means to measure; as a test there is nothing to do.
+    if std::env::args().any(|argument| argument == "--bench" || argument == "--gungraun-run") {
+        harness::run();
+    }
+}
+
+impl Fixture {
+    fn new(attachment: usize) -> Self {
+        let config = Config::from_toml("log.file = \"/dev/null\"\nlog.rotation = \"never\"")
+            .expect("the configuration is right");
+        let log = telemetry::init(&config.log).expect("this process logs once");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let hub = MemoryHub::new(&config.queue, &config.cache) as Arc<dyn Hub>;
+        let metrics = Arc::new(Metrics::register(&mut Registry::default()));
+        let (ledger, clerk) = Ledger::new(Arc::clone(&hub), Arc::clone(&metrics));
+        let resolver = Resolver {
+            cache: VerdictCache::new(&config.cache),
+            hub,
+            direct: None,
+            seats: Semaphore::new(1),
+            deadline: config.wait.deadline,
+            poll: config.wait.poll,
+            metrics: Arc::clone(&metrics),
+            outages: Outages::default(),
+        };
+        let hint = NameHint::of(config.scan.name_hint, Some("invoice.pdf"));
+        let key = SampleKey { digest: Digest::of(&mails::noise(attachment)), hint };
+        resolver.cache.insert(&key, Arc::new(Verdict { scanned_at: now(), ..Verdict::default() }));
+        let policy = Policy::compile(&config.policy).expect("the policy is right");
+        let (message, _) = mails::with_attachment(attachment);
+        let (header, body) = message.split_once("\r\n\r\n").expect("there is a header");
+        let fixture = Self {
+            runtime: runtime.expect("a runtime can be made"),
+            gate: Gate::new(&config, policy, resolver, ledger, metrics),
+            client: Client {
+                mta: "mx.b.example".to_owned(),
+                name: "a.example".to_owned(),
+                address: Some(Ipv4Addr::new(192, 0, 2, 1).into()),
+                helo: "a.example".to_owned(),
+            },
+            header: header.split("\r\n").map(field).collect(),
+            body: body.as_bytes().to_vec(),
+            size: message.len(),
+            _log: log,
+            _clerk: clerk,
+        };
+        for _ in 0..WARMING {
+            let inspection = fixture.message();
+            assert_eq!(inspection.decision.action, Action::Accept);
+            assert!(inspection.parts.iter().any(|part| part.source == Source::Local), "{inspection:?}");
+        }
+        fixture
+    }
+
+    /// One message, as the MTA's callbacks hand it over.
+    fn message(&self) -> Inspection {
+        let size = format!("SIZE={}", self.size);
+        let mut envelope = Envelope::begin([b"<a@a.example>", size.as_bytes()].into_iter());
+        envelope.add_recipient(b"<b@b.example>");
+        envelope.queue_id = "4cXyZ12345".to_owned();
+        let mut collector =
+            Collector::new(&self.gate.memory, self.gate.message_bytes, envelope.declared_size);
+        for (name, value) in &self.header {
+            collector.header(name, value);
+        }
+        collector.end_of_header();
+        for chunk in self.body.chunks(CHUNK) {
+            assert!(collector.body(chunk));
+        }
+        self.runtime.block_on(self.gate.inspect(&self.client, &envelope, collector.finish()))
+    }
+}
+
+/// A header field as MTAs give it: the value with its leading blank.
+fn field(line: &str) -> (Vec<u8>, Vec<u8>) {
+    let (name, value) = line.split_once(':').expect("these are fields");
+    (name.into(), value.into())
+}
