@@ -34,7 +34,7 @@ pub struct Held {
 }
 
 /// Where the services of `master.cf` differ from each other: name, type, private, process limit, command.
-const SERVICES: [(&str, &str, &str, &str, &str); 12] = [
+const SERVICES: [(&str, &str, &str, &str, &str); 13] = [
     ("cleanup", "unix", "n", "0", "cleanup"),
     ("qmgr", "unix", "n", "1", "qmgr"),
     ("rewrite", "unix", "-", "-", "trivial-rewrite"),
@@ -44,6 +44,7 @@ const SERVICES: [(&str, &str, &str, &str, &str); 12] = [
     ("smtp", "unix", "-", "-", "smtp"),
     ("showq", "unix", "n", "-", "showq"),
     ("error", "unix", "-", "-", "error"),
+    ("discard", "unix", "-", "-", "discard"),
     ("retry", "unix", "-", "-", "error"),
     ("flush", "unix", "n", "0", "flush"),
     ("postlog", "unix-dgram", "n", "1", "postlogd"),
@@ -97,6 +98,12 @@ impl Postfix {
         let entries = serde_json::Deserializer::from_slice(&listed).into_iter::<serde_json::Value>();
         let entries = entries.collect::<Result<Vec<_>, _>>()?;
         Ok(entries.iter().filter(|entry| entry["queue_name"] == "hold").map(held).collect())
+    }
+
+    /// How many messages are in its queues.
+    pub async fn queued(&self) -> anyhow::Result<usize> {
+        let listed = self.run("postqueue", &["-j"]).await?.stdout;
+        Ok(listed.iter().filter(|byte| **byte == b'\n').count())
     }
 
     /// Header and body of a message in the queue; lines end with LF.

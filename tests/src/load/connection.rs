@@ -77,6 +77,8 @@ pub struct Connection<'a> {
     /// The script is done before this one.
     last: usize,
     written: usize,
+    /// What nothing is awaited for; it goes with what comes next.
+    ahead: Vec<u8>,
     wants_to_write: bool,
     readable: bool,
     closed: bool,
@@ -118,6 +120,7 @@ impl<'a> Connection<'a> {
             step: 0,
             last: script.steps.len(),
             written: 0,
+            ahead: Vec::new(),
             wants_to_write: true,
             readable: false,
             closed: false,
@@ -144,7 +147,7 @@ impl<'a> Connection<'a> {
     /// Ends the session.
     pub fn quit(mut self, quit: &Script) {
         // A milter that has gone needs no farewell.
-        let _ = quit.write(0..quit.len(), &self.values, &mut self.socket);
+        let _ = quit.write(&self.ahead, 0..quit.len(), &self.values, &mut self.socket);
     }
 
     /// Something can be read; `closed`: and nothing will follow.
@@ -162,11 +165,11 @@ impl<'a> Connection<'a> {
     ) -> Result<Option<Done>, Failure> {
         loop {
             while let Some(step) = self.script.steps[..self.last].get(self.step) {
-                if self.written == step.end && step.awaited != Awaited::Nothing {
+                if step.awaited == Awaited::Nothing {
+                    self.ahead.extend_from_slice(self.script.plain(self.written..step.end));
+                    (self.step, self.written) = (self.step + 1, step.end);
+                } else if self.written == step.end {
                     break;
-                }
-                if self.written == step.end {
-                    self.step += 1;
                 } else if !self.write(step.end, registry, token).map_err(Failure::Lost)? {
                     return Ok(None);
                 }
@@ -198,11 +201,13 @@ impl<'a> Connection<'a> {
         if self.script.steps[self.step].awaited == Awaited::Decision {
             self.end_begun.get_or_insert_with(Instant::now);
         }
-        let wrote = self.script.write(self.written..end, &self.values, &mut self.socket);
+        let wrote = self.script.write(&self.ahead, self.written..end, &self.values, &mut self.socket);
         let room = match wrote {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
             Ok(wrote) => {
-                self.written += wrote;
+                let ahead = wrote.min(self.ahead.len());
+                self.ahead.drain(..ahead);
+                self.written += wrote - ahead;
                 true
             }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected) => false,

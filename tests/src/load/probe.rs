@@ -62,13 +62,13 @@ fn attempt(address: &Address) -> io::Result<Offer> {
 
 fn over(mut stream: impl Read + Write) -> io::Result<Offer> {
     let (negotiation, quit) = (Script::negotiation(Offer::default()), Script::quit());
-    negotiation.write(0..negotiation.len(), &Values::default(), &mut stream)?;
+    negotiation.write(&[], 0..negotiation.len(), &Values::default(), &mut stream)?;
     let mut answer = [0; 17];
     stream.read_exact(&mut answer)?;
     let number = |at: usize| u32::from_be_bytes([answer[at], answer[at + 1], answer[at + 2], answer[at + 3]]);
     if answer[4] != b'O' {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "what answers is no milter"));
     }
-    quit.write(0..quit.len(), &Values::default(), &mut stream)?;
+    quit.write(&[], 0..quit.len(), &Values::default(), &mut stream)?;
     Ok(Offer { version: number(5), actions: number(9), options: number(13) })
 }

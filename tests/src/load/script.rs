@@ -2,7 +2,8 @@
 //! A message rendered once into what goes over the wire, cut where the MTA awaits a reply.
 //!
 //! What is sent depends on what was negotiated: commands the milter does not want are left out, and those it does not
-//! answer go together with the next one that it does. All connections write from the same bytes; only the few places
+//! answer go together with the next one that it does (two small writes in a row would stall, as there is no TCP_NODELAY).
+//! All connections write from the same bytes; only the few places
 //! that differ from one copy to the next ([`Slot`]) come from elsewhere.
 
 use super::message::{Slot, slots};
@@ -143,15 +144,23 @@ impl Script {
         body.unwrap_or(self.steps.len().saturating_sub(2))
     }
 
-    /// Writes these bytes of it, or the first of them; gives back how many went.
+    /// These bytes of it, where nothing is filled in.
+    pub fn plain(&self, range: Range<usize>) -> &[u8] {
+        &self.bytes[range]
+    }
+
+    /// Writes what was left over from before and these bytes of it, or the first of them; gives back how many went.
     pub fn write(
         &self,
+        ahead: &[u8],
         range: Range<usize>,
         values: &Values,
         to: &mut impl std::io::Write,
     ) -> std::io::Result<usize> {
         let mut pieces = [IoSlice::new(&[]); PIECES];
-        let mut used = 0;
+        pieces[0] = IoSlice::new(ahead);
+        let first = usize::from(ahead.is_empty());
+        let mut used = 1;
         let mut at = range.start;
         let mut next = self.patches.partition_point(|patch| patch.at + (patch.to - patch.from) <= at);
         while used < PIECES && at < range.end {
@@ -166,7 +175,7 @@ impl Script {
             pieces[used] = IoSlice::new(piece);
             (used, at) = (used + 1, at + piece.len());
         }
-        to.write_vectored(&pieces[..used])
+        to.write_vectored(&pieces[first..used])
     }
 }
 
@@ -268,7 +277,7 @@ mod tests {
     fn written(script: &Script, values: &Values, most: usize) -> Vec<u8> {
         let (mut out, mut at) = (Vec::new(), 0);
         while at < script.len() {
-            at += script.write(at..script.len().min(at + most), values, &mut out).unwrap();
+            at += script.write(&[], at..script.len().min(at + most), values, &mut out).unwrap();
         }
         out
     }
@@ -292,8 +301,8 @@ mod tests {
             let at_once = written(&script, &values(2), usize::MAX >> 1);
             assert_eq!(
                 at_once.iter().filter(|byte| **byte == b'@').count(),
-                4,
-                "addresses: envelope and header"
+                7,
+                "addresses: macros, envelope, header"
             );
             assert_eq!(at_once, written(&script, &values(2), 7));
         }
