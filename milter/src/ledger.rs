@@ -5,7 +5,7 @@
 //! batches. When the hub cannot keep up receipts are dropped and counted; the log line of the message has them anyway.
 
 use crate::{envelope::Envelope, inspection::Inspection, metrics::Metrics};
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 use thundergate_common::{
     hub::{Hub, Receipt},
     sample::SampleKey,
@@ -17,6 +17,8 @@ use tokio::sync::mpsc;
 const BACKLOG: usize = 4096;
 /// Receipts in one round trip.
 const BATCH: usize = 256;
+/// For so long receipts are gathered, once some were stored: under load many of them cost one wake-up and one round trip.
+const GATHERING: Duration = Duration::from_millis(5);
 
 type Entry = (SampleKey, Receipt);
 
@@ -72,6 +74,9 @@ impl Clerk {
                     receipts = batch.len(),
                     "receipts not stored"
                 );
+            }
+            if batch.len() < BATCH {
+                tokio::time::sleep(GATHERING).await;
             }
             batch.clear();
         }

@@ -40,6 +40,8 @@ const TAKEN: &[u8] = b"\0\0\0\x02B\0";
 const TAKEN_END: &[u8] = b"\0\0\0\x01E\0\0\0\x11DM{auth_authen}\0\0";
 /// Stages whose macros are of no use.
 const UNUSED_MACROS: &[u8] = b"HRLNB";
+/// No chunk is longer, or indymilter ends the session.
+const LONGEST_CHUNK: usize = (1 << 20) - 1;
 /// What is read at once. All commands of a usual message up to its body come in one read.
 const BLOCK: usize = 16 << 10;
 
@@ -171,9 +173,11 @@ impl<S: AsyncRead + Unpin> Mended<S> {
                     self.next = Next::Packet;
                 }
             }
-            b'B' | b'E' if data > 0 => {
+            b'B' | b'E' if (1..=LONGEST_CHUNK).contains(&data) => {
                 self.only_if(idle)?;
-                if self.link.lock().session.open_body().is_some() {
+                if let Some(collector) = self.link.lock().session.open_body() {
+                    // For all of it at once, however small the pieces in which it comes.
+                    let _ = collector.room(data);
                     self.block.advance(HEAD);
                     self.next = Next::Take { left: data, length: data, ends_message };
                 }
