@@ -12,7 +12,7 @@ use crate::harness::mta::{
 };
 use std::{io::IoSlice, ops::Range};
 
-/// How many pieces one write takes.
+/// So many pieces are written from where they are, more are put together first.
 const PIECES: usize = 16;
 
 /// Which replies are possible behind a step.
@@ -149,7 +149,8 @@ impl Script {
         &self.bytes[range]
     }
 
-    /// Writes what was left over from before and these bytes of it, or the first of them; gives back how many went.
+    /// Writes what was left over from before and these bytes of it, or the first of them; gives back how many went. It
+    /// is one write whatever there is to fill in: of two in a row the second would stall.
     pub fn write(
         &self,
         ahead: &[u8],
@@ -157,14 +158,28 @@ impl Script {
         values: &Values,
         to: &mut impl std::io::Write,
     ) -> std::io::Result<usize> {
-        let mut pieces = [IoSlice::new(&[]); PIECES];
-        pieces[0] = IoSlice::new(ahead);
+        let mut pieces = [IoSlice::new(ahead); PIECES];
         let first = usize::from(ahead.is_empty());
         let mut used = 1;
+        for piece in self.pieces(range.clone(), values) {
+            let Some(place) = pieces.get_mut(used) else {
+                let pieces = self.pieces(range, values);
+                let gathered: Vec<&[u8]> = [ahead].into_iter().chain(pieces).collect();
+                return to.write(&gathered.concat());
+            };
+            *place = IoSlice::new(piece);
+            used += 1;
+        }
+        to.write_vectored(&pieces[first..used])
+    }
+
+    /// These bytes of it, with the values in their places.
+    fn pieces<'a>(&'a self, range: Range<usize>, values: &'a Values) -> impl Iterator<Item = &'a [u8]> {
         let mut at = range.start;
         let mut next = self.patches.partition_point(|patch| patch.at + (patch.to - patch.from) <= at);
-        while used < PIECES && at < range.end {
+        std::iter::from_fn(move || {
             let piece = match self.patches.get(next) {
+                _ if at >= range.end => return None,
                 Some(patch) if patch.at <= at => {
                     next += 1;
                     &values.of(patch.slot)[patch.from + (at - patch.at)..patch.to]
@@ -172,10 +187,9 @@ impl Script {
                 Some(patch) => &self.bytes[at..patch.at.min(range.end)],
                 None => &self.bytes[at..range.end],
             };
-            pieces[used] = IoSlice::new(piece);
-            (used, at) = (used + 1, at + piece.len());
-        }
-        to.write_vectored(&pieces[first..used])
+            at += piece.len();
+            Some(piece)
+        })
     }
 }
 
@@ -307,6 +321,19 @@ mod tests {
             assert_eq!(at_once, written(&script, &values(2), 7));
         }
         assert!(cut > 0, "no size put a place on a chunk's end");
+    }
+
+    #[test]
+    fn a_step_is_one_write_however_much_is_filled_in() {
+        let look = Look { attachments: 30, text: true, distinct_names: true };
+        let script = Script::message(&with_attachments(&look, 100), ALL_REPLIES);
+        let mut at = 0;
+        for step in &script.steps {
+            let mut out = Vec::new();
+            let wrote = script.write(b"ahead", at..step.end, &values(30), &mut out).unwrap();
+            assert_eq!((wrote, out.len()), (step.end - at + 5, step.end - at + 5));
+            at = step.end;
+        }
     }
 
     #[test]

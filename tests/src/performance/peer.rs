@@ -9,8 +9,9 @@ use crate::{
         redis::RedisServer,
         rspamd::{Options, Rspamd},
     },
-    load::Process,
+    load::{Process, run_beside},
 };
+use anyhow::ensure;
 use std::time::Duration;
 
 pub async fn measure(run: &mut Run) -> anyhow::Result<()> {
@@ -21,6 +22,9 @@ pub async fn measure(run: &mut Run) -> anyhow::Result<()> {
     let clamd = Clamd::start(Settings::default()).await?;
     let their_redis = RedisServer::start()?;
     let rspamd = Rspamd::start(clamd.address(), &their_redis.unix_url(), Options::default()).await?;
+    // All its workers are there once it has worked for a while, and it must have asked.
+    run_beside(&run.plan(&rspamd.address(), KIB, 64, &[])?).await?;
+    ensure!(clamd.scans() > 0, "rspamd asks its scanner nothing");
     let process = |id: u32| Process { name: format!("process {id}"), id };
     let theirs: Vec<Process> = rspamd.pids().into_iter().chain(their_redis.id()).map(process).collect();
 
