@@ -2,6 +2,7 @@
 //! The life of a worker.
 //!
 //! 1. Claim as many jobs as the available instances have room for, and deliver each in a task of its own ([`crate::scan`]).
+//!    A scan takes room until its instance could begin another; its verdict is completed beside that.
 //!    Where no instance is available nothing is claimed: jobs wait in the queue, and none of their deliveries is spent.
 //!    Background work leaves a quarter of the room, so that mail never waits for the end of a long scan nobody waits for.
 //! 2. Beside that, probe the farm, report it to the hub ([`crate::reporter`]) and renew what is being scanned.
@@ -20,13 +21,19 @@ use crate::{
 };
 use futures_util::future::join_all;
 use prometheus_client::registry::Registry;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 use thundergate_common::{
     config,
     hub::{Claim, Hub, Room},
     telemetry,
 };
-use tokio::task::JoinSet;
+use tokio::{sync::Notify, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 /// How long handing back may take at the end; after that the reclaim finds the jobs.
@@ -97,6 +104,7 @@ impl Worker {
 
     async fn work(&self, running: &Arc<Running>, drain: &CancellationToken, leave: &CancellationToken) {
         let mut scans = JoinSet::new();
+        let places = Arc::new(Places::default());
         let mut consumer = Consumer::new(Arc::clone(&self.hub), &self.name, self.metrics.clone());
         let scanning = Arc::new(Scanning {
             hub: Arc::clone(&self.hub),
@@ -107,7 +115,7 @@ impl Worker {
         });
         loop {
             self.metrics.in_flight.set(scans.len() as i64);
-            let room = room(self.farm.capacity(), scans.len(), running.background());
+            let room = room(self.farm.capacity(), places.taken(scans.len()), running.background());
             tokio::select! {
                 biased;
                 () = drain.cancelled() => break,
@@ -115,9 +123,11 @@ impl Worker {
                 claims = consumer.claims(room), if room.most > 0 || consumer.is_claiming() => {
                     for claim in claims {
                         let number = running.insert(claim.clone());
-                        scans.spawn(deliver(Arc::clone(&scanning), Arc::clone(running), claim, number));
+                        let place = Places::take(&places);
+                        scans.spawn(deliver(Arc::clone(&scanning), Arc::clone(running), claim, number, place));
                     }
                 }
+                () = places.freed.notified(), if room.most == 0 => {}
                 () = self.farm.changed(), if room.most == 0 => {}
             }
         }
@@ -167,9 +177,45 @@ fn room(capacity: usize, running: usize, background: usize) -> Room {
 }
 
 /// A claim that is stopped half-way stays among the running ones, and is handed back from there.
-async fn deliver(scanning: Arc<Scanning>, running: Arc<Running>, claim: Claim, number: u64) {
-    scanning.deliver(&claim).await;
+async fn deliver(
+    scanning: Arc<Scanning>,
+    running: Arc<Running>,
+    claim: Claim,
+    number: u64,
+    place: OccupiedPlace,
+) {
+    scanning.deliver(&claim, place).await;
     running.remove(number);
+}
+
+/// Places for scans: a delivery gives its own back before it is over.
+#[derive(Default)]
+struct Places {
+    taken: AtomicUsize,
+    freed: Notify,
+}
+
+/// One of them, until it is dropped.
+struct OccupiedPlace(Arc<Places>);
+
+impl Places {
+    fn take(places: &Arc<Self>) -> OccupiedPlace {
+        places.taken.fetch_add(1, Ordering::Relaxed);
+        OccupiedPlace(Arc::clone(places))
+    }
+
+    /// How many count as taken where so many deliveries run: no more than half of those may be over but for their end, or
+    /// they would pile up where that takes long.
+    fn taken(&self, deliveries: usize) -> usize {
+        self.taken.load(Ordering::Relaxed).max(deliveries.div_ceil(2))
+    }
+}
+
+impl Drop for OccupiedPlace {
+    fn drop(&mut self) {
+        self.0.taken.fetch_sub(1, Ordering::Relaxed);
+        self.0.freed.notify_one();
+    }
 }
 
 #[cfg(test)]

@@ -60,8 +60,9 @@ enum Ending {
 
 impl Scanning {
     /// Delivers `claim`. A panic in it is a failed delivery, no dead worker.
-    pub async fn deliver(&self, claim: &Claim) {
-        let ending = AssertUnwindSafe(self.attempt(claim)).catch_unwind().await;
+    /// `place` is dropped as soon as another one can be scanned in its place.
+    pub async fn deliver<P>(&self, claim: &Claim, place: P) {
+        let ending = AssertUnwindSafe(self.attempt(claim, place)).catch_unwind().await;
         let ending = ending.unwrap_or_else(|_| Ending::Failed("the scan panicked".to_owned()));
         match ending {
             Ending::Answered(answer) => self.complete(claim, Completion::Answered(answer)).await,
@@ -72,7 +73,7 @@ impl Scanning {
         }
     }
 
-    async fn attempt(&self, claim: &Claim) -> Ending {
+    async fn attempt<P>(&self, claim: &Claim, place: P) -> Ending {
         if claim.deliveries > self.max_deliveries {
             // Each of them ended without a word: perhaps the sample kills the workers.
             return Ending::Failed(format!("{} deliveries ended without an answer", claim.deliveries - 1));
@@ -80,13 +81,13 @@ impl Scanning {
         let _memory = self.memory.take(claim.job.size).await;
         self.metrics.begun(claim.job.lane, waited(&claim.job));
         match self.hub.begin(claim).await {
-            Ok(Begin::Scan(bytes)) => self.scan(&claim.job, bytes).await,
+            Ok(Begin::Scan(bytes)) => self.scan(&claim.job, bytes, place).await,
             Ok(Begin::Nothing) => Ending::Nothing,
             Err(error) => Ending::HubFailed(with_causes(&error)),
         }
     }
 
-    async fn scan(&self, job: &Job, bytes: Bytes) -> Ending {
+    async fn scan<P>(&self, job: &Job, bytes: Bytes, place: P) -> Ending {
         if bytes.len() as u64 > self.farm.largest() {
             self.metrics.not_scanned("skipped");
             return Ending::Answered(Answer::Skipped(SkipReason::TooLarge));
@@ -97,8 +98,10 @@ impl Scanning {
         let sample = Sample { key: job.sample.clone(), bytes };
         // Where the farm has gone back since, no instance could meet what the job needed.
         let needs = job.needs.clone().min(self.hub.generation().signatures.clone());
-        match self.farm.scan(&sample, &job.source, needs.as_deref()).await {
-            Ok(verdict) => {
+        match self.farm.scan_until_free(&sample, &job.source, needs.as_deref()).await {
+            Ok(scanned) => {
+                drop((place, sample));
+                let verdict = scanned.verdict().await;
                 self.metrics.scanned(&verdict);
                 log(job, &verdict);
                 Ending::Answered(Answer::Verdict(Arc::new(verdict)))

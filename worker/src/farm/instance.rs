@@ -24,7 +24,7 @@ use std::{
 use thundergate_common::{
     generation::InstanceReport,
     sample::Sample,
-    verdict::{self, Verdict},
+    verdict::{self, Finding, Verdict},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -44,6 +44,16 @@ pub struct Instance {
     settings: Settings,
     client: Client,
     standing: Arc<Standing>,
+}
+
+/// A scan that is over: its place is free, its signatures are still to be read.
+#[derive(Debug)]
+pub struct Scanned {
+    instance: Arc<Instance>,
+    findings: Vec<Finding>,
+    before: Option<String>,
+    ended: Instant,
+    took: Duration,
 }
 
 /// What is known of an instance; outlives a change of how it is reached.
@@ -150,12 +160,12 @@ impl Instance {
     /// instance gets the sample for the first time: a sample that no scanner survives must not look like several
     /// failures of the scanner.
     pub async fn scan<S>(
-        &self,
+        self: &Arc<Self>,
         sample: &Sample,
         source: &str,
         first: bool,
         slot: S,
-    ) -> Result<Verdict, CallError> {
+    ) -> Result<Scanned, CallError> {
         let before = self.signatures(Instant::now().checked_sub(BEFORE)).await;
         // Where they cannot be read, what it had last is what it has at least.
         let before = before.or_else(|| self.lock().info.signatures.clone());
@@ -165,15 +175,7 @@ impl Instance {
         let took = ended.saturating_duration_since(started);
         self.note(&result, took, first);
         drop(slot);
-        let findings = result?;
-        let after = self.signatures(Some(ended)).await;
-        Ok(Verdict {
-            findings,
-            signatures: older(before, after),
-            scanned_at: verdict::now(),
-            scan_ms: took.as_millis() as u64,
-            instance: self.name.clone(),
-        })
+        Ok(Scanned { instance: Arc::clone(self), findings: result?, before, ended, took })
     }
 
     /// Asks the instance how it is. What it says of its threads and signatures holds until the next time.
@@ -311,6 +313,20 @@ impl Instance {
 
     fn lock(&self) -> MutexGuard<'_, Condition> {
         self.standing.condition.lock().expect("nothing panics while it holds the condition")
+    }
+}
+
+impl Scanned {
+    /// The verdict, once it is known that it comes from no older signatures than it says.
+    pub async fn verdict(self) -> Verdict {
+        let after = self.instance.signatures(Some(self.ended)).await;
+        Verdict {
+            findings: self.findings,
+            signatures: older(self.before, after),
+            scanned_at: verdict::now(),
+            scan_ms: self.took.as_millis() as u64,
+            instance: self.instance.name.clone(),
+        }
     }
 }
 

@@ -37,7 +37,7 @@ use futures_util::{
     future::join_all,
     stream::{FuturesUnordered, StreamExt},
 };
-use instance::Instance;
+use instance::{Instance, Scanned};
 use line::{Line, Place, Wish};
 use roster::Roster;
 use std::{
@@ -162,6 +162,20 @@ impl Farm {
         source: &str,
         needs: Option<&str>,
     ) -> Result<Verdict, ScanError> {
+        Ok(self.scan_until_free(sample, source, needs).await?.verdict().await)
+    }
+
+    /// The same, up to where its place at the instance is free again.
+    ///
+    /// # Errors
+    ///
+    /// [`ScanError`].
+    pub async fn scan_until_free(
+        &self,
+        sample: &Sample,
+        source: &str,
+        needs: Option<&str>,
+    ) -> Result<Scanned, ScanError> {
         let roster = self.roster();
         let mut tried: Vec<Arc<Instance>> = Vec::new();
         let mut failure = ScanError::NoInstance;
@@ -181,7 +195,7 @@ impl Farm {
             let result = instance.scan(sample, source, first, slot).await;
             self.metrics.attempt(instance.name(), &result);
             match result {
-                Ok(verdict) => return Ok(verdict),
+                Ok(scanned) => return Ok(scanned),
                 Err(CallError::Busy(_)) => continue,
                 Err(last) => {
                     failure = failed(sample, &instance, 1 + tried.len() as u32, last);
