@@ -25,7 +25,7 @@ use tokio::task::JoinSet;
 
 /// What a process may take besides what is configured: itself, its stacks, samples on their way and what the allocator
 /// does not give back at once.
-const BESIDES: u64 = 256 << 20;
+const BESIDES: u64 = 384 << 20;
 /// What Redis keeps besides samples: itself, verdicts, and the buffers of clients that send and receive samples.
 const REDIS_BESIDES: u64 = 256 << 20;
 
