@@ -177,7 +177,7 @@ impl Scans {
     /// A scan whose client waits.
     pub async fn check(&self, upload: Upload) -> Result<Answer, Busy> {
         let settings = self.settings();
-        tokio::time::sleep(settings.latency).await;
+        until(Instant::now() + settings.latency).await;
         let threads = self.threads();
         let waits = Instant::now();
         let thread = match Arc::clone(&threads).try_acquire_owned() {
@@ -257,7 +257,10 @@ impl Scans {
 /// Sleeps until then and hardly longer: the timers of the runtime are up to two milliseconds late, a thread is not.
 pub(crate) async fn until(end: Instant) {
     let left = move || end.saturating_duration_since(Instant::now());
-    tokio::time::sleep(left().saturating_sub(LATE)).await;
+    // Of no time at all, too, they would make a millisecond.
+    if left() > LATE {
+        tokio::time::sleep(left().saturating_sub(LATE)).await;
+    }
     if !left().is_zero() {
         let sleep = tokio::task::spawn_blocking(move || std::thread::sleep(left()));
         sleep.await.expect("sleeping does not panic");
