@@ -15,12 +15,12 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Runs rspamd to be measured.
 #[derive(Parser)]
 struct Arguments {
-    /// Processes that take mail; as many as there are cores unless told otherwise.
+    /// Processes that take mail where it is tuned; as many as there are cores unless told otherwise.
     #[arg(long)]
     workers: Option<usize>,
-    /// Let it guess the language of texts, as it does unless tuned.
+    /// As its package is installed, and not tuned.
     #[arg(long)]
-    language_detection: bool,
+    as_installed: bool,
     /// Samples scanned at a time.
     #[arg(long, default_value_t = 4)]
     threads: usize,
@@ -38,7 +38,7 @@ async fn main() -> anyhow::Result<()> {
     let redis = RedisServer::start()?;
     let usual = Options::default();
     let workers = arguments.workers.unwrap_or(usual.workers);
-    let options = Options { workers, language_detection: arguments.language_detection, ..usual };
+    let options = Options { workers, as_installed: arguments.as_installed, ..usual };
     let rspamd = Rspamd::start(clamd.address(), &redis.unix_url(), options).await?;
     let pids: Vec<u32> = rspamd.pids().into_iter().chain(redis.id()).collect();
     println!(

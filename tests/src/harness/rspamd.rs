@@ -2,9 +2,10 @@
 //! A private rspamd, Debian's package, as a peer to measure against: a filter that also remembers in Redis what its
 //! scanner said of a part. The installed configuration is neither read nor touched.
 //!
-//! `rspamd.conf` beside this file is as fast as its options allow, for a comparison with less would prove nothing: on
-//! each core a milter worker that scans itself, the antivirus module alone, no rules, no DNS, no learning, only errors
-//! logged. What it compiles at its first start, for 15 s or longer, is kept under `target/rspamd`.
+//! `rspamd.conf` beside this file has the antivirus module alone: no rules, no DNS, no learning. It is as fast as its
+//! options allow, on each core a milter worker that scans itself, no guess at the language of texts, only errors logged;
+//! or in this as the package is installed. What it compiles at its first start, for 15 s or longer, is kept under
+//! `target/rspamd`.
 //!
 //! It scans what is attached and not the plain text that is shown; nor does the milter with its usual settings. What
 //! differs: where its scanner fails, it accepts. That costs nothing on hits.
@@ -32,18 +33,19 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// What can be chosen.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Processes that take mail: as many as there are cores.
+    /// Processes that take mail where it is tuned: as many as there are cores.
     pub workers: usize,
     /// How long a verdict is remembered.
     pub cache_expire: Duration,
-    /// Whether the language of texts is guessed, as in an installation that nobody tuned.
-    pub language_detection: bool,
+    /// As the package is installed: one process takes mail and hands it to others, the language of texts is guessed, and
+    /// every message logged.
+    pub as_installed: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { workers, cache_expire: Duration::from_secs(3600), language_detection: false }
+        Self { workers, cache_expire: Duration::from_secs(3600), as_installed: false }
     }
 }
 
@@ -141,19 +143,34 @@ fn configuration(
     options: &Options,
 ) -> anyhow::Result<String> {
     let redis = redis.trim_start_matches("redis://").trim_start_matches("unix://").trim_end_matches("/0");
-    let languages = if options.language_detection { format!("{SHARE}/languages") } else { at(dir, "none") };
+    let normal = format!("127.0.0.1:{}", free_port());
+    let own: [(&str, String); 5] = if options.as_installed {
+        [
+            ("@languages@", format!("{SHARE}/languages")),
+            ("@level@", "info".to_owned()),
+            ("@proxies@", "1".to_owned()),
+            ("@upstream@", format!("hosts = \"{normal}\";")),
+            ("@normal@", format!("worker \"normal\" {{ bind_socket = \"{normal}\"; mime = true; }}")),
+        ]
+    } else {
+        [
+            ("@languages@", at(dir, "none")),
+            ("@level@", "error".to_owned()),
+            ("@proxies@", options.workers.to_string()),
+            ("@upstream@", "self_scan = yes; # no second process on a message's way".to_owned()),
+            ("@normal@", String::new()),
+        ]
+    };
     let values = [
         ("@share@", SHARE.to_owned()),
         ("@dir@", dir.display().to_string()),
         ("@compiled@", compiled()?.display().to_string()),
-        ("@languages@", languages),
         ("@redis@", redis.to_owned()),
         ("@scanner@", scanner.to_string()),
         ("@expire@", options.cache_expire.as_secs().to_string()),
         ("@port@", port.to_string()),
-        ("@workers@", options.workers.to_string()),
     ];
-    Ok(values.iter().fold(TEMPLATE.to_owned(), |text, (name, value)| text.replace(name, value)))
+    Ok(own.iter().chain(&values).fold(TEMPLATE.to_owned(), |text, (name, value)| text.replace(name, value)))
 }
 
 fn at(dir: &Path, name: &str) -> String {
