@@ -9,7 +9,8 @@
 //! | [`keys`] | every key in Redis: name, type, writer, expiry |
 //! | [`cache`] | the verdicts this process remembers, asked before the hub |
 //! | [`config`] | loading a TOML file over compiled-in defaults, and the sections both programs have |
-//! | [`telemetry`], [`admin`], [`shutdown`] | logs, the admin HTTP server, signals and the drain |
+//! | [`telemetry`], [`admin`] | logs, the admin HTTP server |
+//! | [`shutdown`], [`reload`], [`service`] | signals: the drain, the configuration read again; what systemd is told |
 
 pub mod admin;
 pub mod cache;
@@ -19,7 +20,9 @@ pub mod generation;
 pub mod hub;
 pub mod job;
 pub mod keys;
+pub mod reload;
 pub mod sample;
+pub mod service;
 pub mod shutdown;
 pub mod telemetry;
 pub mod verdict;

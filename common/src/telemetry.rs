@@ -27,9 +27,10 @@ use tracing_appender::{
     rolling::{InitError, RollingFileAppender, Rotation as Period},
 };
 use tracing_subscriber::{
-    EnvFilter,
+    EnvFilter, Registry,
     filter::{LevelFilter, ParseError},
     layer::SubscriberExt,
+    reload,
     util::SubscriberInitExt,
 };
 
@@ -51,7 +52,12 @@ const GATHERED: usize = 64 << 10;
 /// Writes what is still to be written when it is dropped: keep it until the end of main.
 pub struct Guard {
     _worker: WorkerGuard,
+    levels: Levels,
 }
+
+/// Changes `log.level` while the program runs.
+#[derive(Clone, Debug)]
+pub struct Levels(reload::Handle<EnvFilter, Registry>);
 
 /// Why nothing can be logged.
 #[derive(Debug, thiserror::Error)]
@@ -87,8 +93,29 @@ pub fn init(config: &Log) -> Result<Guard, TelemetryError> {
         builder.finish(Gathering::new(file(config)?))
     };
     let lines = Lines::new(config.format == LogFormat::Json, writer);
+    let (filter, handle) = reload::Layer::new(filter);
     tracing_subscriber::registry().with(filter).with(lines).try_init().map_err(TelemetryError::Twice)?;
-    Ok(Guard { _worker: worker })
+    Ok(Guard { _worker: worker, levels: Levels(handle) })
+}
+
+impl Guard {
+    /// For changing the level.
+    pub fn levels(&self) -> Levels {
+        self.levels.clone()
+    }
+}
+
+impl Levels {
+    /// Logs at `level` from now on.
+    ///
+    /// # Errors
+    ///
+    /// It is none; all stays as it is.
+    pub fn set(&self, level: &str) -> Result<(), TelemetryError> {
+        // The log is there as long as the process.
+        let _ = self.0.reload(filter(level)?);
+        Ok(())
+    }
 }
 
 /// What the log's thread writes to. It flushes whenever no more lines wait, and then pauses.

@@ -31,11 +31,11 @@ use thundergate_milter::{
     ledger::{Clerk, Ledger},
     message::Collector,
     metrics::Metrics,
-    outage::Outages,
+    permits::Permits,
     policy::{Action, Policy},
     resolve::Resolver,
 };
-use tokio::{runtime::Runtime, sync::Semaphore};
+use tokio::runtime::Runtime;
 
 /// As in the program.
 #[global_allocator]
@@ -103,11 +103,11 @@ impl Fixture {
             cache: VerdictCache::new(&config.cache),
             hub,
             direct: None,
-            seats: Semaphore::new(1),
+            seats: Arc::new(Permits::new(1)),
             deadline: config.wait.deadline,
             poll: config.wait.poll,
             metrics: Arc::clone(&metrics),
-            outages: Outages::default(),
+            outages: Arc::default(),
         };
         let hint = NameHint::of(config.scan.name_hint, Some("invoice.pdf"));
         let key = SampleKey { digest: Digest::of(&mails::noise(attachment)), hint };

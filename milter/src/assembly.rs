@@ -6,10 +6,10 @@ use crate::{
     inspect::Gate,
     ledger::{Clerk, Ledger},
     metrics::Metrics,
-    outage::Outages,
+    permits::Permits,
     policy::Policy,
     resolve::Resolver,
-    standalone::Standalone,
+    standalone::{Scanners, Standalone},
 };
 use prometheus_client::registry::Registry;
 use std::{sync::Arc, time::Duration};
@@ -19,7 +19,7 @@ use thundergate_common::{
     hub::{Hub, redis::RedisHub},
     telemetry::process_name,
 };
-use tokio::{sync::Semaphore, sync::watch, task::JoinSet};
+use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 /// How often the hub is asked whether it is there, for `/ready`.
@@ -66,11 +66,11 @@ impl Assembly {
             cache: VerdictCache::new(&config.cache),
             hub: Arc::clone(&hub),
             direct,
-            seats: Semaphore::new(config.wait.sessions),
+            seats: Arc::new(Permits::new(config.wait.sessions)),
             deadline: config.wait.deadline,
             poll: config.wait.poll,
             metrics: Arc::clone(&metrics),
-            outages: Outages::default(),
+            outages: Arc::default(),
         };
         let (ledger, clerk) = Ledger::new(Arc::clone(&hub), Arc::clone(&metrics));
         let gate = Arc::new(Gate::new(config, policy, resolver, ledger, metrics));
@@ -89,6 +89,13 @@ impl Assembly {
             tasks.spawn(standalone.run(drain.clone(), leave.clone()));
         }
         (self.gate, Running { tasks, drain, leave, ready })
+    }
+}
+
+impl Assembly {
+    /// The scanners of this process, if it has any, for changing them while it runs.
+    pub fn scanners(&self) -> Option<Scanners> {
+        self.standalone.as_ref().map(Standalone::scanners)
     }
 }
 
@@ -116,7 +123,7 @@ impl Running {
 }
 
 /// The farm of the scanner inside this process, if there is to be one.
-fn scanner_inside(config: &Config) -> Option<&Farm> {
+pub(crate) fn scanner_inside(config: &Config) -> Option<&Farm> {
     let wanted = config.redis.is_none() || config.fallback.direct;
     config.farm.as_ref().filter(|_| wanted)
 }

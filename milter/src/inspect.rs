@@ -42,7 +42,7 @@ use tokio::{sync::Semaphore, time::Instant};
 /// and back costs a tenth of what a known one of 1 MiB takes.
 const OFF_REACTOR_BYTES: usize = 2 << 20;
 
-/// Everything that inspecting a message needs; one for the whole process.
+/// Everything that inspecting a message needs; one for the whole process, another one after each reload.
 pub struct Gate {
     /// From verdicts and troubles to an action.
     pub policy: Policy,
@@ -78,7 +78,7 @@ pub struct Gate {
     pub tag: Tag,
     /// Turns for taking large messages apart: as many as there are processors, so that the parts decoded meanwhile take
     /// memory for so many messages only.
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
 }
 
 impl Gate {
@@ -108,7 +108,22 @@ impl Gate {
             message_bytes: usize::try_from(limits.message_bytes.as_u64()).unwrap_or(usize::MAX),
             progress: config.wait.progress,
             tag: config.tag.clone(),
-            turns: Semaphore::new(available_parallelism().map_or(1, NonZeroUsize::get)),
+            turns: Arc::new(Semaphore::new(available_parallelism().map_or(1, NonZeroUsize::get))),
+        }
+    }
+
+    /// The same with another configuration: what is remembered, counted and taken stays. Messages under way keep the
+    /// gate that they came to.
+    pub fn reconfigured(&self, config: &Config, policy: Policy) -> Self {
+        let resolver =
+            Resolver { deadline: config.wait.deadline, poll: config.wait.poll, ..self.resolver.clone() };
+        resolver.seats.resize(config.wait.sessions);
+        self.memory.resize(config.limits.memory_bytes.as_u64());
+        Self {
+            memory: self.memory.clone(),
+            recall: self.recall.clone(),
+            turns: Arc::clone(&self.turns),
+            ..Self::new(config, policy, resolver, self.ledger.clone(), Arc::clone(&self.metrics))
         }
     }
 

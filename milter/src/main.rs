@@ -6,13 +6,13 @@ use clap::Parser;
 use std::{io::Write, process::ExitCode};
 use thundergate_common::{
     config::{ConfigError, Redis},
-    shutdown::Shutdown,
+    shutdown::{Hangups, Shutdown},
     telemetry,
 };
 use thundergate_milter::{
     cli::{Cli, Command, Configured},
     config::Config,
-    explain, migrate, scan, serve,
+    explain, migrate, reload, scan, serve,
 };
 
 /// Keeps the memory of a large message for the next one, for a while; glibc's gives it back each time, and every page of
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<u8> {
     match command {
-        Command::Serve(configured) => serve_mail(&load(&configured)?),
+        Command::Serve(configured) => serve_mail(&load(&configured)?, configured.config),
         Command::Check(configured) => {
             let config = load(&configured)?;
             let advice = config.redis.as_ref().and_then(Redis::advice);
@@ -83,11 +83,12 @@ fn load(configured: &Configured) -> Result<Config, ConfigError> {
     Config::load(configured.config.as_deref())
 }
 
-fn serve_mail(config: &Config) -> anyhow::Result<u8> {
-    let _logs = telemetry::init(&config.log)?;
+fn serve_mail(config: &Config, file: Option<std::path::PathBuf>) -> anyhow::Result<u8> {
+    let logs = telemetry::init(&config.log)?;
     runtime()?.block_on(async {
         let shutdown = Shutdown::install()?.grace(config.grace);
-        serve::Server::bind(config).await?.run(shutdown).await;
+        let source = reload::Source { file, levels: logs.levels(), hangups: Hangups::install()? };
+        serve::Server::bind(config).await?.reloading(source).run(shutdown).await;
         Ok(0)
     })
 }

@@ -5,14 +5,15 @@
 //! Two limits: `limits.message_bytes` for one message, and `limits.memory_bytes` for all messages in flight. Past
 //! either the bytes collected so far are given up at once and the reason is kept; the policy decides on it.
 
+use crate::permits::Permits;
 use bytes::{BufMut, Bytes, buf::Limit};
 use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 
 /// The memory that messages in flight may use together.
 #[derive(Clone, Debug)]
 pub struct Memory {
-    kibibytes: Arc<Semaphore>,
+    kibibytes: Arc<Permits>,
 }
 
 /// A share of [`Memory`]; given back when dropped.
@@ -56,15 +57,23 @@ pub struct Message {
 impl Memory {
     /// As much as `limit` bytes.
     pub fn new(limit: u64) -> Self {
-        let kibibytes = usize::try_from(limit / 1024).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
-        Self { kibibytes: Arc::new(Semaphore::new(kibibytes)) }
+        Self { kibibytes: Arc::new(Permits::new(kibibytes(limit))) }
+    }
+
+    /// As much as `limit` bytes from now on; what messages have beyond that they keep.
+    pub fn resize(&self, limit: u64) {
+        self.kibibytes.resize(kibibytes(limit));
     }
 
     /// An empty share.
     pub fn share(&self) -> Share {
-        let permit = Arc::clone(&self.kibibytes).try_acquire_many_owned(0);
+        let permit = Arc::clone(self.kibibytes.free()).try_acquire_many_owned(0);
         Share { permit: permit.expect("nobody closes the semaphore, and nothing is always there"), bytes: 0 }
     }
+}
+
+fn kibibytes(bytes: u64) -> usize {
+    usize::try_from(bytes / 1024).unwrap_or(usize::MAX)
 }
 
 impl Share {
@@ -211,7 +220,7 @@ mod tests {
         assert!(!message.is_lost());
         message.body(&[0; 9_000]);
         assert!(message.is_lost());
-        assert_eq!(memory.kibibytes.available_permits(), 1024);
+        assert_eq!(memory.kibibytes.free().available_permits(), 1024);
         let message = message.finish();
         assert_eq!((message.bytes, message.size), (Err(Lost::Oversize), 18_000));
     }
@@ -229,7 +238,7 @@ mod tests {
     #[test]
     fn a_declared_size_makes_room_once_the_body_comes() {
         let memory = Memory::new(64 << 20);
-        let taken = || (64 << 10) - memory.kibibytes.available_permits();
+        let taken = || (64 << 10) - memory.kibibytes.free().available_permits();
         let mut message = Collector::new(&memory, 50 << 20, Some(3 << 20));
         message.header(b"Subject", b" a");
         assert_eq!(taken(), 4);

@@ -18,6 +18,7 @@ use crate::{
     extract::Part,
     metrics::Metrics,
     outage::Outages,
+    permits::Permits,
 };
 use bytes::Bytes;
 use futures_util::{StreamExt, stream::FuturesUnordered};
@@ -34,7 +35,7 @@ use thundergate_common::{
     sample::{Sample, SampleKey},
     verdict::{Answer, Verdict},
 };
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::time::Instant;
 
 /// A sample whose verdict is wanted.
 pub struct Wanted<'a> {
@@ -68,6 +69,7 @@ pub struct Resolved {
 const SUBMITTING: Duration = Duration::from_secs(1);
 
 /// Looks up, submits, waits.
+#[derive(Clone)]
 pub struct Resolver {
     /// The verdicts this process remembers.
     pub cache: VerdictCache,
@@ -76,7 +78,7 @@ pub struct Resolver {
     /// The hub of the scanner inside this process, where [`Resolver::hub`] is another one.
     pub direct: Option<Arc<dyn Hub>>,
     /// Seats for messages that wait.
-    pub seats: Semaphore,
+    pub seats: Arc<Permits>,
     /// How long a message waits.
     pub deadline: Duration,
     /// How often a waiter asks again.
@@ -84,7 +86,7 @@ pub struct Resolver {
     /// Counts look-ups.
     pub metrics: Arc<Metrics>,
     /// What has been told of troubles.
-    pub outages: Outages,
+    pub outages: Arc<Outages>,
 }
 
 /// What is known so far.
@@ -189,7 +191,7 @@ impl Asking<'_> {
         mut sources: HashMap<SampleKey, Source>,
         answers: &mut Answers,
     ) -> Result<(), HubError> {
-        let seat = self.resolver.seats.try_acquire();
+        let seat = self.resolver.seats.free().try_acquire();
         self.resolver.outages.seat(seat.is_ok());
         let Ok(_seat) = seat else {
             self.resolver.metrics.no_seat();

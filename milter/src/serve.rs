@@ -4,12 +4,18 @@
 //! The drain goes from the front to the back: no new messages; open ones are decided, with the scanner inside still
 //! scanning for them; then the scanner finishes, receipts are written, the admin server goes last.
 
-use crate::{assembly::Assembly, config::Config, mta};
+use crate::{
+    assembly::Assembly,
+    config::Config,
+    mta,
+    permits::Permits,
+    reload::{self, Live},
+};
 use anyhow::Context;
 use prometheus_client::registry::Registry;
-use sd_notify::NotifyState;
 use std::{net::SocketAddr, sync::Arc};
-use thundergate_common::{admin::Admin, config::Log, shutdown::Shutdown, telemetry};
+use thundergate_common::{admin::Admin, service, shutdown::Shutdown, telemetry};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// A milter whose sockets are bound.
@@ -19,9 +25,8 @@ pub struct Server {
     acceptor: mta::Acceptor,
     addresses: Vec<String>,
     admin: Option<Admin>,
-    connections: usize,
-    hub: &'static str,
-    log: Log,
+    config: Config,
+    reload: Option<reload::Source>,
 }
 
 impl Server {
@@ -36,10 +41,16 @@ impl Server {
             addresses: acceptor.addresses().context("cannot tell where the milter listens")?,
             acceptor,
             admin: Admin::bind(&config.admin).await?,
-            connections: config.limits.connections,
-            hub: if config.redis.is_some() { "redis" } else { "in-process" },
-            log: config.log.clone(),
+            config: config.clone(),
+            reload: None,
         })
+    }
+
+    /// While it runs it reads its configuration again whenever `source` wants it to.
+    #[must_use]
+    pub fn reloading(mut self, source: reload::Source) -> Self {
+        self.reload = Some(source);
+        self
     }
 
     /// Where MTAs connect, in Postfix's spelling.
@@ -55,7 +66,17 @@ impl Server {
     /// Serves MTAs until `shutdown`.
     pub async fn run(self, shutdown: Shutdown) {
         self.say_ready();
+        let scanners = self.assembly.scanners();
         let (gate, running) = self.assembly.start(shutdown.leave.clone());
+        let (gates, current) = watch::channel(gate);
+        let connections = Arc::new(Permits::new(self.config.limits.connections));
+        let live = Live { gates, connections: Arc::clone(&connections), scanners };
+        let (source, config, drain) = (self.reload, self.config, shutdown.drain.clone());
+        let reload = async {
+            if let Some(source) = source {
+                drain.run_until_cancelled(reload::heed(source, config, live)).await;
+            }
+        };
         let admin_stop = CancellationToken::new();
         let readiness = Arc::new(running.readiness());
         let serve_admin = async {
@@ -65,11 +86,12 @@ impl Server {
         };
         let serve_mail = async {
             let (drain, leave) = (shutdown.drain.clone(), shutdown.leave.clone());
-            mta::serve(self.acceptor, gate, self.connections, drain, leave).await;
+            mta::serve(self.acceptor, current, connections, drain, leave).await;
             running.stop().await;
             admin_stop.cancel();
         };
-        tokio::join!(serve_mail, serve_admin);
+        let alive = async { admin_stop.run_until_cancelled(service::keep_alive()).await };
+        tokio::join!(serve_mail, serve_admin, reload, alive);
         tracing::info!(event = "stopped", "Stopped");
     }
 
@@ -80,14 +102,13 @@ impl Server {
             listen.json = serde_json::json!(self.addresses).to_string(),
             admin,
             version = env!("CARGO_PKG_VERSION"),
-            hub = self.hub,
+            hub = if self.config.redis.is_some() { "redis" } else { "in-process" },
             "Ready"
         );
         telemetry::ready_beside_the_log(
-            &self.log,
+            &self.config.log,
             serde_json::json!({ "listen": self.addresses, "admin": admin }),
         );
-        // Without systemd there is nobody to tell.
-        let _ = sd_notify::notify(&[NotifyState::Ready]);
+        service::ready();
     }
 }

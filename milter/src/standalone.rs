@@ -9,13 +9,27 @@ use thundergate_common::{
     config::{Cache, Farm, Queue},
     hub::{Hub, memory::MemoryHub},
 };
-use thundergate_worker::{Worker, memory::Memory, thunderstorm::client::SetupError};
+use thundergate_worker::{Worker, farm, memory::Memory, thunderstorm::client::SetupError};
 use tokio_util::sync::CancellationToken;
 
 /// A worker and the hub it serves.
 pub struct Standalone {
     hub: Arc<MemoryHub>,
     worker: Worker,
+}
+
+/// The farm of a worker that may run already.
+pub struct Scanners(Arc<farm::Farm>);
+
+impl Scanners {
+    /// From now on they are those of `farm`; scans that run are finished.
+    ///
+    /// # Errors
+    ///
+    /// HTTP cannot be set up as `farm` says; all stays as it is.
+    pub fn reconfigure(&self, farm: &Farm) -> Result<(), SetupError> {
+        self.0.reconfigure(farm).map(drop)
+    }
 }
 
 impl Standalone {
@@ -34,6 +48,11 @@ impl Standalone {
     /// Where its samples and verdicts meet.
     pub fn hub(&self) -> Arc<dyn Hub> {
         Arc::clone(&self.hub) as Arc<dyn Hub>
+    }
+
+    /// Its scanners.
+    pub fn scanners(&self) -> Scanners {
+        Scanners(self.worker.farm())
     }
 
     /// Says whether the scanner can work now, and if not, why.

@@ -25,11 +25,10 @@ use thundergate_milter::{
     ledger::Ledger,
     message::Message,
     metrics::Metrics,
-    outage::Outages,
+    permits::Permits,
     policy::Policy,
     resolve::Resolver,
 };
-use tokio::sync::Semaphore;
 
 /// Passes everything on to an in-process hub, but for announcements, which nobody hears, and look-ups, which may panic.
 struct Nasty {
@@ -133,11 +132,11 @@ fn gate(panics: bool) -> (Gate, Arc<MemoryHub>) {
         cache: VerdictCache::new(&config.cache),
         hub: Arc::clone(&nasty) as Arc<dyn Hub>,
         direct: None,
-        seats: Semaphore::new(1),
+        seats: Arc::new(Permits::new(1)),
         deadline: config.wait.deadline,
         poll: config.wait.poll,
         metrics: Arc::clone(&metrics),
-        outages: Outages::default(),
+        outages: Arc::default(),
     };
     let (ledger, _) = Ledger::new(nasty, Arc::clone(&metrics));
     let policy = Policy::compile(&config.policy).unwrap();

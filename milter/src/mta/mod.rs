@@ -9,7 +9,7 @@ mod stream;
 
 pub use listener::Acceptor;
 
-use crate::{inspect::Gate, session::Session};
+use crate::{inspect::Gate, permits::Permits, session::Session};
 use connection::Link;
 use listener::Stream;
 use std::{
@@ -19,31 +19,32 @@ use std::{
     time::Duration,
 };
 use stream::Mended;
-use tokio::{sync::Semaphore, task::JoinSet};
+use thundergate_common::service;
+use tokio::{sync::watch, task::JoinSet};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// After `leave`, how long callbacks may take to notice before they are abandoned.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// Serves MTAs until `drain`, then finishes the messages that are open, until `leave` at the latest. What is cut off
+/// Serves MTAs, each connection by the gate of its begin, until `drain`, then finishes the messages that are open, until `leave` at the latest. What is cut off
 /// then is answered by the MTA's own default action; nothing of it was accepted.
 pub async fn serve(
     acceptor: Acceptor,
-    gate: Arc<Gate>,
-    connections: usize,
+    gates: watch::Receiver<Arc<Gate>>,
+    connections: Arc<Permits>,
     drain: CancellationToken,
     leave: CancellationToken,
 ) {
     let (open, close) = (TaskTracker::new(), CancellationToken::new());
     let mut acceptor = acceptor.until(drain.clone());
-    // One more waits in the kernel until another closes.
-    let permits = Arc::new(Semaphore::new(connections));
     let mut running = JoinSet::new();
     let accept = async {
         loop {
-            let permit = Arc::clone(&permits).acquire_owned().await.expect("nobody closes the semaphore");
+            // One more waits in the kernel until another closes.
+            let permit =
+                Arc::clone(connections.free()).acquire_owned().await.expect("nobody closes the semaphore");
             let stream = acceptor.accept().await;
-            let session = Session::new(Arc::clone(&gate), open.clone());
+            let session = Session::new(Arc::clone(&gates.borrow()), open.clone());
             let close = close.clone();
             running.spawn(async move {
                 converse(stream, session, close).await;
@@ -102,7 +103,7 @@ impl indymilter::Listener for Only {
 async fn drained(open: &TaskTracker, drain: CancellationToken, leave: &CancellationToken) {
     drain.cancelled().await;
     open.close();
-    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    service::stopping();
     tracing::info!(messages.open = open.len(), "draining: no new messages, those that are open are finished");
     tokio::select! {
         () = open.wait() => {}

@@ -143,8 +143,17 @@ impl Program {
 
     /// SIGTERM, without waiting for its end.
     pub fn ask_to_end(&self) -> anyhow::Result<()> {
+        self.signal("-TERM")
+    }
+
+    /// SIGHUP.
+    pub fn hang_up(&self) -> anyhow::Result<()> {
+        self.signal("-HUP")
+    }
+
+    fn signal(&self, signal: &str) -> anyhow::Result<()> {
         let id = self.id().context("it has ended already")?;
-        let killed = std::process::Command::new("kill").args(["-TERM", &id.to_string()]).status()?;
+        let killed = std::process::Command::new("kill").args([signal, &id.to_string()]).status()?;
         ensure!(killed.success(), "no such process");
         Ok(())
     }

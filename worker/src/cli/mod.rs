@@ -13,7 +13,6 @@ macro_rules! say {
 mod farm;
 mod generation;
 mod queue;
-mod reload;
 mod sample;
 mod serve;
 

@@ -1,22 +1,26 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! `serve`: bind, say "ready", work, drain. Beside the work it heeds SIGHUP.
 
-use super::{CliError, connect, reload::Reload};
-use crate::{Worker, config::Config, memory::Memory};
+use super::{CliError, connect};
+use crate::{Worker, config::Config, farm::Farm, memory::Memory};
 use prometheus_client::registry::Registry;
-use sd_notify::NotifyState;
 use std::{path::PathBuf, sync::Arc};
 use thundergate_common::{
     admin::{Admin, Ready},
+    reload::Reload,
+    service,
     shutdown::{Hangups, Shutdown},
-    telemetry,
+    telemetry::{self, Levels},
 };
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+/// What SIGHUP changes.
+const LIVE: [&str; 2] = ["farm.", "log.level"];
+
 /// Works until the drain is over. `file` is the one that the command line names.
 pub async fn serve(config: &Config, file: Option<PathBuf>) -> Result<(), CliError> {
-    let _logs = telemetry::init(&config.log).map_err(anyhow::Error::from)?;
+    let logs = telemetry::init(&config.log).map_err(anyhow::Error::from)?;
     let shutdown = Shutdown::install().map_err(anyhow::Error::from)?.grace(config.grace);
     let hangups = Hangups::install().map_err(anyhow::Error::from)?;
     let admin = Admin::bind(&config.admin).await.map_err(anyhow::Error::from)?;
@@ -32,9 +36,11 @@ pub async fn serve(config: &Config, file: Option<PathBuf>) -> Result<(), CliErro
         tasks.spawn(admin.serve(Arc::new(registry), ready(&worker, &shutdown), ended.clone()));
     }
     tasks.spawn(say_stopping(shutdown.drain.clone()));
-    let (reload, drain) =
-        (Reload { file, running: config.clone(), farm: worker.farm() }, shutdown.drain.clone());
-    tasks.spawn(async move { drain.run_until_cancelled(reload.heed(hangups)).await.unwrap_or_default() });
+    let reload = reload(config.clone(), file, worker.farm(), logs.levels(), hangups);
+    let drain = shutdown.drain.clone();
+    tasks.spawn(async move { drain.run_until_cancelled(reload).await.unwrap_or_default() });
+    let alive = ended.clone();
+    tasks.spawn(async move { alive.run_until_cancelled(service::keep_alive()).await.unwrap_or_default() });
     worker.run(shutdown.drain.clone(), shutdown.leave.clone()).await;
     ended.cancel();
     // Ended by something else than the drain, it would wait for ever.
@@ -56,13 +62,21 @@ fn say_ready(config: &Config, admin: Option<&Admin>) {
     );
     let admin = admin.map(|admin| admin.address().to_string());
     telemetry::ready_beside_the_log(&config.log, serde_json::json!({ "admin": admin }));
-    // Without systemd there is nobody to tell.
-    let _ = sd_notify::notify(&[NotifyState::Ready]);
+    service::ready();
+}
+
+async fn reload(started: Config, file: Option<PathBuf>, farm: Arc<Farm>, levels: Levels, hangups: Hangups) {
+    let load = || Config::load(file.as_deref());
+    let apply = |config: &Config| {
+        farm.reconfigure(&config.farm)?;
+        Ok(levels.set(&config.log.level)?)
+    };
+    Reload { live: &LIVE, load, apply }.heed(started, hangups).await;
 }
 
 async fn say_stopping(drain: CancellationToken) {
     drain.cancelled().await;
-    let _ = sd_notify::notify(&[NotifyState::Stopping]);
+    service::stopping();
 }
 
 fn ready(worker: &Worker, shutdown: &Shutdown) -> Ready {

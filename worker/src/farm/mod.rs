@@ -115,6 +115,13 @@ impl Farm {
         let (next, changes) = self.roster().next(configured)?;
         self.roster.send_replace(Arc::new(next));
         self.announce();
+        tracing::info!(
+            farm.added = changes.added.join(","),
+            farm.removed = changes.removed.join(","),
+            farm.changed = changes.changed.join(","),
+            farm.kept = changes.kept.join(","),
+            "The farm is what the configuration says now"
+        );
         Ok(changes)
     }
 

@@ -200,7 +200,9 @@ async fn sighup_changes_the_farm_and_a_wrong_file_changes_nothing() {
     program.signal("-HUP").await;
     let line = program.line("The farm is what").await;
     assert_eq!((&line["farm.added"], &line["farm.removed"]), (&"two".into(), &"one".into()), "{line}");
+    let line = program.line("was read again").await;
     assert_eq!(line["config.needs_restart"], "queue.lease_ttl");
+    assert!(line["config.changed"].as_str().unwrap().contains("farm.instances"), "{line}");
     assert!(matches!(site.scan(&sample(b"c")).await, Answer::Verdict(verdict) if verdict.instance == "two"));
     program.signal("-TERM").await;
     assert_eq!(program.end().await.0, Some(0));
