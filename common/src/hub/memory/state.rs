@@ -39,10 +39,10 @@ struct Kept {
 /// Who scans a sample or will.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Lease {
-    /// A milter that has not submitted it.
+    /// A milter that has reserved it, and its job in the queue.
     Milter,
-    /// The queue.
-    Queued,
+    /// A job that was handed back.
+    Returned,
     /// The worker that has this entry.
     Job(String),
     /// A job waits that nobody waits for.
@@ -144,7 +144,7 @@ impl State {
         let bytes = Bytes::copy_from_slice(&sample.bytes);
         self.samples.entry(sample.key.clone()).or_default().bytes = Some((bytes, until));
         match job.lane {
-            Lane::Mail => self.pass_lease(&sample.key, &Lease::Milter, Lease::Queued),
+            Lane::Mail => self.pass_lease(&sample.key, &Lease::Milter, Lease::Milter),
             Lane::Background => self.pass_lease(&sample.key, &Lease::Milter, Lease::Background),
         }
         if !queued {
@@ -261,7 +261,7 @@ impl State {
             return false;
         }
         let Some(entry) = self.take(&claim.id) else { return false };
-        self.pass_lease(&claim.job.sample, &Lease::of(claim), Lease::Queued);
+        self.pass_lease(&claim.job.sample, &Lease::of(claim), Lease::Returned);
         self.push(Entry { deliveries: claim.deliveries.saturating_sub(1), claimed: None, ..entry });
         true
     }
@@ -293,11 +293,12 @@ impl State {
         Some(entry)
     }
 
-    /// The lease goes on from its holder.
+    /// The lease goes on from its holder. A job that nobody waits for takes no place but its submitter's.
     fn pass_lease(&mut self, key: &SampleKey, holder: &Lease, next: Lease) {
         let life = if next == Lease::Background { self.limits.sample_ttl } else { self.limits.reserve_ttl };
         let kept = self.samples.entry(key.clone()).or_default();
-        if kept.lease().is_none_or(|lease| lease == holder || *lease == Lease::Queued) {
+        let free = kept.lease().is_none_or(|lease| *lease == Lease::Returned);
+        if kept.lease() == Some(holder) || (free && next != Lease::Background) {
             kept.lease = Some((next, Instant::now() + life));
         }
     }

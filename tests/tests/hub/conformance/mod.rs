@@ -56,6 +56,7 @@ scenarios!(
     queue::a_queue_full_of_bytes_refuses,
     queue::background_work_leaves_room_for_mail,
     queue::a_handed_back_job_is_claimed_at_once_and_not_counted,
+    queue::background_work_that_comes_late_takes_no_place_of_a_job_handed_back,
     queue::who_has_lost_a_job_cannot_hand_it_back,
     queue::a_job_that_nobody_waits_for_yields_to_the_background_lane,
     queue::who_leaves_is_not_waited_for_and_who_comes_again_goes_first,

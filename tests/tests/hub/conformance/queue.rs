@@ -165,6 +165,14 @@ pub async fn a_handed_back_job_is_claimed_at_once_and_not_counted(stage: Stage) 
     assert_eq!(stage.here.queue().await.unwrap().sample_bytes, bytes("returned").len() as u64);
 }
 
+pub async fn background_work_that_comes_late_takes_no_place_of_a_job_handed_back(stage: Stage) {
+    let claim = queued(&stage, "returned", Lane::Mail).await;
+    stage.there.begin(&claim).await.unwrap();
+    stage.there.hand_back(&claim).await.unwrap();
+    assert_eq!(submit_again(&*stage.here, "returned", Lane::Background).await, Admission::Queued);
+    assert_eq!(stage.here.reserve(&[key("returned")], Lane::Mail).await.unwrap(), [Reservation::Joined]);
+}
+
 pub async fn who_has_lost_a_job_cannot_hand_it_back(stage: Stage) {
     let lost = queued(&stage, "lost", Lane::Mail).await;
     let again = reclaimed(&*stage.there, "next").await;
