@@ -9,7 +9,7 @@
 //! | [`keys`] | every key in Redis: name, type, writer, expiry |
 //! | [`cache`] | the verdicts this process remembers, asked before the hub |
 //! | [`config`] | loading a TOML file over compiled-in defaults, and the sections both programs have |
-//! | [`telemetry`], [`admin`] | logs, the admin HTTP server |
+//! | [`telemetry`], [`metrics`], [`admin`] | logs, what every process exposes, the admin HTTP server |
 //! | [`shutdown`], [`reload`], [`service`] | signals: the drain, the configuration read again; what systemd is told |
 
 pub mod admin;
@@ -20,6 +20,7 @@ pub mod generation;
 pub mod hub;
 pub mod job;
 pub mod keys;
+pub mod metrics;
 pub mod reload;
 pub mod sample;
 pub mod service;
