@@ -91,6 +91,7 @@ impl Gate {
         metrics: Arc<Metrics>,
     ) -> Self {
         let limits = &config.limits;
+        resolver.activity.configured(config);
         Self {
             policy,
             on: config.policy.on.clone(),
@@ -143,6 +144,7 @@ impl Gate {
             Mode::Passive => Action::Accept,
         };
         self.metrics.decided(&inspection);
+        self.resolver.activity.decided(&envelope.queue_id, &inspection);
         report::log(client, envelope, &inspection, self.mode);
         self.ledger.record(envelope, &inspection);
         inspection
