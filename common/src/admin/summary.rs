@@ -73,8 +73,8 @@ fn unscanned(one: &Unscanned, status: &Status, say: &mut impl FnMut(Level, Strin
     let nobody = status.farm.as_ref().is_some_and(|farm| farm.iter().all(|one| one.healthy == 0));
     let (level, why) = match one.cause {
         "pending" | "scan_failed" if nobody => (Level::Bad, "no scanner answers"),
-        "pending" => (Level::Bad, "their scans take too long"),
-        "scan_failed" => (Level::Bad, "their scans fail"),
+        "pending" => (Level::Bad, "scans take too long"),
+        "scan_failed" => (Level::Bad, "scans fail"),
         "unavailable" => (Level::Bad, "the hub does not answer"),
         "overload" => (Level::Bad, "queue or memory is full"),
         "bug" => (Level::Bad, "a bug; please report what the log says"),
@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn what_is_not_scanned_is_said_with_its_outcome_and_its_cause() {
         let status = Status { unscanned: without("pending", "tempfail", 3), ..milter(9) };
-        assert_eq!(first(&status), "3 mails a minute are deferred: their scans take too long.");
+        assert_eq!(first(&status), "3 mails a minute are deferred: scans take too long.");
         let status = Status { farm: Some(vec![storm(0)]), ..status };
         assert_eq!(first(&status), "3 mails a minute are deferred: no scanner answers.");
         let status = Status { unscanned: without("unavailable", "accept", 1), ..milter(1) };
