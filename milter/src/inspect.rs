@@ -92,6 +92,7 @@ impl Gate {
     ) -> Self {
         metrics.configured(config);
         let limits = &config.limits;
+        resolver.activity.configured(config);
         Self {
             policy,
             on: config.policy.on.clone(),
@@ -144,6 +145,7 @@ impl Gate {
             Mode::Passive => Action::Accept,
         };
         self.metrics.decided(&inspection);
+        self.resolver.activity.decided(&envelope.queue_id, &inspection);
         report::log(client, envelope, &inspection, self.mode);
         self.ledger.record(envelope, &inspection);
         inspection

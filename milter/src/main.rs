@@ -52,8 +52,9 @@ fn run(command: Command) -> anyhow::Result<u8> {
         Command::Serve(configured) => serve_mail(&load(&configured)?, configured.config),
         Command::Check(configured) => {
             let config = load(&configured)?;
-            let advice = config.redis.as_ref().and_then(Redis::advice);
-            advice.into_iter().for_each(|advice| eprintln!("note: {advice}"));
+            let advice = config.redis.as_ref().and_then(Redis::advice).into_iter();
+            let advice = advice.chain(config.admin.advice());
+            advice.for_each(|advice| eprintln!("note: {advice}"));
             print(&config.to_toml());
             Ok(0)
         }

@@ -14,6 +14,7 @@
 //! failed as unavailable.
 
 use crate::{
+    activity::Activity,
     decision::{Disposition, Failure, Source},
     extract::Part,
     metrics::Metrics,
@@ -87,6 +88,8 @@ pub struct Resolver {
     pub metrics: Arc<Metrics>,
     /// What has been told of troubles.
     pub outages: Arc<Outages>,
+    /// What the status page shows.
+    pub activity: Arc<Activity>,
 }
 
 /// What is known so far.
@@ -197,7 +200,7 @@ impl Asking<'_> {
             self.resolver.metrics.no_seat();
             return Ok(());
         };
-        let _waiting = self.resolver.metrics.waiting();
+        let _waiting = (self.resolver.metrics.waiting(), self.resolver.activity.waits());
         loop {
             tickets.retain(|ticket| !answers.known.contains_key(ticket.key()));
             let patience = self.deadline.min(Instant::now() + self.resolver.poll);

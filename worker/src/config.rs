@@ -68,6 +68,7 @@ impl Config {
         if self.limits.memory_bytes.as_u64() == 0 {
             return Err(Fault::new(&["limits.memory_bytes"], "must be more than 0"));
         }
+        self.admin.token()?;
         check_shared(Some(&self.redis), Some(&self.farm), &self.queue, &self.cache, &self.log)
     }
 }

@@ -24,6 +24,7 @@ pub(super) fn check(config: &Config) -> Result<(), Fault> {
         return fault(&["listen"], "must name at least one address, \"inet:127.0.0.1:11337\"");
     }
     check_shared(config.redis.as_ref(), config.farm.as_ref(), &config.queue, &config.cache, &config.log)?;
+    config.admin.token()?;
     check_policy(config)?;
     check_wait(&config.wait)?;
     check_limits(&config.limits)?;

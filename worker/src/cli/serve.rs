@@ -2,7 +2,7 @@
 //! `serve`: bind, say "ready", work, drain. Beside the work it heeds SIGHUP.
 
 use super::{CliError, connect};
-use crate::{Worker, config::Config, farm::Farm, memory::Memory};
+use crate::{Worker, config::Config, farm::Farm, memory::Memory, status};
 use std::{path::PathBuf, sync::Arc};
 use thundergate_common::{
     admin::{Admin, Ready},
@@ -27,13 +27,14 @@ pub async fn serve(config: &Config, file: Option<PathBuf>) -> Result<(), CliErro
     let hub = connect(config).await?;
     let mut registry = metrics::registry("thundergate-worker");
     let memory = Memory::of(config.limits.memory_bytes);
-    let worker = Worker::new(hub, &config.farm, &config.queue, memory, &mut registry)?;
+    let worker = Worker::new(Arc::clone(&hub), &config.farm, &config.queue, memory, &mut registry)?;
 
     say_ready(config, admin.as_ref());
     let mut tasks = JoinSet::new();
     let ended = CancellationToken::new();
     if let Some(admin) = admin {
-        tasks.spawn(admin.serve(Arc::new(registry), ready(&worker, &shutdown), ended.clone()));
+        let (ready, subject) = (ready(&worker, &shutdown), status::subject(hub, worker.farm()));
+        tasks.spawn(admin.serve(Arc::new(registry), ready, subject, ended.clone()));
     }
     tasks.spawn(say_stopping(shutdown.drain.clone()));
     let reload = reload(config.clone(), file, worker.farm(), logs.levels(), hangups);
