@@ -6,6 +6,7 @@ use clap::Parser;
 use std::{io::Write, process::ExitCode};
 use thundergate_common::{
     config::{ConfigError, Redis},
+    health,
     shutdown::{Hangups, Shutdown},
     telemetry,
 };
@@ -63,6 +64,11 @@ fn run(command: Command) -> anyhow::Result<u8> {
         }
         Command::Scan { configured, json, explain: false, files } => {
             scan_files(load(&configured)?, &files, json)
+        }
+        Command::Health { configured, ready } => {
+            let answer = runtime()?.block_on(health::ask(&load(&configured)?.admin, ready))?;
+            print(&format!("{answer}\n"));
+            Ok(0)
         }
         Command::Migrate { file } => {
             let migrated = migrate::read(&file)?;
@@ -131,6 +137,8 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 fn exit_status(error: &anyhow::Error) -> u8 {
     if error.is::<ConfigError>() {
         CONFIG
+    } else if error.is::<health::HealthError>() {
+        1
     } else if error.is::<scan::Unreadable>() {
         NO_INPUT
     } else {
