@@ -7,7 +7,7 @@ use std::{io::Write, process::ExitCode};
 use thundergate_common::{
     config::{ConfigError, Redis},
     shutdown::{Hangups, Shutdown},
-    telemetry,
+    telemetry, traces,
 };
 use thundergate_milter::{
     cli::{Cli, Command, Configured},
@@ -85,6 +85,7 @@ fn load(configured: &Configured) -> Result<Config, ConfigError> {
 
 fn serve_mail(config: &Config, file: Option<std::path::PathBuf>) -> anyhow::Result<u8> {
     let logs = telemetry::init(&config.log)?;
+    let _traces = traces::init(&config.traces, "thundergate-milter")?;
     runtime()?.block_on(async {
         let shutdown = Shutdown::install()?.grace(config.grace);
         let source = reload::Source { file, levels: logs.levels(), hangups: Hangups::install()? };
