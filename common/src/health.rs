@@ -83,14 +83,27 @@ async fn fetch(address: SocketAddr, path: &str) -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::Admin;
+    use crate::admin::{
+        Admin,
+        status::{Status, Subject},
+    };
+    use futures_util::future::{BoxFuture, FutureExt as _};
     use prometheus_client::registry::Registry;
     use std::sync::Arc;
     use tokio::{net::TcpListener, task::JoinSet};
     use tokio_util::sync::CancellationToken;
 
+    /// A program that has nothing to tell.
+    struct Unknown;
+
+    impl Subject for Unknown {
+        fn status(&self) -> BoxFuture<'_, Status> {
+            async { Status::default() }.boxed()
+        }
+    }
+
     fn at(listen: SocketAddr) -> config::Admin {
-        config::Admin { listen: Some(listen) }
+        config::Admin { listen: Some(listen), token_file: None }
     }
 
     #[tokio::test]
@@ -99,7 +112,7 @@ mod tests {
         let everywhere = at(admin.address());
         let (mut tasks, end) = (JoinSet::new(), CancellationToken::new());
         let unready = Arc::new(|| Err("redis is away".to_owned()));
-        tasks.spawn(admin.serve(Arc::new(Registry::default()), unready, end.clone()));
+        tasks.spawn(admin.serve(Arc::new(Registry::default()), unready, Arc::new(Unknown), end.clone()));
 
         assert_eq!(ask(&everywhere, false).await.unwrap(), "live");
         let error = ask(&everywhere, true).await.unwrap_err().to_string();
@@ -120,7 +133,7 @@ mod tests {
             stream.write_all(b"220 mail.example ESMTP\r\n").await.unwrap();
         });
         assert!(matches!(answer, Err(HealthError::Unwell(_) | HealthError::Silent { .. })), "{answer:?}");
-        let nowhere = ask(&config::Admin { listen: None }, false).await;
+        let nowhere = ask(&config::Admin { listen: None, token_file: None }, false).await;
         assert!(matches!(nowhere, Err(HealthError::Nowhere)), "{nowhere:?}");
     }
 }

@@ -28,4 +28,5 @@ pub mod sample;
 pub mod service;
 pub mod shutdown;
 pub mod telemetry;
+pub mod traces;
 pub mod verdict;

@@ -31,4 +31,5 @@ mod ambiguity_results;
 mod mta;
 pub mod outage;
 mod session;
+mod spans;
 mod standalone;

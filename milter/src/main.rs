@@ -8,7 +8,7 @@ use thundergate_common::{
     config::{ConfigError, Redis},
     health,
     shutdown::{Hangups, Shutdown},
-    telemetry,
+    telemetry, traces,
 };
 use thundergate_milter::{
     cli::{Cli, Command, Configured},
@@ -92,6 +92,7 @@ fn load(configured: &Configured) -> Result<Config, ConfigError> {
 
 fn serve_mail(config: &Config, file: Option<std::path::PathBuf>) -> anyhow::Result<u8> {
     let logs = telemetry::init(&config.log)?;
+    let _traces = traces::init(&config.traces, "thundergate-milter")?;
     runtime()?.block_on(async {
         let shutdown = Shutdown::install()?.grace(config.grace);
         let source = reload::Source { file, levels: logs.levels(), hangups: Hangups::install()? };

@@ -209,6 +209,21 @@ pub struct Log {
     pub keep: usize,
 }
 
+/// `[traces]`: what is told to an OpenTelemetry collector.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Traces {
+    /// Where it takes OTLP over HTTP; `/v1/traces` is appended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<url::Url>,
+    /// The part of all mails that are traced, 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample_ratio: Option<f64>,
+    /// Header fields for the collector, such as a token: lines `Name: value`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub headers_file: Option<PathBuf>,
+}
+
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]

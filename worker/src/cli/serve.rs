@@ -11,6 +11,7 @@ use thundergate_common::{
     service,
     shutdown::{Hangups, Shutdown},
     telemetry::{self, Levels},
+    traces,
 };
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +22,7 @@ const LIVE: [&str; 2] = ["farm.", "log.level"];
 /// Works until the drain is over. `file` is the one that the command line names.
 pub async fn serve(config: &Config, file: Option<PathBuf>) -> Result<(), CliError> {
     let logs = telemetry::init(&config.log).map_err(anyhow::Error::from)?;
+    let _traces = traces::init(&config.traces, "thundergate-worker").map_err(anyhow::Error::from)?;
     let shutdown = Shutdown::install().map_err(anyhow::Error::from)?.grace(config.grace);
     let hangups = Hangups::install().map_err(anyhow::Error::from)?;
     let admin = Admin::bind(&config.admin).await.map_err(anyhow::Error::from)?;
