@@ -9,7 +9,7 @@
 //! | [`keys`] | every key in Redis: name, type, writer, expiry |
 //! | [`cache`] | the verdicts this process remembers, asked before the hub |
 //! | [`config`] | loading a TOML file over compiled-in defaults, and the sections both programs have |
-//! | [`telemetry`], [`admin`] | logs, the admin HTTP server |
+//! | [`telemetry`], [`admin`] | logs, the admin HTTP server with its status page |
 //! | [`shutdown`], [`reload`], [`service`] | signals: the drain, the configuration read again; what systemd is told |
 
 pub mod admin;

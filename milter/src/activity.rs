@@ -49,7 +49,7 @@ const STEP: Duration = Duration::from_secs(5);
 const MINUTE: usize = 12;
 const TEN_MINUTES: usize = 10 * MINUTE;
 /// Findings and rules kept.
-const FINDINGS: usize = 20;
+const FINDINGS: usize = 10;
 const RULES: usize = 4;
 
 /// What happens in this process.
@@ -371,7 +371,7 @@ mod tests {
             activity.decided("4Bx", &message(Action::Quarantine, Cause::Found, parts));
         }
         let findings = activity.findings();
-        assert_eq!((findings.len(), findings[0].score, findings[19].score), (FINDINGS, 29, 10));
+        assert_eq!((findings.len(), findings[0].score, findings[9].score), (FINDINGS, 29, 20));
         assert_eq!((findings[0].decision, &*findings[0].queue_id), ("quarantine", "4Bx"));
     }
 
