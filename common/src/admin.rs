@@ -6,6 +6,7 @@
 //! `/live` and `/ready` answer everybody who can reach them; [`access`] says who may ask for the rest.
 
 mod access;
+pub mod hub_view;
 mod page;
 pub mod status;
 mod summary;

@@ -10,7 +10,7 @@
 //! | [`cache`] | the verdicts this process remembers, asked before the hub |
 //! | [`config`] | loading a TOML file over compiled-in defaults, and the sections both programs have |
 //! | [`telemetry`], [`metrics`] | logs, what every process exposes |
-//! | [`admin`], [`health`] | the admin HTTP server, the health check that asks it |
+//! | [`admin`], [`health`] | the admin HTTP server with its status page, the health check that asks it |
 //! | [`shutdown`], [`reload`], [`service`] | signals: the drain, the configuration read again; what systemd is told |
 
 pub mod admin;

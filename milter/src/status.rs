@@ -5,7 +5,10 @@ use crate::{activity::Activity, inspect::Gate, standalone::days_left};
 use futures_util::future::{BoxFuture, FutureExt};
 use std::sync::Arc;
 use thundergate_common::{
-    admin::status::{HubView, Program, Status, Subject, now_ms},
+    admin::{
+        hub_view::HubView,
+        status::{Program, Status, Subject, now_ms},
+    },
     telemetry::process_name,
 };
 

@@ -6,7 +6,10 @@ use crate::farm::{Farm, licence::days_left};
 use futures_util::future::{BoxFuture, FutureExt};
 use std::sync::Arc;
 use thundergate_common::{
-    admin::status::{HubView, Program, Status, Subject, now_ms},
+    admin::{
+        hub_view::HubView,
+        status::{Program, Status, Subject, now_ms},
+    },
     generation::FarmReport,
     hub::Hub,
     telemetry::process_name,

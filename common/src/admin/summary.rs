@@ -13,7 +13,8 @@ const LONG: Duration = Duration::from_secs(30);
 pub fn remarks(status: &Status) -> Vec<Remark> {
     let mut remarks = Vec::new();
     let mut say = |level, text: String| remarks.push(Remark { level, text });
-    if let Some(error) = &status.hub_error {
+    // A hub that is away is often why the program is not ready: once is enough.
+    if let Some(error) = status.hub_error.as_ref().filter(|_| status.hub_error != status.not_ready) {
         say(Level::Bad, format!("The hub does not answer: {error}."));
     }
     if let Some(reason) = &status.not_ready {
