@@ -9,7 +9,7 @@
 //! | [`keys`] | every key in Redis: name, type, writer, expiry |
 //! | [`cache`] | the verdicts this process remembers, asked before the hub |
 //! | [`config`] | loading a TOML file over compiled-in defaults, and the sections both programs have |
-//! | [`telemetry`], [`metrics`] | logs, what every process exposes |
+//! | [`telemetry`], [`traces`], [`metrics`] | logs, spans for a collector, what every process exposes |
 //! | [`admin`], [`health`] | the admin HTTP server with its status page, the health check that asks it |
 //! | [`shutdown`], [`reload`], [`service`] | signals: the drain, the configuration read again; what systemd is told |
 

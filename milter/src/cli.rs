@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 /// Milter that has mail attachments scanned by THOR Thunderstorm, once each.
 #[derive(Debug, Parser)]
-#[command(name = "thundergate-milter", version, about)]
+#[command(name = "thundergate-milter", version)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

@@ -18,7 +18,7 @@ mod sample;
 mod serve;
 
 use crate::{config::Config, farm::with_causes, thunderstorm::client::SetupError};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use std::{ffi::OsString, path::PathBuf, process::ExitCode, sync::Arc};
 use thundergate_common::{
     config::ConfigError,
@@ -183,6 +183,11 @@ impl CliError {
             Self::Other(_) => SOFTWARE,
         }
     }
+}
+
+/// The command line's definition, for man pages and shell completions.
+pub fn definition() -> clap::Command {
+    Cli::command()
 }
 
 /// Does what `args` ask for; the first is the program's name.
