@@ -1,22 +1,25 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The admin HTTP server: `/live` says that the process runs, `/ready` whether it can do its work (503 with the reason
-//! where it cannot), `/metrics` what it counts, as OpenMetrics text. It stays up while the process drains.
+//! where it cannot), `/metrics` what it counts, in the format that is asked for. It stays up while the process drains.
 
-use crate::config;
+use crate::{
+    config,
+    metrics::exposition::{self, Format},
+};
 use axum::{
     Router,
     extract::State,
-    http::{StatusCode, header::CONTENT_TYPE},
+    http::{
+        HeaderMap, StatusCode,
+        header::{ACCEPT, CONTENT_TYPE},
+    },
     response::{IntoResponse, Response},
     routing::get,
 };
-use prometheus_client::{encoding::text::encode, registry::Registry};
+use prometheus_client::registry::Registry;
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-
-/// The media type of OpenMetrics 1.0 text.
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// How long a request that is under way at the end may still take.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
@@ -91,12 +94,10 @@ async fn readiness(State(site): State<Arc<Site>>) -> Response {
     }
 }
 
-async fn metrics(State(site): State<Arc<Site>>) -> Response {
-    let mut text = String::new();
-    match encode(&mut text, &site.registry) {
-        Ok(()) => ([(CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    }
+async fn metrics(State(site): State<Arc<Site>>, headers: HeaderMap) -> Response {
+    let format = Format::accepted(headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()));
+    let text = exposition::write(&site.registry, (site.ready)().is_ok(), format);
+    ([(CONTENT_TYPE, format.media_type())], text).into_response()
 }
 
 #[cfg(test)]
@@ -145,8 +146,11 @@ mod tests {
         up.store(true, Ordering::Relaxed);
         assert!(fetch(address, "/ready").await.starts_with("HTTP/1.1 200 "));
         let answer = fetch(address, "/metrics").await;
-        assert!(answer.contains(OPEN_METRICS) && answer.contains("messages_total 1\n"), "{answer}");
-        assert!(answer.trim_end().ends_with("# EOF"), "{answer}");
+        assert!(answer.contains(Format::Prometheus.media_type()), "{answer}");
+        assert!(
+            answer.contains("messages_total 1\n") && answer.contains("thundergate_ready 1\n"),
+            "{answer}"
+        );
         assert!(fetch(address, "/").await.starts_with("HTTP/1.1 404 "));
 
         let _idle = TcpStream::connect(address).await.unwrap();

@@ -9,7 +9,7 @@
 //! | [`keys`] | every key in Redis: name, type, writer, expiry |
 //! | [`cache`] | the verdicts this process remembers, asked before the hub |
 //! | [`config`] | loading a TOML file over compiled-in defaults, and the sections both programs have |
-//! | [`telemetry`], [`admin`], [`health`] | logs, the admin HTTP server, the health check that asks it |
+//! | [`telemetry`], [`metrics`], [`admin`], [`health`] | logs, what every process exposes, the admin HTTP server, the health check that asks it |
 //! | [`shutdown`], [`reload`], [`service`] | signals: the drain, the configuration read again; what systemd is told |
 
 pub mod admin;
@@ -21,6 +21,7 @@ pub mod health;
 pub mod hub;
 pub mod job;
 pub mod keys;
+pub mod metrics;
 pub mod reload;
 pub mod sample;
 pub mod service;

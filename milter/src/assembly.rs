@@ -83,7 +83,8 @@ impl Assembly {
         let drain = CancellationToken::new();
         let (pulse, ready) = watch::channel(Err("starting".to_owned()));
         let scanner = self.standalone.as_ref().map(Standalone::health);
-        tasks.spawn(watch_pulse(self.hub, self.one_process, scanner, pulse, drain.clone()));
+        let metrics = Arc::clone(&self.gate.metrics);
+        tasks.spawn(watch_pulse(self.hub, metrics, self.one_process, scanner, pulse, drain.clone()));
         tasks.spawn(self.clerk.run());
         if let Some(standalone) = self.standalone {
             tasks.spawn(standalone.run(drain.clone(), leave.clone()));
@@ -130,6 +131,7 @@ pub(crate) fn scanner_inside(config: &Config) -> Option<&Farm> {
 
 async fn watch_pulse(
     hub: Arc<dyn Hub>,
+    metrics: Arc<Metrics>,
     one_process: bool,
     scanner: Option<impl Fn() -> Result<(), String> + Send>,
     pulse: watch::Sender<Result<(), String>>,
@@ -138,6 +140,7 @@ async fn watch_pulse(
     let beat = async {
         loop {
             let hub = hub.ping().await.map_err(|error| error.to_string());
+            metrics.hub_is_up(hub.is_ok());
             let state = match scanner.as_ref().map(|health| health()) {
                 None => hub,
                 Some(scanner) if one_process => scanner,

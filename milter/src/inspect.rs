@@ -90,6 +90,7 @@ impl Gate {
         ledger: Ledger,
         metrics: Arc<Metrics>,
     ) -> Self {
+        metrics.configured(config);
         let limits = &config.limits;
         Self {
             policy,

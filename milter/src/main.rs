@@ -104,13 +104,15 @@ fn scan_files(mut config: Config, files: &[std::path::PathBuf], json: bool) -> a
     config.log.level = "off".to_owned();
     let _logs = telemetry::init(&config.log)?;
     let mut out = std::io::stdout().lock();
-    let ended = runtime()?.block_on(scan::run(&config, files, json, &mut out))?;
-    out.flush()?;
-    Ok(match ended {
-        scan::Ended::Accepted => 0,
-        scan::Ended::Otherwise => 1,
-        scan::Ended::Impossible => UNAVAILABLE,
-    })
+    let scanned = runtime()?.block_on(scan::run(&config, files, json, &mut out));
+    match scanned.and_then(|ended| Ok(out.flush().map(|()| ended)?)) {
+        Ok(scan::Ended::Accepted) => Ok(0),
+        Ok(scan::Ended::Otherwise) => Ok(1),
+        Ok(scan::Ended::Impossible) => Ok(UNAVAILABLE),
+        // Whoever closed the pipe wanted no more.
+        Err(error) if error.downcast_ref().is_some_and(is_broken_pipe) => Ok(0),
+        Err(error) => Err(error),
+    }
 }
 
 fn explain_files(config: &Config, files: &[std::path::PathBuf], json: bool) -> anyhow::Result<u8> {

@@ -14,7 +14,7 @@ use crate::{
 use anyhow::Context;
 use prometheus_client::registry::Registry;
 use std::{net::SocketAddr, sync::Arc};
-use thundergate_common::{admin::Admin, service, shutdown::Shutdown, telemetry};
+use thundergate_common::{admin::Admin, metrics, service, shutdown::Shutdown, telemetry};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -32,7 +32,7 @@ pub struct Server {
 impl Server {
     /// Binds what `config` says; nothing is accepted yet.
     pub async fn bind(config: &Config) -> anyhow::Result<Self> {
-        let mut registry = Registry::default();
+        let mut registry = metrics::registry("thundergate-milter");
         let assembly = Assembly::new(config, &mut registry).await?;
         let acceptor = mta::Acceptor::bind(&config.listen, config.socket_mode.0).await?;
         Ok(Self {

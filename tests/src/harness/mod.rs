@@ -6,6 +6,7 @@ pub mod mails;
 pub mod mta;
 pub mod postfix;
 pub mod process;
+pub mod promtool;
 pub mod proxy;
 pub mod redis;
 pub mod rspamd;

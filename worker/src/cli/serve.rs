@@ -3,10 +3,10 @@
 
 use super::{CliError, connect};
 use crate::{Worker, config::Config, farm::Farm, memory::Memory};
-use prometheus_client::registry::Registry;
 use std::{path::PathBuf, sync::Arc};
 use thundergate_common::{
     admin::{Admin, Ready},
+    metrics,
     reload::Reload,
     service,
     shutdown::{Hangups, Shutdown},
@@ -25,7 +25,7 @@ pub async fn serve(config: &Config, file: Option<PathBuf>) -> Result<(), CliErro
     let hangups = Hangups::install().map_err(anyhow::Error::from)?;
     let admin = Admin::bind(&config.admin).await.map_err(anyhow::Error::from)?;
     let hub = connect(config).await?;
-    let mut registry = Registry::default();
+    let mut registry = metrics::registry("thundergate-worker");
     let memory = Memory::of(config.limits.memory_bytes);
     let worker = Worker::new(hub, &config.farm, &config.queue, memory, &mut registry)?;
 

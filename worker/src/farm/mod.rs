@@ -96,8 +96,10 @@ impl Farm {
     ///
     /// HTTP cannot be set up as configured: a certificate or a password file, say.
     pub fn new(configured: &config::Farm, metrics: FarmMetrics) -> Result<Self, SetupError> {
+        let roster = Roster::new(configured)?;
+        metrics.know(roster.instances.iter().map(|instance| instance.name()));
         Ok(Self {
-            roster: watch::Sender::new(Arc::new(Roster::new(configured)?)),
+            roster: watch::Sender::new(Arc::new(roster)),
             line: Line::default(),
             changed: watch::Sender::new(()),
             metrics,
@@ -113,6 +115,7 @@ impl Farm {
     /// As [`Farm::new`]; then all stays as it is.
     pub fn reconfigure(&self, configured: &config::Farm) -> Result<Changes, SetupError> {
         let (next, changes) = self.roster().next(configured)?;
+        self.metrics.know(next.instances.iter().map(|instance| instance.name()));
         self.roster.send_replace(Arc::new(next));
         self.announce();
         tracing::info!(
@@ -200,7 +203,7 @@ impl Farm {
                 self.metrics.retries.inc();
             }
             let result = instance.scan(sample, source, first, slot).await;
-            self.metrics.attempt(instance.name(), &result);
+            self.metrics.attempt(instance.name(), sample.bytes.len(), &result);
             match result {
                 Ok(scanned) => return Ok(scanned),
                 Err(CallError::Busy(_)) => continue,
