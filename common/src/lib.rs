@@ -9,7 +9,8 @@
 //! | [`keys`] | every key in Redis: name, type, writer, expiry |
 //! | [`cache`] | the verdicts this process remembers, asked before the hub |
 //! | [`config`] | loading a TOML file over compiled-in defaults, and the sections both programs have |
-//! | [`telemetry`], [`metrics`], [`admin`], [`health`] | logs, what every process exposes, the admin HTTP server, the health check that asks it |
+//! | [`telemetry`], [`metrics`] | logs, what every process exposes |
+//! | [`admin`], [`health`] | the admin HTTP server with its status page, the health check that asks it |
 //! | [`shutdown`], [`reload`], [`service`] | signals: the drain, the configuration read again; what systemd is told |
 
 pub mod admin;
@@ -27,4 +28,5 @@ pub mod sample;
 pub mod service;
 pub mod shutdown;
 pub mod telemetry;
+pub mod traces;
 pub mod verdict;

@@ -8,7 +8,7 @@ use thundergate_common::{
     config::{ConfigError, Redis},
     health,
     shutdown::{Hangups, Shutdown},
-    telemetry,
+    telemetry, traces,
 };
 use thundergate_milter::{
     cli::{Cli, Command, Configured},
@@ -53,8 +53,9 @@ fn run(command: Command) -> anyhow::Result<u8> {
         Command::Serve(configured) => serve_mail(&load(&configured)?, configured.config),
         Command::Check(configured) => {
             let config = load(&configured)?;
-            let advice = config.redis.as_ref().and_then(Redis::advice);
-            advice.into_iter().for_each(|advice| eprintln!("note: {advice}"));
+            let advice = config.redis.as_ref().and_then(Redis::advice).into_iter();
+            let advice = advice.chain(config.admin.advice());
+            advice.for_each(|advice| eprintln!("note: {advice}"));
             print(&config.to_toml());
             Ok(0)
         }
@@ -91,6 +92,7 @@ fn load(configured: &Configured) -> Result<Config, ConfigError> {
 
 fn serve_mail(config: &Config, file: Option<std::path::PathBuf>) -> anyhow::Result<u8> {
     let logs = telemetry::init(&config.log)?;
+    let _traces = traces::init(&config.traces, "thundergate-milter")?;
     runtime()?.block_on(async {
         let shutdown = Shutdown::install()?.grace(config.grace);
         let source = reload::Source { file, levels: logs.levels(), hangups: Hangups::install()? };

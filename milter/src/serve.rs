@@ -66,7 +66,7 @@ impl Server {
     /// Serves MTAs until `shutdown`.
     pub async fn run(self, shutdown: Shutdown) {
         self.say_ready();
-        let scanners = self.assembly.scanners();
+        let (scanners, subject) = (self.assembly.scanners(), self.assembly.subject());
         let (gate, running) = self.assembly.start(shutdown.leave.clone());
         let (gates, current) = watch::channel(gate);
         let connections = Arc::new(Permits::new(self.config.limits.connections));
@@ -81,7 +81,7 @@ impl Server {
         let readiness = Arc::new(running.readiness());
         let serve_admin = async {
             if let Some(admin) = self.admin {
-                admin.serve(Arc::new(self.registry), readiness, admin_stop.clone()).await;
+                admin.serve(Arc::new(self.registry), readiness, subject, admin_stop.clone()).await;
             }
         };
         let serve_mail = async {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The real things that scenarios run against.
 
+pub mod browser;
 pub mod clamd;
 pub mod mails;
 pub mod mta;

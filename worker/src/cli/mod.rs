@@ -260,7 +260,8 @@ async fn verdict(config: &Config, args: VerdictArgs) -> Result<(), CliError> {
 }
 
 fn check(config: &Config) -> Result<(), CliError> {
-    config.redis.advice().into_iter().for_each(|advice| eprintln!("note: {advice}"));
+    let advice = config.redis.advice().into_iter().chain(config.admin.advice());
+    advice.for_each(|advice| eprintln!("note: {advice}"));
     say!("{}", toml::to_string(config).map_err(anyhow::Error::from)?.trim_end());
     Ok(())
 }

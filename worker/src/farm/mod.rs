@@ -45,7 +45,13 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use thundergate_common::{config, generation::InstanceReport, sample::Sample, verdict::Verdict};
+use thundergate_common::{
+    config,
+    generation::InstanceReport,
+    sample::Sample,
+    traces::{KeyValue, Span, SpanKind},
+    verdict::Verdict,
+};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -172,10 +178,10 @@ impl Farm {
         source: &str,
         needs: Option<&str>,
     ) -> Result<Verdict, ScanError> {
-        Ok(self.scan_until_free(sample, source, needs).await?.verdict().await)
+        Ok(self.scan_until_free(sample, source, needs, &Span::default()).await?.verdict().await)
     }
 
-    /// The same, up to where its place at the instance is free again.
+    /// The same, up to where its place at the instance is free again. Each attempt is a part of `span`.
     ///
     /// # Errors
     ///
@@ -185,6 +191,7 @@ impl Farm {
         sample: &Sample,
         source: &str,
         needs: Option<&str>,
+        span: &Span,
     ) -> Result<Scanned, ScanError> {
         let roster = self.roster();
         let mut tried: Vec<Arc<Instance>> = Vec::new();
@@ -202,7 +209,10 @@ impl Farm {
             if !tried.is_empty() {
                 self.metrics.retries.inc();
             }
+            let upload = span.child(SpanKind::Client, "upload");
             let result = instance.scan(sample, source, first, slot).await;
+            note(&upload, sample, instance.name(), tried.len(), &result);
+            drop(upload);
             self.metrics.attempt(instance.name(), sample.bytes.len(), &result);
             match result {
                 Ok(scanned) => return Ok(scanned),
@@ -301,6 +311,30 @@ impl Drop for Slot<'_> {
     fn drop(&mut self) {
         drop(self.place.take());
         self.farm.announce();
+    }
+}
+
+fn note(upload: &Span, sample: &Sample, instance: &str, resent: usize, result: &Result<Scanned, CallError>) {
+    let number = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+    upload.note(|| {
+        [
+            KeyValue::new("http.request.method", "POST"),
+            KeyValue::new("http.request.body.size", number(sample.bytes.len())),
+            KeyValue::new("http.request.resend_count", number(resent)),
+            KeyValue::new("farm.instance", instance.to_owned()),
+        ]
+    });
+    let status = match result {
+        Ok(_) => Some(200),
+        Err(CallError::Busy(_)) => Some(503),
+        Err(CallError::Refused(status)) => Some(*status),
+        Err(_) => None,
+    };
+    if let Some(status) = status {
+        upload.note(|| [KeyValue::new("http.response.status_code", i64::from(status))]);
+    }
+    if let Err(error) = result {
+        upload.fail(|| instance::with_causes(error));
     }
 }
 

@@ -65,6 +65,7 @@ impl Running {
             queue_id: "4XYZ".into(),
             enqueued_ms: 0,
             needs: None,
+            traceparent: None,
         };
         assert_eq!(self.hub.submit(&[(sample.clone(), job)]).await.unwrap(), [Admission::Queued]);
         ticket
