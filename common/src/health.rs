@@ -83,57 +83,45 @@ async fn fetch(address: SocketAddr, path: &str) -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::{
-        Admin,
-        status::{Status, Subject},
-    };
-    use futures_util::future::{BoxFuture, FutureExt as _};
-    use prometheus_client::registry::Registry;
-    use std::sync::Arc;
-    use tokio::{net::TcpListener, task::JoinSet};
-    use tokio_util::sync::CancellationToken;
+    use tokio::net::TcpListener;
 
-    /// A program that has nothing to tell.
-    struct Unknown;
-
-    impl Subject for Unknown {
-        fn status(&self) -> BoxFuture<'_, Status> {
-            async { Status::default() }.boxed()
-        }
+    fn at(listen: &str) -> config::Admin {
+        toml::from_str(&format!("listen = \"{listen}\"")).unwrap()
     }
 
-    fn at(listen: SocketAddr) -> config::Admin {
-        config::Admin { listen: Some(listen), token_file: None }
+    /// What is made of `answer`, and the question that it answers.
+    async fn told(answer: &str, ready: bool) -> (Result<String, HealthError>, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let everywhere = at(&format!("0.0.0.0:{}", listener.local_addr().unwrap().port()));
+        let mut question = vec![0; 1024];
+        let (result, length) = tokio::join!(ask(&everywhere, ready), async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let length = stream.read(&mut question).await.unwrap();
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            length
+        });
+        question.truncate(length);
+        (result, String::from_utf8(question).unwrap())
     }
 
     #[tokio::test]
     async fn the_admin_server_says_how_the_program_is() {
-        let admin = Admin::bind(&at("0.0.0.0:0".parse().unwrap())).await.unwrap().unwrap();
-        let everywhere = at(admin.address());
-        let (mut tasks, end) = (JoinSet::new(), CancellationToken::new());
-        let unready = Arc::new(|| Err("redis is away".to_owned()));
-        tasks.spawn(admin.serve(Arc::new(Registry::default()), unready, Arc::new(Unknown), end.clone()));
-
-        assert_eq!(ask(&everywhere, false).await.unwrap(), "live");
-        let error = ask(&everywhere, true).await.unwrap_err().to_string();
-        assert!(error.contains("503") && error.ends_with(": redis is away"), "{error}");
-
-        end.cancel();
-        tasks.join_all().await;
-        let error = ask(&everywhere, false).await.unwrap_err();
-        assert!(matches!(error, HealthError::Silent { .. }), "{error}");
+        let (result, question) = told("HTTP/1.1 200 OK\r\nserver: x\r\n\r\nlive\n", false).await;
+        assert_eq!(result.unwrap(), "live");
+        assert!(question.starts_with("GET /live HTTP/1.1\r\n"), "{question}");
+        let (result, question) = told("HTTP/1.1 503 No\r\n\r\nredis is away\n", true).await;
+        assert_eq!(result.unwrap_err().to_string(), "HTTP/1.1 503 No: redis is away");
+        assert!(question.starts_with("GET /ready HTTP/1.1\r\n"), "{question}");
     }
 
     #[tokio::test]
     async fn what_answers_otherwise_or_not_at_all_is_not_healthy() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let other = at(listener.local_addr().unwrap());
-        let (answer, ()) = tokio::join!(ask(&other, false), async {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            stream.write_all(b"220 mail.example ESMTP\r\n").await.unwrap();
-        });
-        assert!(matches!(answer, Err(HealthError::Unwell(_) | HealthError::Silent { .. })), "{answer:?}");
-        let nowhere = ask(&config::Admin { listen: None, token_file: None }, false).await;
+        let (result, _) = told("220 mail.example ESMTP\r\n", false).await;
+        assert!(matches!(result, Err(HealthError::Unwell(_))), "{result:?}");
+        let nowhere = ask(&at(""), false).await;
         assert!(matches!(nowhere, Err(HealthError::Nowhere)), "{nowhere:?}");
+        let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let silent = ask(&at(&free.to_string()), false).await;
+        assert!(matches!(silent, Err(HealthError::Silent { .. })), "{silent:?}");
     }
 }

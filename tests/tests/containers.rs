@@ -240,6 +240,16 @@ fn the_image_has_the_user_and_the_ports_of_its_orchestrators() {
 }
 
 #[test]
+fn the_build_has_every_member_of_the_workspace() {
+    let ignored = read("Dockerfile.dockerignore");
+    let workspace: toml::Table = toml::from_str(&read("../Cargo.toml")).unwrap();
+    for member in workspace["workspace"]["members"].as_array().unwrap() {
+        let copied = format!("!{}", member.as_str().unwrap());
+        assert!(ignored.lines().any(|line| line == copied), "Dockerfile.dockerignore has no {copied}");
+    }
+}
+
+#[test]
 fn kustomize_builds_the_manifests() {
     if Command::new("kubectl").args(["version", "--client"]).output().is_err() {
         return eprintln!("skipped: no kubectl here");
