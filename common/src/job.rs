@@ -32,6 +32,9 @@ pub struct Job {
     /// The least signature version that may scan it; none: any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needs: Option<String>,
+    /// The trace it is part of, as W3C `traceparent`; none where the milter traces nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
 }
 
 impl Lane {
@@ -44,5 +47,39 @@ impl Lane {
             Self::Mail => "mail",
             Self::Background => "background",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{digest::Digest, sample::NameHint};
+
+    /// What programs before [`Job::traceparent`] know of a job.
+    #[derive(Deserialize)]
+    struct Before {
+        queue_id: String,
+    }
+
+    #[test]
+    fn programs_with_and_without_traces_read_each_others_jobs() {
+        let mut job = Job {
+            sample: SampleKey { digest: Digest::of(b"a"), hint: NameHint::None },
+            size: 1,
+            lane: Lane::Mail,
+            source: "mx1".to_owned(),
+            queue_id: "4abc".to_owned(),
+            enqueued_ms: 1,
+            needs: None,
+            traceparent: None,
+        };
+        let without = serde_json::to_string(&job).unwrap();
+        assert!(!without.contains("traceparent"), "off, a job is what it was: {without}");
+        assert_eq!(serde_json::from_str::<Job>(&without).unwrap(), job);
+
+        job.traceparent = Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned());
+        let with = serde_json::to_string(&job).unwrap();
+        assert_eq!(serde_json::from_str::<Job>(&with).unwrap(), job);
+        assert_eq!(serde_json::from_str::<Before>(&with).unwrap().queue_id, "4abc");
     }
 }

@@ -9,7 +9,8 @@
 //! | [`keys`] | every key in Redis: name, type, writer, expiry |
 //! | [`cache`] | the verdicts this process remembers, asked before the hub |
 //! | [`config`] | loading a TOML file over compiled-in defaults, and the sections both programs have |
-//! | [`telemetry`], [`admin`] | logs, the admin HTTP server |
+//! | [`telemetry`], [`metrics`] | logs, what every process exposes |
+//! | [`admin`], [`health`] | the admin HTTP server with its status page, the health check that asks it |
 //! | [`shutdown`], [`reload`], [`service`] | signals: the drain, the configuration read again; what systemd is told |
 
 pub mod admin;
@@ -17,12 +18,15 @@ pub mod cache;
 pub mod config;
 pub mod digest;
 pub mod generation;
+pub mod health;
 pub mod hub;
 pub mod job;
 pub mod keys;
+pub mod metrics;
 pub mod reload;
 pub mod sample;
 pub mod service;
 pub mod shutdown;
 pub mod telemetry;
+pub mod traces;
 pub mod verdict;

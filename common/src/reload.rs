@@ -2,7 +2,7 @@
 //! SIGHUP: reads the configuration again. What can change while the program runs is as it says from then on; what cannot
 //! holds from the next start, and the log names those keys. A configuration that is wrong changes nothing.
 
-use crate::{config::ConfigError, service, shutdown::Hangups};
+use crate::{config::ConfigError, metrics, service, shutdown::Hangups};
 use serde::Serialize;
 
 /// Why a configuration cannot be used.
@@ -35,6 +35,7 @@ impl<Load, Apply> Reload<Load, Apply> {
                 (self.apply)(&config)?;
                 Ok(as_table(&config))
             });
+            metrics::configuration_was_read(done.is_ok());
             match done {
                 Ok(next) => {
                     self.log(&started, &running, &next);

@@ -108,6 +108,7 @@ impl Fixture {
             poll: config.wait.poll,
             metrics: Arc::clone(&metrics),
             outages: Arc::default(),
+            activity: Arc::default(),
         };
         let hint = NameHint::of(config.scan.name_hint, Some("invoice.pdf"));
         let key = SampleKey { digest: Digest::of(&mails::noise(attachment)), hint };

@@ -10,10 +10,12 @@ use crate::{
     policy::Policy,
     resolve::Resolver,
     standalone::{Scanners, Standalone},
+    status,
 };
 use prometheus_client::registry::Registry;
 use std::{sync::Arc, time::Duration};
 use thundergate_common::{
+    admin::status::Subject,
     cache::VerdictCache,
     config::Farm,
     hub::{Hub, redis::RedisHub},
@@ -71,6 +73,7 @@ impl Assembly {
             poll: config.wait.poll,
             metrics: Arc::clone(&metrics),
             outages: Arc::default(),
+            activity: Arc::default(),
         };
         let (ledger, clerk) = Ledger::new(Arc::clone(&hub), Arc::clone(&metrics));
         let gate = Arc::new(Gate::new(config, policy, resolver, ledger, metrics));
@@ -83,8 +86,11 @@ impl Assembly {
         let drain = CancellationToken::new();
         let (pulse, ready) = watch::channel(Err("starting".to_owned()));
         let scanner = self.standalone.as_ref().map(Standalone::health);
-        tasks.spawn(watch_pulse(self.hub, self.one_process, scanner, pulse, drain.clone()));
+        let metrics = Arc::clone(&self.gate.metrics);
+        tasks.spawn(watch_pulse(self.hub, metrics, self.one_process, scanner, pulse, drain.clone()));
         tasks.spawn(self.clerk.run());
+        let (activity, ended) = (Arc::clone(&self.gate.resolver.activity), drain.clone());
+        tasks.spawn(async move { activity.remember(ended).await });
         if let Some(standalone) = self.standalone {
             tasks.spawn(standalone.run(drain.clone(), leave.clone()));
         }
@@ -93,6 +99,11 @@ impl Assembly {
 }
 
 impl Assembly {
+    /// What the admin server tells of it.
+    pub fn subject(&self) -> Arc<dyn Subject> {
+        status::subject(&self.gate, self.one_process)
+    }
+
     /// The scanners of this process, if it has any, for changing them while it runs.
     pub fn scanners(&self) -> Option<Scanners> {
         self.standalone.as_ref().map(Standalone::scanners)
@@ -130,6 +141,7 @@ pub(crate) fn scanner_inside(config: &Config) -> Option<&Farm> {
 
 async fn watch_pulse(
     hub: Arc<dyn Hub>,
+    metrics: Arc<Metrics>,
     one_process: bool,
     scanner: Option<impl Fn() -> Result<(), String> + Send>,
     pulse: watch::Sender<Result<(), String>>,
@@ -138,6 +150,7 @@ async fn watch_pulse(
     let beat = async {
         loop {
             let hub = hub.ping().await.map_err(|error| error.to_string());
+            metrics.hub_is_up(hub.is_ok());
             let state = match scanner.as_ref().map(|health| health()) {
                 None => hub,
                 Some(scanner) if one_process => scanner,

@@ -37,6 +37,16 @@ pub enum Command {
         #[arg(required = true, value_name = "FILE.eml")]
         files: Vec<PathBuf>,
     },
+    /// Ask the milter that runs here, at its admin address, whether it lives: for the health check of a container. Exit
+    /// status 0, or 1 with the reason.
+    Health {
+        /// Where the configuration is.
+        #[command(flatten)]
+        configured: Configured,
+        /// Ask whether it can do its work.
+        #[arg(long)]
+        ready: bool,
+    },
     /// Print milter.toml for a postfix2thunderstorm configuration, with what changes in meaning on stderr.
     Migrate {
         /// postfix2thunderstorm's configuration.

@@ -216,6 +216,9 @@ impl Disposition {
 }
 
 impl Source {
+    /// All of them, in their order.
+    pub const ALL: [Self; 5] = [Self::Local, Self::Hub, Self::Scan, Self::Joined, Self::None];
+
     /// Its name in logs and on the command line.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -229,6 +232,24 @@ impl Source {
 }
 
 impl Cause {
+    /// All of them, in their order.
+    pub const ALL: [Self; 14] = [
+        Self::Clean,
+        Self::Found,
+        Self::Pending,
+        Self::ScanFailed,
+        Self::Unavailable,
+        Self::Overload,
+        Self::Oversize,
+        Self::Malformed,
+        Self::Ambiguous,
+        Self::Encrypted,
+        Self::ExternalBody,
+        Self::Partial,
+        Self::Trusted,
+        Self::Bug,
+    ];
+
     /// Its name in logs and metrics.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -21,6 +21,7 @@ use crate::{
     policy::{Action, Policy},
     report,
     resolve::{Asker, Resolver, Wanted},
+    spans,
 };
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -34,6 +35,7 @@ use std::{
 };
 use thundergate_common::{
     sample::{HintStyle, NameHint, SampleKey},
+    traces::Span,
     verdict::SkipReason,
 };
 use tokio::{sync::Semaphore, time::Instant};
@@ -90,7 +92,9 @@ impl Gate {
         ledger: Ledger,
         metrics: Arc<Metrics>,
     ) -> Self {
+        metrics.configured(config);
         let limits = &config.limits;
+        resolver.activity.configured(config);
         Self {
             policy,
             on: config.policy.on.clone(),
@@ -131,24 +135,34 @@ impl Gate {
     pub async fn inspect(&self, client: &Client, envelope: &Envelope, message: Message) -> Inspection {
         let began = Instant::now();
         let size = message.size;
-        let inspected = AssertUnwindSafe(self.look_at(client, envelope, message)).catch_unwind().await;
+        let span = spans::message(&envelope.queue_id, size);
+        let inspected = AssertUnwindSafe(self.look_at(client, envelope, message, &span)).catch_unwind().await;
         let mut inspection = inspected.unwrap_or_else(|_| {
             tracing::error!(queue.id = envelope.queue_id, "inspection panicked, the message is deferred");
             Inspection::of_a_bug()
         });
         inspection.size = size;
+        inspection.trace_id = span.trace_id();
         inspection.duration = began.elapsed();
         inspection.action = match self.mode {
             Mode::Active => inspection.decision.action,
             Mode::Passive => Action::Accept,
         };
         self.metrics.decided(&inspection);
+        self.resolver.activity.decided(&envelope.queue_id, &inspection);
         report::log(client, envelope, &inspection, self.mode);
+        spans::decided(&span, &inspection, self.mode);
         self.ledger.record(envelope, &inspection);
         inspection
     }
 
-    async fn look_at(&self, client: &Client, envelope: &Envelope, message: Message) -> Inspection {
+    async fn look_at(
+        &self,
+        client: &Client,
+        envelope: &Envelope,
+        message: Message,
+        span: &Span,
+    ) -> Inspection {
         let (bytes, mut share) = match message.bytes {
             Ok(bytes) => (bytes, message.share),
             Err(lost) => return self.of_a_lost_message(client, envelope, lost),
@@ -177,7 +191,7 @@ impl Gate {
         let samples = extraction.parts.iter().filter(|part| part.size <= self.sample_bytes);
         let wanted = samples.map(|part| Wanted { key: self.key(part), part });
         let wanted: Vec<_> = wanted.filter(|want| seen.insert(want.key.clone())).collect();
-        let asker = Asker { queue_id: &envelope.queue_id, source: &client.mta, bytes_of: &decode };
+        let asker = Asker { queue_id: &envelope.queue_id, source: &client.mta, span, bytes_of: &decode };
         let answers = self.resolver.resolve(&wanted, asker).await;
         for part in &mut parts {
             if let Some(answer) = part.key.as_ref().and_then(|key| answers.get(key)) {

@@ -45,6 +45,8 @@ pub struct Inspection {
     pub ambiguities: Vec<&'static str>,
     /// Message-ID, for logs.
     pub message_id: Option<String>,
+    /// Its trace, if there is one.
+    pub trace_id: Option<String>,
     /// What it brought that only we may write.
     pub forged: Forged,
     /// How large the message is.
@@ -86,6 +88,7 @@ impl Inspection {
             malformed: None,
             ambiguities: Vec::new(),
             message_id: None,
+            trace_id: None,
             forged: Forged::default(),
             size: 0,
             duration: Duration::ZERO,

@@ -33,13 +33,14 @@ pub struct Ledger {
 pub struct Clerk {
     entries: mpsc::Receiver<Entry>,
     hub: Arc<dyn Hub>,
+    metrics: Arc<Metrics>,
 }
 
 impl Ledger {
     /// A ledger that writes to `hub`; somebody must run the clerk.
     pub fn new(hub: Arc<dyn Hub>, metrics: Arc<Metrics>) -> (Self, Clerk) {
         let (sender, entries) = mpsc::channel(BACKLOG);
-        (Self { entries: sender, metrics }, Clerk { entries, hub })
+        (Self { entries: sender, metrics: Arc::clone(&metrics) }, Clerk { entries, hub, metrics })
     }
 
     /// Notes that the recipients of `envelope` were sent the samples in `inspection`.
@@ -57,7 +58,7 @@ impl Ledger {
                 decision: inspection.action.as_str().to_owned(),
             };
             if self.entries.try_send((key, receipt)).is_err() {
-                self.metrics.receipt_dropped();
+                self.metrics.receipts_dropped(1);
             }
         }
     }
@@ -69,6 +70,7 @@ impl Clerk {
         let mut batch = Vec::with_capacity(BATCH);
         while self.entries.recv_many(&mut batch, BATCH).await > 0 {
             if let Err(error) = self.hub.record(&batch).await {
+                self.metrics.receipts_dropped(batch.len());
                 tracing::debug!(
                     error = &error as &dyn std::error::Error,
                     receipts = batch.len(),

@@ -4,6 +4,7 @@
 //! `mta` speaks to the MTA, `session` keeps what belongs together, [`inspect`] is the whole flow of
 //! one message in one function, [`decision`] decides, `reply` says so. Data flows in this direction only.
 
+pub mod activity;
 pub mod assembly;
 pub mod cli;
 pub mod config;
@@ -24,9 +25,11 @@ pub mod report;
 pub mod resolve;
 pub mod scan;
 pub mod serve;
+pub mod status;
 
 mod ambiguity_results;
 mod mta;
 pub mod outage;
 mod session;
+mod spans;
 mod standalone;

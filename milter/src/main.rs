@@ -6,8 +6,9 @@ use clap::Parser;
 use std::{io::Write, process::ExitCode};
 use thundergate_common::{
     config::{ConfigError, Redis},
+    health,
     shutdown::{Hangups, Shutdown},
-    telemetry,
+    telemetry, traces,
 };
 use thundergate_milter::{
     cli::{Cli, Command, Configured},
@@ -52,8 +53,9 @@ fn run(command: Command) -> anyhow::Result<u8> {
         Command::Serve(configured) => serve_mail(&load(&configured)?, configured.config),
         Command::Check(configured) => {
             let config = load(&configured)?;
-            let advice = config.redis.as_ref().and_then(Redis::advice);
-            advice.into_iter().for_each(|advice| eprintln!("note: {advice}"));
+            let advice = config.redis.as_ref().and_then(Redis::advice).into_iter();
+            let advice = advice.chain(config.admin.advice());
+            advice.for_each(|advice| eprintln!("note: {advice}"));
             print(&config.to_toml());
             Ok(0)
         }
@@ -62,6 +64,11 @@ fn run(command: Command) -> anyhow::Result<u8> {
         }
         Command::Scan { configured, json, explain: false, files } => {
             scan_files(load(&configured)?, &files, json)
+        }
+        Command::Health { configured, ready } => {
+            let answer = runtime()?.block_on(health::ask(&load(&configured)?.admin, ready))?;
+            print(&format!("{answer}\n"));
+            Ok(0)
         }
         Command::Migrate { file } => {
             let migrated = migrate::read(&file)?;
@@ -85,6 +92,7 @@ fn load(configured: &Configured) -> Result<Config, ConfigError> {
 
 fn serve_mail(config: &Config, file: Option<std::path::PathBuf>) -> anyhow::Result<u8> {
     let logs = telemetry::init(&config.log)?;
+    let _traces = traces::init(&config.traces, "thundergate-milter")?;
     runtime()?.block_on(async {
         let shutdown = Shutdown::install()?.grace(config.grace);
         let source = reload::Source { file, levels: logs.levels(), hangups: Hangups::install()? };
@@ -98,13 +106,15 @@ fn scan_files(mut config: Config, files: &[std::path::PathBuf], json: bool) -> a
     config.log.level = "off".to_owned();
     let _logs = telemetry::init(&config.log)?;
     let mut out = std::io::stdout().lock();
-    let ended = runtime()?.block_on(scan::run(&config, files, json, &mut out))?;
-    out.flush()?;
-    Ok(match ended {
-        scan::Ended::Accepted => 0,
-        scan::Ended::Otherwise => 1,
-        scan::Ended::Impossible => UNAVAILABLE,
-    })
+    let scanned = runtime()?.block_on(scan::run(&config, files, json, &mut out));
+    match scanned.and_then(|ended| Ok(out.flush().map(|()| ended)?)) {
+        Ok(scan::Ended::Accepted) => Ok(0),
+        Ok(scan::Ended::Otherwise) => Ok(1),
+        Ok(scan::Ended::Impossible) => Ok(UNAVAILABLE),
+        // Whoever closed the pipe wanted no more.
+        Err(error) if error.downcast_ref().is_some_and(is_broken_pipe) => Ok(0),
+        Err(error) => Err(error),
+    }
 }
 
 fn explain_files(config: &Config, files: &[std::path::PathBuf], json: bool) -> anyhow::Result<u8> {
@@ -128,6 +138,8 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 fn exit_status(error: &anyhow::Error) -> u8 {
     if error.is::<ConfigError>() {
         CONFIG
+    } else if error.is::<health::HealthError>() {
+        1
     } else if error.is::<scan::Unreadable>() {
         NO_INPUT
     } else {

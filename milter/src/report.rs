@@ -54,6 +54,7 @@ pub fn log(client: &Client, envelope: &Envelope, inspection: &Inspection, mode: 
                 event = "message",
                 queue.id = envelope.queue_id,
                 message.id = inspection.message_id,
+                trace_id = inspection.trace_id,
                 message.size_bytes = inspection.size,
                 sender = envelope.sender,
                 recipients.json = json(&envelope.recipients),

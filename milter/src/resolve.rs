@@ -14,11 +14,13 @@
 //! failed as unavailable.
 
 use crate::{
+    activity::Activity,
     decision::{Disposition, Failure, Source},
     extract::Part,
     metrics::Metrics,
     outage::Outages,
     permits::Permits,
+    spans,
 };
 use bytes::Bytes;
 use futures_util::{StreamExt, stream::FuturesUnordered};
@@ -33,6 +35,7 @@ use thundergate_common::{
     hub::{Admission, Hub, HubError, Reservation, Ticket},
     job::{Job, Lane},
     sample::{Sample, SampleKey},
+    traces::Span,
     verdict::{Answer, Verdict},
 };
 use tokio::time::Instant;
@@ -52,6 +55,8 @@ pub struct Asker<'a> {
     pub queue_id: &'a str,
     /// The MTA, for the scanner's own log.
     pub source: &'a str,
+    /// The trace of the message.
+    pub span: &'a Span,
     /// Decodes a sample that has to be scanned; none where there is no memory for it.
     pub bytes_of: &'a (dyn Fn(&Part) -> Option<Bytes> + Sync),
 }
@@ -87,6 +92,8 @@ pub struct Resolver {
     pub metrics: Arc<Metrics>,
     /// What has been told of troubles.
     pub outages: Arc<Outages>,
+    /// What the status page shows.
+    pub activity: Arc<Activity>,
 }
 
 /// What is known so far.
@@ -175,7 +182,10 @@ impl Asking<'_> {
         let keys: Vec<_> = self.unresolved(answers).map(|want| want.key.clone()).collect();
         let before = answers.known.len();
         let generation = self.hub.generation();
-        for (key, verdict) in keys.iter().zip(self.hub.look_up(&keys).await?) {
+        let span = spans::looking_up(self.asker.span, keys.len());
+        let found = self.hub.look_up(&keys).await.inspect_err(|error| span.fail(|| error.to_string()))?;
+        drop(span);
+        for (key, verdict) in keys.iter().zip(found) {
             if let Some(verdict) = verdict.filter(|it| self.resolver.cache.believes(it, &generation)) {
                 self.learn(key, verdict, Source::Hub, answers);
             }
@@ -197,7 +207,8 @@ impl Asking<'_> {
             self.resolver.metrics.no_seat();
             return Ok(());
         };
-        let _waiting = self.resolver.metrics.waiting();
+        let _waiting = (self.resolver.metrics.waiting(), self.resolver.activity.waits());
+        let _span = spans::waiting(self.asker.span, self.unresolved(answers));
         loop {
             tickets.retain(|ticket| !answers.known.contains_key(ticket.key()));
             let patience = self.deadline.min(Instant::now() + self.resolver.poll);
@@ -217,11 +228,12 @@ impl Asking<'_> {
         let keys: Vec<_> = missing.iter().map(|want| want.key.clone()).collect();
         let mut sources = HashMap::new();
         let mut jobs = Vec::new();
+        let span = spans::enqueueing(self.asker.span, Lane::Mail);
         for (want, reservation) in missing.into_iter().zip(self.hub.reserve(&keys, Lane::Mail).await?) {
             match reservation {
                 Reservation::Known(verdict) => self.learn(&want.key, verdict, Source::Hub, answers),
                 Reservation::Joined => drop(sources.insert(want.key.clone(), Source::Joined)),
-                Reservation::Owner => match self.job(want, Lane::Mail) {
+                Reservation::Owner => match self.job(want, Lane::Mail, &span) {
                     Some(job) => {
                         sources.insert(want.key.clone(), Source::Scan);
                         jobs.push(job);
@@ -230,6 +242,8 @@ impl Asking<'_> {
                 },
             }
         }
+        let joined = sources.values().filter(|source| **source == Source::Joined).count();
+        spans::enqueued(&span, jobs.len(), joined);
         if !jobs.is_empty() {
             for ((sample, _), admission) in jobs.iter().zip(self.submit(&jobs).await?) {
                 if admission == Admission::Full {
@@ -302,7 +316,9 @@ impl Asking<'_> {
         let keys: Vec<_> = due.iter().map(|want| want.key.clone()).collect();
         let Ok(reserved) = self.hub.reserve(&keys, Lane::Background).await else { return };
         let owned = due.into_iter().zip(reserved).filter(|(_, found)| *found == Reservation::Owner);
-        let jobs: Vec<_> = owned.filter_map(|(want, _)| self.job(want, Lane::Background)).collect();
+        let span = spans::enqueueing(self.asker.span, Lane::Background);
+        let jobs: Vec<_> = owned.filter_map(|(want, _)| self.job(want, Lane::Background, &span)).collect();
+        spans::enqueued(&span, jobs.len(), keys.len() - jobs.len());
         if !jobs.is_empty() {
             let _ = self.submit(&jobs).await;
         }
@@ -319,7 +335,7 @@ impl Asking<'_> {
     }
 
     /// A sample with its job; none where there is no memory for it.
-    fn job(&self, want: &Wanted<'_>, lane: Lane) -> Option<(Sample, Job)> {
+    fn job(&self, want: &Wanted<'_>, lane: Lane, span: &Span) -> Option<(Sample, Job)> {
         let bytes = (self.asker.bytes_of)(want.part)?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let matters = self.resolver.cache.config().stale != Stale::Ignore;
@@ -331,6 +347,7 @@ impl Asking<'_> {
             queue_id: self.asker.queue_id.to_owned(),
             enqueued_ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
             needs: matters.then(|| self.hub.generation().signatures.clone()).flatten(),
+            traceparent: span.traceparent(),
         };
         Some((Sample { key: want.key.clone(), bytes }, job))
     }

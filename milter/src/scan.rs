@@ -13,6 +13,8 @@ use crate::{
     report::milliseconds,
 };
 use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use indicatif::{ProgressBar, ProgressStyle};
 use prometheus_client::registry::Registry;
 use std::{
     io::Write,
@@ -23,6 +25,9 @@ use tokio_util::sync::CancellationToken;
 
 /// How long the farm's first probe may take.
 const START_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Messages under way at a time, so that a farm has something to do.
+const AT_A_TIME: usize = 8;
 
 /// How a run of `scan` ended, the severest of its files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,7 +48,7 @@ pub struct Unreadable {
     source: std::io::Error,
 }
 
-/// Scans `files` and prints what became of each, as text or as a JSON object a line.
+/// Scans `files`, several at a time, and prints in their order what became of each, as text or as a JSON object a line.
 pub async fn run(
     config: &Config,
     files: &[PathBuf],
@@ -53,21 +58,46 @@ pub async fn run(
     let assembly = Assembly::new(config, &mut Registry::default()).await?;
     let (gate, mut running) = assembly.start(CancellationToken::new());
     running.wait_until_ready(START_PATIENCE).await;
-    let mut ended = Ended::Accepted;
-    for file in files {
-        let message = message(&gate, read(file)?);
-        let envelope = Envelope { queue_id: file.display().to_string(), ..Envelope::default() };
-        let inspection = gate.inspect(&Client::default(), &envelope, message).await;
-        ended = ended.max(Ended::of(&inspection));
-        if json {
-            writeln!(out, "{}", as_json(file, &inspection))?;
-        } else {
-            write_text(file, &inspection, out)?;
-        }
-    }
+    let scanned = each(&gate, files, |file, inspection| match json {
+        true => writeln!(out, "{}", as_json(file, inspection)),
+        false => write_text(file, inspection, out),
+    })
+    .await;
     drop(gate);
     running.stop().await;
+    scanned
+}
+
+async fn each(
+    gate: &Gate,
+    files: &[PathBuf],
+    mut print: impl FnMut(&Path, &Inspection) -> std::io::Result<()>,
+) -> anyhow::Result<Ended> {
+    let bar = bar(files.len());
+    let inspected = stream::iter(files).map(async |file| {
+        let message = message(gate, read(file)?);
+        let envelope = Envelope { queue_id: file.display().to_string(), ..Envelope::default() };
+        Ok::<_, Unreadable>((file, gate.inspect(&Client::default(), &envelope, message).await))
+    });
+    let mut inspected = std::pin::pin!(inspected.buffered(AT_A_TIME));
+    let mut ended = Ended::Accepted;
+    while let Some(next) = inspected.next().await {
+        let (file, inspection) = next?;
+        ended = ended.max(Ended::of(&inspection));
+        bar.suspend(|| print(file, &inspection))?;
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
     Ok(ended)
+}
+
+/// On stderr, where that is a terminal; nothing elsewhere, and for a single file.
+fn bar(files: usize) -> ProgressBar {
+    if files < 2 {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{bar:30} {pos} of {len} messages, {per_sec:0}, {eta} to go");
+    ProgressBar::new(files as u64).with_style(style.expect("the template is one"))
 }
 
 /// The bytes in `file`.

@@ -14,7 +14,7 @@ use crate::{
 use anyhow::Context;
 use prometheus_client::registry::Registry;
 use std::{net::SocketAddr, sync::Arc};
-use thundergate_common::{admin::Admin, service, shutdown::Shutdown, telemetry};
+use thundergate_common::{admin::Admin, metrics, service, shutdown::Shutdown, telemetry};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -32,7 +32,7 @@ pub struct Server {
 impl Server {
     /// Binds what `config` says; nothing is accepted yet.
     pub async fn bind(config: &Config) -> anyhow::Result<Self> {
-        let mut registry = Registry::default();
+        let mut registry = metrics::registry("thundergate-milter");
         let assembly = Assembly::new(config, &mut registry).await?;
         let acceptor = mta::Acceptor::bind(&config.listen, config.socket_mode.0).await?;
         Ok(Self {
@@ -66,7 +66,7 @@ impl Server {
     /// Serves MTAs until `shutdown`.
     pub async fn run(self, shutdown: Shutdown) {
         self.say_ready();
-        let scanners = self.assembly.scanners();
+        let (scanners, subject) = (self.assembly.scanners(), self.assembly.subject());
         let (gate, running) = self.assembly.start(shutdown.leave.clone());
         let (gates, current) = watch::channel(gate);
         let connections = Arc::new(Permits::new(self.config.limits.connections));
@@ -81,7 +81,7 @@ impl Server {
         let readiness = Arc::new(running.readiness());
         let serve_admin = async {
             if let Some(admin) = self.admin {
-                admin.serve(Arc::new(self.registry), readiness, admin_stop.clone()).await;
+                admin.serve(Arc::new(self.registry), readiness, subject, admin_stop.clone()).await;
             }
         };
         let serve_mail = async {

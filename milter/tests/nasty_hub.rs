@@ -137,6 +137,7 @@ fn gate(panics: bool) -> (Gate, Arc<MemoryHub>) {
         poll: config.wait.poll,
         metrics: Arc::clone(&metrics),
         outages: Arc::default(),
+        activity: Arc::default(),
     };
     let (ledger, _) = Ledger::new(nasty, Arc::clone(&metrics));
     let policy = Policy::compile(&config.policy).unwrap();

@@ -131,6 +131,7 @@ impl Site {
             queue_id: "4cXyZ12345".to_owned(),
             enqueued_ms: now() * 1000,
             needs: None,
+            traceparent: None,
         };
         let admitted = self.runtime.block_on(self.hub.submit(&[(sample, job)]));
         assert_eq!(admitted.expect("Redis answers"), [Admission::Queued]);

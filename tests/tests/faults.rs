@@ -239,6 +239,21 @@ fn sessions_without_an_answer_are_hung() {
 }
 
 #[test]
+fn a_session_breaks_only_with_its_milter() {
+    let broken = |record: &mut Record| record.attempts[1].end = End::Broken("reset".to_owned());
+    assert_eq!(says_of(|record, _| broken(record)), ["broken session"]);
+    let with = |kind, target| {
+        says_of(move |record, _| {
+            broken(record);
+            record.faults.push(Fault { kind, target, from: 50, to: 80 });
+        })
+    };
+    assert_eq!(with(Kind::MilterTerminated, 0), [""; 0], "it was idle when its milter ended");
+    assert_eq!(with(Kind::MilterKilled, 1), ["broken session"], "another one");
+    assert_eq!(with(Kind::MilterReloaded, 0), ["broken session"]);
+}
+
+#[test]
 fn an_upload_too_many_needs_a_reason() {
     let again = |record: &mut Record, outcome: &mut Outcome| {
         record.scans.push(scan(1, "bb.com", 5_000, Some(5_050), Some(Answer::Found)));

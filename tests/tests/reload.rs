@@ -17,8 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the milter says after a SIGHUP.
 async fn reload(milter: &Milter, toml: &str, number: usize) -> Value {
-    fs::write(milter.program.dir().unwrap().join("config.toml"), toml).unwrap();
-    milter.program.hang_up().unwrap();
+    milter.program.reload(toml).unwrap();
     let said =
         |line: &Value| line["event"] == "reloaded" || line["msg"].as_str().unwrap_or("").contains("is wrong");
     for _ in 0..200 {

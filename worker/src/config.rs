@@ -8,7 +8,8 @@ use std::{
     time::Duration,
 };
 use thundergate_common::config::{
-    Admin, Cache, ConfigError, Farm, Fault, Log, Queue, Redis, Source, check_shared, exact_size, load_checked,
+    Admin, Cache, ConfigError, Farm, Fault, Log, Queue, Redis, Source, Traces, check_shared, exact_size,
+    load_checked,
 };
 
 /// The defaults, and the documentation of every key.
@@ -36,6 +37,8 @@ pub struct Config {
     pub limits: Limits,
     /// Logs.
     pub log: Log,
+    /// Traces.
+    pub traces: Traces,
     /// The admin server.
     pub admin: Admin,
 }
@@ -68,6 +71,7 @@ impl Config {
         if self.limits.memory_bytes.as_u64() == 0 {
             return Err(Fault::new(&["limits.memory_bytes"], "must be more than 0"));
         }
-        check_shared(Some(&self.redis), Some(&self.farm), &self.queue, &self.cache, &self.log)
+        self.admin.token()?;
+        check_shared(Some(&self.redis), Some(&self.farm), &self.queue, &self.cache, &self.log, &self.traces)
     }
 }

@@ -120,6 +120,7 @@ impl Source {
     async fn reclaim_or_claim(&mut self, room: Room, patience: Duration) -> Result<Vec<Claim>, HubError> {
         let claims = self.reclaimer.reclaim(&*self.hub, &self.worker, self.shard, room).await?;
         if !claims.is_empty() {
+            self.metrics.reclaimed.inc_by(claims.len() as u64);
             return Ok(claims);
         }
         self.hub.claim(&self.worker, self.shard, room, patience).await

@@ -11,7 +11,7 @@
 //! | [`reporter`] | what the hub is told of the farm |
 //! | [`farm`] | the scanners as a whole: which one gets a sample, and which gets none |
 //! | [`thunderstorm`] | talking to one of them |
-//! | [`metrics`] | what is counted |
+//! | [`metrics`], [`status`] | what is counted, and what the status page tells |
 //!
 //! The milter's one-process mode uses the same entry as the program: [`Worker::new`] and [`Worker::run`].
 
@@ -26,6 +26,7 @@ pub mod renewer;
 pub mod reporter;
 pub mod runner;
 pub mod scan;
+pub mod status;
 pub mod thunderstorm;
 
 pub use runner::Worker;

@@ -76,6 +76,7 @@ pub async fn renew(
             Ok(()) => outage = false,
             Err(error) => {
                 metrics.hub_errors.inc();
+                metrics.renewal_failures.inc();
                 if !std::mem::replace(&mut outage, true) {
                     tracing::warn!(
                         error = with_causes(&error),

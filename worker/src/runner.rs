@@ -13,7 +13,7 @@ use crate::{
     consumer::Consumer,
     farm::Farm,
     memory::Memory,
-    metrics::{FarmMetrics, FarmState, WorkerMetrics},
+    metrics::{FarmMetrics, FarmState, WorkerMetrics, queue::QueueMetrics},
     renewer::{self, Running},
     reporter,
     scan::Scanning,
@@ -47,6 +47,7 @@ pub struct Worker {
     queue: config::Queue,
     memory: Memory,
     metrics: WorkerMetrics,
+    seen: QueueMetrics,
 }
 
 impl Worker {
@@ -64,8 +65,8 @@ impl Worker {
     ) -> Result<Self, SetupError> {
         let farm = Arc::new(Farm::new(farm, FarmMetrics::new(registry))?);
         registry.register_collector(Box::new(FarmState(Arc::clone(&farm))));
-        let metrics = WorkerMetrics::new(registry);
-        Ok(Self { name: telemetry::process_name(), hub, farm, queue: queue.clone(), memory, metrics })
+        let (metrics, seen) = (WorkerMetrics::new(registry), QueueMetrics::new(registry, queue));
+        Ok(Self { name: telemetry::process_name(), hub, farm, queue: queue.clone(), memory, metrics, seen })
     }
 
     /// Its scanners: [`Farm::available`] says whether samples would be scanned now.
@@ -98,6 +99,7 @@ impl Worker {
             self.farm.watch(ended.clone()),
             renewer::renew(&*self.hub, &self.name, &running, every, &self.metrics, &ended),
             reporter::report(&*self.hub, &self.name, &self.farm, &ended),
+            self.seen.watch(&*self.hub, &ended),
             work,
         );
     }

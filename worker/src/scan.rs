@@ -29,6 +29,7 @@ use thundergate_common::{
     hub::{Begin, Claim, Completion, Hub},
     job::Job,
     sample::Sample,
+    traces::{KeyValue, Span, SpanKind},
     verdict::{Answer, SkipReason, Verdict},
 };
 
@@ -58,12 +59,30 @@ enum Ending {
     HubFailed(String),
 }
 
+impl Ending {
+    fn as_str(&self) -> &'static str {
+        match self {
+            Self::Answered(_) => "answered",
+            Self::Nothing => "nothing",
+            Self::Failed(_) => "failed",
+            Self::NoInstance => "no_instance",
+            Self::HubFailed(_) => "hub_failed",
+        }
+    }
+}
+
 impl Scanning {
     /// Delivers `claim`. A panic in it is a failed delivery, no dead worker.
     /// `place` is dropped as soon as another one can be scanned in its place.
     pub async fn deliver<P>(&self, claim: &Claim, place: P) {
-        let ending = AssertUnwindSafe(self.attempt(claim, place)).catch_unwind().await;
+        let span = span(claim);
+        let ending = AssertUnwindSafe(self.attempt(claim, place, &span)).catch_unwind().await;
         let ending = ending.unwrap_or_else(|_| Ending::Failed("the scan panicked".to_owned()));
+        span.note(|| [KeyValue::new("outcome", ending.as_str())]);
+        if let Ending::Failed(reason) | Ending::HubFailed(reason) = &ending {
+            span.fail(|| reason.clone());
+        }
+        let _completing = matches!(ending, Ending::Answered(_)).then(|| completing(&span));
         match ending {
             Ending::Answered(answer) => self.complete(claim, Completion::Answered(answer)).await,
             Ending::Nothing => self.metrics.not_scanned("nothing"),
@@ -73,7 +92,7 @@ impl Scanning {
         }
     }
 
-    async fn attempt<P>(&self, claim: &Claim, place: P) -> Ending {
+    async fn attempt<P>(&self, claim: &Claim, place: P, span: &Span) -> Ending {
         if claim.deliveries > self.max_deliveries {
             // Each of them ended without a word: perhaps the sample kills the workers.
             return Ending::Failed(format!("{} deliveries ended without an answer", claim.deliveries - 1));
@@ -81,13 +100,13 @@ impl Scanning {
         let _memory = self.memory.take(claim.job.size).await;
         self.metrics.begun(claim.job.lane, waited(&claim.job));
         match self.hub.begin(claim).await {
-            Ok(Begin::Scan(bytes)) => self.scan(&claim.job, bytes, place).await,
+            Ok(Begin::Scan(bytes)) => self.scan(&claim.job, bytes, place, span).await,
             Ok(Begin::Nothing) => Ending::Nothing,
             Err(error) => Ending::HubFailed(with_causes(&error)),
         }
     }
 
-    async fn scan<P>(&self, job: &Job, bytes: Bytes, place: P) -> Ending {
+    async fn scan<P>(&self, job: &Job, bytes: Bytes, place: P, span: &Span) -> Ending {
         if bytes.len() as u64 > self.farm.largest() {
             self.metrics.not_scanned("skipped");
             return Ending::Answered(Answer::Skipped(SkipReason::TooLarge));
@@ -98,7 +117,7 @@ impl Scanning {
         let sample = Sample { key: job.sample.clone(), bytes };
         // Where the farm has gone back since, no instance could meet what the job needed.
         let needs = job.needs.clone().min(self.hub.generation().signatures.clone());
-        match self.farm.scan_until_free(&sample, &job.source, needs.as_deref()).await {
+        match self.farm.scan_until_free(&sample, &job.source, needs.as_deref(), span).await {
             Ok(scanned) => {
                 drop((place, sample));
                 let verdict = scanned.verdict().await;
@@ -159,6 +178,33 @@ impl Scanning {
             "The hub failed during a scan; the job waits until it is reclaimed"
         );
     }
+}
+
+/// One delivery, as a part of the trace of the mail that asked first.
+fn span(claim: &Claim) -> Span {
+    let job = &claim.job;
+    let span = Span::begin(SpanKind::Consumer, "scan", job.traceparent.as_deref());
+    span.note(|| {
+        [
+            KeyValue::new("messaging.system", "redis"),
+            KeyValue::new("messaging.operation.type", "process"),
+            KeyValue::new("messaging.operation.name", "scan"),
+            KeyValue::new("messaging.destination.name", job.lane.as_str()),
+            KeyValue::new("messaging.message.id", claim.id.clone()),
+            KeyValue::new("messaging.message.body.size", i64::try_from(job.size).unwrap_or(i64::MAX)),
+            KeyValue::new("queue.id", job.queue_id.clone()),
+            KeyValue::new("digest", job.sample.digest.to_string()),
+            KeyValue::new("job.deliveries", i64::from(claim.deliveries)),
+            KeyValue::new("job.waited_ms", i64::try_from(waited(job).as_millis()).unwrap_or(i64::MAX)),
+        ]
+    });
+    span
+}
+
+fn completing(scan: &Span) -> Span {
+    let span = scan.child(SpanKind::Client, "complete");
+    span.note(|| [KeyValue::new("db.system.name", "redis")]);
+    span
 }
 
 fn log(job: &Job, verdict: &Verdict) {

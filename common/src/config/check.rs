@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! What can be wrong with the sections that both programs have although every value is of its kind.
 
-use super::{Cache, Farm, Fault, Instance, Log, ProxyUrl, Queue, Redis};
+use super::{Cache, Farm, Fault, Instance, Log, ProxyUrl, Queue, Redis, Traces};
 use crate::{hub, telemetry};
 use redis::RedisError;
 use std::{collections::HashSet, path::Path};
@@ -17,12 +17,30 @@ pub fn check_shared(
     queue: &Queue,
     cache: &Cache,
     log: &Log,
+    traces: &Traces,
 ) -> Result<(), Fault> {
     redis.map_or(Ok(()), check_redis)?;
     farm.map_or(Ok(()), check_farm)?;
     check_queue(queue)?;
     check_cache(cache)?;
+    check_traces(traces)?;
     telemetry::check_level(&log.level).map_err(|error| Fault::new(&["log.level"], error.to_string()))
+}
+
+fn check_traces(traces: &Traces) -> Result<(), Fault> {
+    let usable = |url: &url::Url| {
+        matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none()
+    };
+    if !traces.endpoint.as_ref().is_none_or(usable) {
+        return fault(
+            &["traces.endpoint"],
+            "must be http:// or https:// without a user: a token belongs in traces.headers_file",
+        );
+    }
+    if !traces.sample_ratio.is_none_or(|ratio| (0.0..=1.0).contains(&ratio)) {
+        return fault(&["traces.sample_ratio"], "must be from 0 to 1");
+    }
+    Ok(())
 }
 
 fn check_redis(redis: &Redis) -> Result<(), Fault> {

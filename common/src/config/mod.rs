@@ -4,11 +4,13 @@
 //! One source: the commented TOML under `deploy/` is the documentation and, compiled in, the default. A file says only
 //! what differs; `THUNDERGATE_SECTION__KEY` in the environment overrides both. Unknown keys are errors.
 
+mod admin;
 mod check;
 mod layers;
 mod load;
 mod redis;
 
+pub use admin::Admin;
 pub use check::check_shared;
 pub use load::{ConfigError, Fault, Source, load, load_checked};
 pub use redis::{Access, ClientCertificate, Redis, RedisUrl};
@@ -16,7 +18,7 @@ pub use redis::{Access, ClientCertificate, Redis, RedisUrl};
 use crate::{generation::Generation, job::Lane, verdict::Verdict};
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize, Serializer};
-use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 /// `[farm]`: the scanners.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -208,6 +210,21 @@ pub struct Log {
     pub keep: usize,
 }
 
+/// `[traces]`: what is told to an OpenTelemetry collector.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Traces {
+    /// Where it takes OTLP over HTTP; `/v1/traces` is appended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<url::Url>,
+    /// The part of all mails that are traced, 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample_ratio: Option<f64>,
+    /// Header fields for the collector, such as a token: lines `Name: value`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub headers_file: Option<PathBuf>,
+}
+
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -228,15 +245,6 @@ pub enum Rotation {
     Daily,
     /// Never.
     Never,
-}
-
-/// `[admin]`: the HTTP server for `/live`, `/ready` and `/metrics`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Admin {
-    /// Where it listens; empty: nowhere.
-    #[serde(with = "optional_address")]
-    pub listen: Option<SocketAddr>,
 }
 
 /// Writes a size so that it reads back as the same number of bytes: bytesize's own form is rounded.
@@ -283,21 +291,6 @@ impl Cache {
     /// Whether who would have a sample scanned in `lane` can do with `verdict` instead.
     pub fn believes(&self, verdict: &Verdict, generation: &Generation, lane: Lane) -> bool {
         !generation.outdates(verdict) || (lane == Lane::Mail && self.stale != Stale::Rescan)
-    }
-}
-
-/// An address, or the empty string for none.
-mod optional_address {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-    use std::net::SocketAddr;
-
-    pub fn serialize<S: Serializer>(address: &Option<SocketAddr>, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&address.map(|address| address.to_string()).unwrap_or_default())
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(D::Error::custom) }
     }
 }
 

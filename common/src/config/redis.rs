@@ -152,7 +152,9 @@ impl Redis {
 }
 
 /// None where it is empty, so that a variable can take back what a file says.
-fn filled<'de, T: From<String>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+pub(super) fn filled<'de, T: From<String>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
     let text = String::deserialize(deserializer)?;
     Ok((!text.is_empty()).then(|| text.into()))
 }
@@ -217,12 +219,12 @@ fn without_credentials(url: &str) -> String {
 }
 
 /// The first line of a file, and there must be no other.
-fn password(key: &str, path: Option<&Path>) -> Result<Option<SecretString>, Fault> {
+pub(super) fn password(key: &str, path: Option<&Path>) -> Result<Option<SecretString>, Fault> {
     let Some(path) = path else { return Ok(None) };
     let text = text(key, path)?;
     let line = text.expose_secret().trim_end_matches(['\r', '\n']);
     if line.is_empty() || line.contains('\n') {
-        return Err(unusable(key, path, "must hold one line, the password"));
+        return Err(unusable(key, path, "must hold one line and nothing else"));
     }
     Ok(Some(line.into()))
 }
@@ -323,7 +325,7 @@ mod tests {
         assert_eq!(password("").unwrap_err(), "redis.password_file is empty");
         for contents in ["\n", "one\ntwo\n"] {
             let error = password(contents).unwrap_err();
-            assert_eq!(error, "redis.password_file must hold one line, the password");
+            assert_eq!(error, "redis.password_file must hold one line and nothing else");
         }
     }
 

@@ -23,7 +23,15 @@ pub(super) fn check(config: &Config) -> Result<(), Fault> {
     if config.listen.is_empty() {
         return fault(&["listen"], "must name at least one address, \"inet:127.0.0.1:11337\"");
     }
-    check_shared(config.redis.as_ref(), config.farm.as_ref(), &config.queue, &config.cache, &config.log)?;
+    check_shared(
+        config.redis.as_ref(),
+        config.farm.as_ref(),
+        &config.queue,
+        &config.cache,
+        &config.log,
+        &config.traces,
+    )?;
+    config.admin.token()?;
     check_policy(config)?;
     check_wait(&config.wait)?;
     check_limits(&config.limits)?;

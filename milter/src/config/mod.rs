@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 use thundergate_common::{
-    config::{Admin, Cache, ConfigError, Farm, Log, Queue, Redis, Source, exact_size, load_checked},
+    config::{Admin, Cache, ConfigError, Farm, Log, Queue, Redis, Source, Traces, exact_size, load_checked},
     sample::HintStyle,
 };
 
@@ -67,6 +67,8 @@ pub struct Config {
     pub queue: Queue,
     /// Log lines.
     pub log: Log,
+    /// Traces.
+    pub traces: Traces,
     /// The admin HTTP server.
     pub admin: Admin,
 }

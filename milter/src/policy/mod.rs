@@ -46,6 +46,10 @@ pub enum Action {
 }
 
 impl Action {
+    /// All of them, in their order.
+    pub const ALL: [Self; 6] =
+        [Self::Accept, Self::Tag, Self::Tempfail, Self::Quarantine, Self::Reject, Self::Discard];
+
     /// Its name in the configuration, logs and metrics.
     pub fn as_str(self) -> &'static str {
         match self {

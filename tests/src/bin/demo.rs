@@ -5,6 +5,7 @@
 
 use anyhow::Context;
 use clap::Parser;
+use indicatif::ProgressBar;
 use std::{
     io::Write,
     process::ExitCode,
@@ -200,9 +201,11 @@ impl Story {
         let message = mail().from(sender).attach(name, "application/octet-stream", attachment).bytes();
         let queue_id = format!("DEMO{:04}", self.lines.count() + 1);
         let mail = Mail { sender: sender.to_owned(), queue_id: queue_id.clone(), ..Mail::of(message) };
-        let began = Instant::now();
+        let (began, waiting) = (Instant::now(), ProgressBar::new_spinner().with_message(what.to_owned()));
+        waiting.enable_steady_tick(Duration::from_millis(100));
         let reply = self.mta.send(&mail).await.with_context(|| format!("no answer to {what}"))?;
         let took = began.elapsed();
+        waiting.finish_and_clear();
         let from = self.lines.source_of(&queue_id).context("the gateway did not log the message")?;
         let went_well = expected.is(&reply) && from == source;
         self.failed += usize::from(!went_well);

@@ -2,7 +2,7 @@
 //! `cargo faults`, or `tests/run faults`: the fault suite. Exit status 0: nothing happened that must not.
 
 use clap::Parser;
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 use thundergate_tests::faults::{Options, RedisSort, run, schedule::Kind};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -42,6 +42,10 @@ struct Arguments {
     /// With `redis.secret_file`: what is kept in Redis is sealed.
     #[arg(long)]
     sealed: bool,
+    /// A directory with programs of another version. All begin as these, and each SIGTERM replaces one by the other
+    /// version: an upgrade, and the way back, one program after the other.
+    #[arg(long, value_name = "DIR")]
+    upgrade_from: Option<PathBuf>,
 }
 
 #[tokio::main]
@@ -59,6 +63,7 @@ async fn main() -> ExitCode {
         redis: arguments.redis,
         postfix: !arguments.no_postfix,
         sealed: arguments.sealed,
+        upgrade_from: arguments.upgrade_from,
     };
     let mut terminated = signal(SignalKind::terminate()).expect("SIGTERM can be waited for");
     // Whoever interrupts drops the run, and the run's values stop what they started.

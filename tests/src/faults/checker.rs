@@ -9,6 +9,7 @@
 //! | accepted unscanned | an attachment of an accepted mail had no true answer of a scanner by then |
 //! | wrong decision | a bad mail was accepted, a clean one held, any was tagged, rejected or discarded |
 //! | hung session | no answer in time, on a connection that lived |
+//! | broken session | a connection was refused or broke, and its milter was not being stopped |
 //! | left over | a lease, waiter, sample or job is in Redis after the quiet period |
 //! | needless upload | a sample was scanned again though nothing cut its scan off and nothing lost its verdict |
 //! | too late | what was measured took longer than it may |
@@ -18,8 +19,9 @@
 pub use super::backend::Leftover;
 use super::{
     corpus::Item,
-    journal::{Attempt, End, Millis, Record},
+    journal::{Attempt, End, Fault, Millis, Record},
     rescue,
+    schedule::Kind,
     uploads::{self, Reasons},
 };
 use std::{
@@ -27,6 +29,9 @@ use std::{
     fmt,
     sync::Arc,
 };
+
+/// A connection may be idle so long before its sender uses it again.
+const IDLE: Millis = 5_000;
 
 /// What a run ends with, beside its record.
 #[derive(Clone, Debug, Default)]
@@ -89,6 +94,7 @@ pub fn check(record: &Record, outcome: &Outcome) -> Verdict {
         unscanned(record, outcome),
         wrong(record, outcome),
         hung(record, outcome),
+        broken(record),
         left_over(outcome),
         verdict.reasons.violations(),
         late,
@@ -189,6 +195,23 @@ fn hung(record: &Record, outcome: &Outcome) -> Vec<Violation> {
         of_mail("hung session", one.mail, Some(one), format!("after {took} ms: {:?}", one.end))
     })
     .collect()
+}
+
+/// Only a milter that ends, or has ended, may let a session down; an idle connection tells its sender later.
+fn broken(record: &Record) -> Vec<Violation> {
+    let broken = record.attempts.iter().filter_map(|one| match &one.end {
+        End::Broken(why) if one.milter.is_some() && !meets_a_stop(record, one) => Some((one, why)),
+        _ => None,
+    });
+    broken.map(|(one, why)| of_mail("broken session", one.mail, Some(one), why.clone())).collect()
+}
+
+/// Whether its milter was being stopped; Postfix has the first one.
+pub(super) fn meets_a_stop(record: &Record, attempt: &Attempt) -> bool {
+    let stops = |fault: &&Fault| matches!(fault.kind, Kind::MilterKilled | Kind::MilterTerminated);
+    let milter = attempt.milter.unwrap_or_default();
+    let mut stopped = record.faults.iter().filter(stops).filter(|fault| fault.target == milter);
+    stopped.any(|fault| fault.overlaps(attempt.began.saturating_sub(IDLE), attempt.ended))
 }
 
 fn left_over(outcome: &Outcome) -> Vec<Violation> {

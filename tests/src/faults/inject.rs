@@ -97,6 +97,8 @@ impl Injector {
             Kind::MilterKilled => killed(&site.milters[target], lasts).await?,
             Kind::WorkerTerminated => terminated(&site.workers[target]).await?,
             Kind::MilterTerminated => terminated(&site.milters[target]).await?,
+            Kind::WorkerReloaded => site.workers[target].reload(lasts).await?,
+            Kind::MilterReloaded => site.milters[target].reload(lasts).await?,
             Kind::RedisRestarted => self.restart_redis(lasts).await?,
             Kind::RedisFrozen => self.freeze(lasts).await?,
             Kind::Failover => self.fail_over().await?,

@@ -37,7 +37,7 @@ use outbox::Outbox;
 use schedule::{Kind, MILTERS, Schedule};
 use senders::{MARGIN, Senders, mail_of};
 use site::{Layout, Site};
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
@@ -81,6 +81,8 @@ pub struct Options {
     pub postfix: bool,
     /// What is kept in Redis is sealed.
     pub sealed: bool,
+    /// Where programs of another version are. All begin as these, and each SIGTERM replaces one by the other version.
+    pub upgrade_from: Option<PathBuf>,
 }
 
 /// Runs it. True if nothing happened that must not.
@@ -95,6 +97,7 @@ pub async fn run(options: &Options) -> anyhow::Result<bool> {
         postfix: options.postfix,
         milter: options.milter.clone(),
         sealed: options.sealed,
+        upgrade_from: options.upgrade_from.clone(),
     };
     let site = Arc::new(Site::start(&layout, &journal).await?);
     let schedule = planned(options, &site);

@@ -3,7 +3,7 @@
 
 use super::{
     Options,
-    checker::{Outcome, Verdict, Violation},
+    checker::{Outcome, Verdict, Violation, meets_a_stop},
     journal::{End, Measured, Millis, Record},
     schedule::{Kind, Schedule},
     senders::Senders,
@@ -67,6 +67,9 @@ pub async fn end(options: &Options, site: &Site, record: &Record, outcome: &Outc
     for (what, count) in ends(record) {
         println!("  attempts: {what:<16} {count:>8}");
     }
+    let deferred = record.attempts.iter().filter(|one| matches!(one.end, End::Tempfailed(_)));
+    let elsewhere = deferred.filter(|one| !meets_a_stop(record, one)).count();
+    println!("  tempfailed by a milter that was not being stopped {elsewhere}");
     let (delivered, held) = postfix(outcome);
     println!("  Postfix delivered          {delivered:>8}\n  Postfix holds              {held:>8}");
     let reasons = &verdict.reasons;
@@ -90,9 +93,15 @@ pub async fn end(options: &Options, site: &Site, record: &Record, outcome: &Outc
     println!("  log lines of level error   {:>8}", errors.len());
     errors.iter().take(LINES).for_each(|line| println!("    {line:.400}"));
     println!("  faults done                {:>8} of {} kinds\n", record.faults.len(), kinds.len());
-    for what in
-        ["lost", "accepted unscanned", "wrong decision", "hung session", "left over", "needless upload"]
-    {
+    for what in [
+        "lost",
+        "accepted unscanned",
+        "wrong decision",
+        "hung session",
+        "broken session",
+        "left over",
+        "needless upload",
+    ] {
         let count = verdict.violations.iter().filter(|violation| violation.what == what).count();
         println!("  {what:<26} {count:>8}");
     }

@@ -34,6 +34,10 @@ pub enum Kind {
     MilterKilled,
     /// SIGTERM of a milter; started again.
     MilterTerminated,
+    /// SIGHUP of a worker: a wrong configuration, one with an instance less, and its own again.
+    WorkerReloaded,
+    /// SIGHUP of a milter: a wrong configuration, one with fewer seats, and its own again.
+    MilterReloaded,
     /// Redis killed and started again, empty.
     RedisRestarted,
     /// Redis stops answering for a while (SIGSTOP).
@@ -77,11 +81,13 @@ pub enum Kind {
 }
 
 /// All of them.
-pub const ALL: [Kind; 24] = [
+pub const ALL: [Kind; 26] = [
     Kind::WorkerKilled,
     Kind::WorkerTerminated,
     Kind::MilterKilled,
     Kind::MilterTerminated,
+    Kind::WorkerReloaded,
+    Kind::MilterReloaded,
     Kind::RedisRestarted,
     Kind::RedisFrozen,
     Kind::Failover,
@@ -139,8 +145,8 @@ impl Kind {
     /// What two faults must not do to each other: use the same switch.
     fn switch(self) -> u8 {
         match self {
-            Self::WorkerKilled | Self::WorkerTerminated => 0,
-            Self::MilterKilled | Self::MilterTerminated => 1,
+            Self::WorkerKilled | Self::WorkerTerminated | Self::WorkerReloaded => 0,
+            Self::MilterKilled | Self::MilterTerminated | Self::MilterReloaded => 1,
             Self::RedisRestarted | Self::RedisFrozen | Self::Failover => 2,
             Self::MilterCutFromRedis
             | Self::WorkerCutFromRedis
@@ -161,9 +167,12 @@ impl Kind {
     /// How many there are to choose the target from.
     fn targets(self) -> usize {
         match self {
-            Self::MilterKilled | Self::MilterTerminated | Self::MilterCutFromRedis => MILTERS,
+            Self::MilterKilled | Self::MilterTerminated | Self::MilterReloaded | Self::MilterCutFromRedis => {
+                MILTERS
+            }
             Self::WorkerKilled
             | Self::WorkerTerminated
+            | Self::WorkerReloaded
             | Self::WorkerCutFromRedis
             | Self::WorkerCutFromInstance => WORKERS,
             Self::InstanceSlow | Self::InstanceHung | Self::InstanceDown | Self::InstanceLies => INSTANCES,

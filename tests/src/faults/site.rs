@@ -15,7 +15,7 @@ use crate::{
     harness::{free_port, postfix::Postfix, proxy::Proxy},
     thunderstorm::{Settings, Standin},
 };
-use std::{fmt::Write as _, io::Write as _, sync::Arc, time::Duration};
+use std::{fmt::Write as _, io::Write as _, path::PathBuf, sync::Arc, time::Duration};
 use tempfile::NamedTempFile;
 
 /// How long an instance is busy with a sample.
@@ -47,6 +47,8 @@ pub struct Layout {
     pub milter: String,
     /// With `redis.secret_file`.
     pub sealed: bool,
+    /// Where programs of another version are, to begin with.
+    pub upgrade_from: Option<PathBuf>,
 }
 
 /// All of it. Dropping it stops everything.
@@ -110,8 +112,8 @@ impl Site {
             deadline: Duration::from_secs(if layout.defaults { 20 } else { 6 }),
             reclaimed_within: Duration::from_secs(if layout.defaults { 16 } else { 6 }),
         };
-        site.milters = (0..MILTERS).map(|number| site.milter(number, layout)).collect();
-        site.workers = (0..WORKERS).map(|number| site.worker(number, layout)).collect();
+        site.milters = (0..MILTERS).map(|number| site.milter(number, layout)).collect::<Result<_, _>>()?;
+        site.workers = (0..WORKERS).map(|number| site.worker(number, layout)).collect::<Result<_, _>>()?;
         for program in site.programs() {
             program.start().await?;
         }
@@ -166,38 +168,42 @@ impl Site {
         about
     }
 
-    fn milter(&self, number: usize, layout: &Layout) -> Revenant {
+    fn milter(&self, number: usize, layout: &Layout) -> anyhow::Result<Revenant> {
         let listen = format!("listen = [\"{}\"]\n", self.addresses[number]);
         let short = if layout.defaults { "" } else { SHORT_WAIT };
         let redis = self.redis_section(&self.milter_links, number, layout);
-        self.program(
-            "milter",
-            number,
-            MILTERS,
-            format!("{listen}{BOTH}{POLICY}{short}{}\n{redis}", layout.milter),
-        )
+        let config = format!("{listen}{BOTH}{POLICY}{short}{}\n{redis}", layout.milter);
+        self.program("milter", number, MILTERS, config, layout)
     }
 
-    fn worker(&self, number: usize, layout: &Layout) -> Revenant {
+    fn worker(&self, number: usize, layout: &Layout) -> anyhow::Result<Revenant> {
         let redis = self.redis_section(&self.worker_links, number, layout);
         let mut farm = format!("[farm]\n{FARM}instances = [\n");
         for (instance, link) in self.instance_links[number].iter().enumerate() {
             let url = format!("http://{}", link.address());
             writeln!(farm, "  {{ name = \"storm{instance}\", url = \"{url}\" }},").expect("texts grow");
         }
-        self.program("worker", number, WORKERS, format!("{BOTH}{redis}{farm}]\n"))
+        self.program("worker", number, WORKERS, format!("{BOTH}{redis}{farm}]\n"), layout)
     }
 
-    fn program(&self, sort: &str, number: usize, of: usize, config: String) -> Revenant {
+    fn program(
+        &self,
+        sort: &str,
+        number: usize,
+        of: usize,
+        config: String,
+        layout: &Layout,
+    ) -> anyhow::Result<Revenant> {
         let clock = self.clock.as_ref().filter(|_| number == 1);
-        let program = Revenant::new(sort, number, config, clock.map(Clock::env).unwrap_or_default());
-        match &self.disk {
+        let program = Revenant::new(sort, number, config, clock.map(Clock::env).unwrap_or_default())?;
+        let program = program.replacing(layout.upgrade_from.as_deref());
+        Ok(match &self.disk {
             Some(disk) if number + 1 == of => {
                 let file = disk.path().join(format!("{sort}.log"));
                 program.logging_to(file)
             }
             _ => program,
-        }
+        })
     }
 
     fn redis_section(&self, links: &[Proxy], number: usize, layout: &Layout) -> String {

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The real things that scenarios run against.
 
+pub mod browser;
 pub mod clamd;
 pub mod mails;
 pub mod mta;
 pub mod postfix;
 pub mod process;
+pub mod promtool;
 pub mod proxy;
 pub mod redis;
 pub mod rspamd;

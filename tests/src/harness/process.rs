@@ -49,17 +49,26 @@ impl Program {
 
     /// The same with environment variables.
     pub async fn start_with_env(name: &str, config: &str, env: &[(&str, &str)]) -> anyhow::Result<Self> {
-        let mut program = Self::spawn(name, config, env)?;
+        Self::start_file(&binary(name)?, config, env).await
+    }
+
+    /// The same with a program of any version, by its path.
+    pub async fn start_file(path: &Path, config: &str, env: &[(&str, &str)]) -> anyhow::Result<Self> {
+        let mut program = Self::spawn_file(path, config, env)?;
         program.wait_until_ready().await?;
         Ok(program)
     }
 
     /// Runs it without waiting: for programs that are expected to refuse to start.
     pub fn spawn(name: &str, config: &str, env: &[(&str, &str)]) -> anyhow::Result<Self> {
-        let dir = tempfile::Builder::new().prefix(name).tempdir()?;
+        Self::spawn_file(&binary(name)?, config, env)
+    }
+
+    fn spawn_file(path: &Path, config: &str, env: &[(&str, &str)]) -> anyhow::Result<Self> {
+        let dir = tempfile::Builder::new().prefix("thundergate").tempdir()?;
         let file = dir.path().join("config.toml");
         std::fs::write(&file, config)?;
-        let mut command = Command::new(binary(name)?);
+        let mut command = Command::new(path);
         command
             .args([OsStr::new("serve"), OsStr::new("--config"), file.as_os_str()])
             .envs(env.iter().copied());
@@ -149,6 +158,13 @@ impl Program {
     /// SIGHUP.
     pub fn hang_up(&self) -> anyhow::Result<()> {
         self.signal("-HUP")
+    }
+
+    /// Another configuration in the place of its own, and SIGHUP.
+    pub fn reload(&self, config: &str) -> anyhow::Result<()> {
+        let dir = self.dir().context("it was launched without a configuration")?;
+        std::fs::write(dir.join("config.toml"), config)?;
+        self.hang_up()
     }
 
     fn signal(&self, signal: &str) -> anyhow::Result<()> {

@@ -7,6 +7,7 @@ use super::{
     report::Used,
     usage::{self, Usage},
 };
+use indicatif::{ProgressBar, ProgressStyle};
 use std::{
     io::{self, IsTerminal as _},
     sync::{
@@ -134,9 +135,11 @@ impl<'a> Meter<'a> {
     }
 }
 
-/// Says how far a run is: every second on a terminal, else every ten. Gives up where nothing happens any more.
+/// Says how far a run is: in one line on a terminal, else in one every ten seconds. Gives up where nothing happens any more.
 struct Progress<'a> {
     shared: &'a Shared<'a>,
+    /// On a terminal.
+    line: Option<ProgressBar>,
     every: Duration,
     next: Instant,
     /// Messages at the last line, and when that was.
@@ -147,9 +150,11 @@ struct Progress<'a> {
 
 impl<'a> Progress<'a> {
     fn new(shared: &'a Shared<'a>) -> Self {
-        let every = Duration::from_secs(if io::stderr().is_terminal() { 1 } else { 10 });
+        let style = ProgressStyle::with_template("{msg}").expect("the template is one");
+        let line = io::stderr().is_terminal().then(|| ProgressBar::no_length().with_style(style));
+        let every = Duration::from_secs(if line.is_some() { 1 } else { 10 });
         let now = Instant::now();
-        Self { shared, every, next: now + every, said: (0, now), moved: (0, now) }
+        Self { shared, line, every, next: now + every, said: (0, now), moved: (0, now) }
     }
 
     fn look(&mut self, now: Instant, says: bool) {
@@ -170,9 +175,13 @@ impl<'a> Progress<'a> {
             let rate = (messages - self.said.0) as f64 / (now - self.said.1).as_secs_f64();
             let (open, errors) = (live.open.load(Ordering::Relaxed), live.errors.load(Ordering::Relaxed));
             let backlog = self.shared.schedule.get().map_or(0, |schedule| schedule.backlog(now));
-            eprintln!(
+            let text = format!(
                 "{messages} messages, {rate:.0}/s, {open} connections, {errors} errors, backlog {backlog}"
             );
+            match &self.line {
+                Some(line) => line.set_message(text),
+                None => eprintln!("{text}"),
+            }
         }
         self.said = (messages, now);
     }

@@ -118,6 +118,7 @@ fn job(name: &str, lane: Lane) -> (Sample, Job) {
         queue_id,
         enqueued_ms,
         needs: None,
+        traceparent: None,
     };
     (sample, job)
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The command line. Exit statuses are those of sysexits.h: 64 wrong usage, 69 Redis or the farm is unavailable,
-//! 70 anything unforeseen, 78 wrong configuration; and 1 where nothing is known of a sample or a dead letter.
+//! 70 anything unforeseen, 78 wrong configuration; and 1 where nothing is known of a sample or a dead letter, or the
+//! worker is not healthy.
 
 /// Prints a line. Whoever closed the pipe (`… | head`) wanted no more of them.
 macro_rules! say {
@@ -22,6 +23,7 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode, sync::Arc};
 use thundergate_common::{
     config::ConfigError,
     generation::FarmReport,
+    health::{self, HealthError},
     hub::{Hub, HubError, redis::RedisHub},
     sample::SampleKey,
     telemetry,
@@ -53,6 +55,13 @@ enum Command {
     Serve,
     /// Say whether the configuration is right, and print what holds in the end, without passwords.
     Check,
+    /// Ask the worker that runs here, at its admin address, whether it lives: for the health check of a container. Exit
+    /// status 0, or 1 with the reason.
+    Health {
+        /// Ask whether it can do its work.
+        #[arg(long)]
+        ready: bool,
+    },
     /// Ask every Thunderstorm server how it is.
     Farm(Output),
     /// Show what waits, what is being scanned and what was given up; try that again or drop it.
@@ -155,6 +164,8 @@ enum CliError {
     Hub(#[from] HubError),
     #[error("{0}")]
     Unavailable(&'static str),
+    #[error(transparent)]
+    Health(#[from] HealthError),
     #[error("nothing is known of this sample")]
     Unknown,
     #[error("there is no dead letter {0}")]
@@ -168,7 +179,7 @@ impl CliError {
         match self {
             Self::Config(_) | Self::Farm(_) | Self::Address(_) => CONFIG,
             Self::Hub(_) | Self::Unavailable(_) => UNAVAILABLE,
-            Self::Unknown | Self::NoLetter(_) => 1,
+            Self::Health(_) | Self::Unknown | Self::NoLetter(_) => 1,
             Self::Other(_) => SOFTWARE,
         }
     }
@@ -204,6 +215,10 @@ async fn dispatch(cli: Cli) -> Result<(), CliError> {
     match cli.command {
         Command::Serve => serve::serve(&config, cli.config).await,
         Command::Check => check(&config),
+        Command::Health { ready } => {
+            say!("{}", health::ask(&config.admin, ready).await?);
+            Ok(())
+        }
         Command::Farm(output) => farm::show(&config, &reports(&config).await, output.json).await,
         Command::Queue(args) => queue(&*connect(&config).await?, args).await,
         Command::Generation(args) => generation(&*connect(&config).await?, args).await,
@@ -250,7 +265,8 @@ async fn verdict(config: &Config, args: VerdictArgs) -> Result<(), CliError> {
 }
 
 fn check(config: &Config) -> Result<(), CliError> {
-    config.redis.advice().into_iter().for_each(|advice| eprintln!("note: {advice}"));
+    let advice = config.redis.advice().into_iter().chain(config.admin.advice());
+    advice.for_each(|advice| eprintln!("note: {advice}"));
     say!("{}", toml::to_string(config).map_err(anyhow::Error::from)?.trim_end());
     Ok(())
 }

@@ -2,15 +2,16 @@
 //! `serve`: bind, say "ready", work, drain. Beside the work it heeds SIGHUP.
 
 use super::{CliError, connect};
-use crate::{Worker, config::Config, farm::Farm, memory::Memory};
-use prometheus_client::registry::Registry;
+use crate::{Worker, config::Config, farm::Farm, memory::Memory, status};
 use std::{path::PathBuf, sync::Arc};
 use thundergate_common::{
     admin::{Admin, Ready},
+    metrics,
     reload::Reload,
     service,
     shutdown::{Hangups, Shutdown},
     telemetry::{self, Levels},
+    traces,
 };
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -21,19 +22,21 @@ const LIVE: [&str; 2] = ["farm.", "log.level"];
 /// Works until the drain is over. `file` is the one that the command line names.
 pub async fn serve(config: &Config, file: Option<PathBuf>) -> Result<(), CliError> {
     let logs = telemetry::init(&config.log).map_err(anyhow::Error::from)?;
+    let _traces = traces::init(&config.traces, "thundergate-worker").map_err(anyhow::Error::from)?;
     let shutdown = Shutdown::install().map_err(anyhow::Error::from)?.grace(config.grace);
     let hangups = Hangups::install().map_err(anyhow::Error::from)?;
     let admin = Admin::bind(&config.admin).await.map_err(anyhow::Error::from)?;
     let hub = connect(config).await?;
-    let mut registry = Registry::default();
+    let mut registry = metrics::registry("thundergate-worker");
     let memory = Memory::of(config.limits.memory_bytes);
-    let worker = Worker::new(hub, &config.farm, &config.queue, memory, &mut registry)?;
+    let worker = Worker::new(Arc::clone(&hub), &config.farm, &config.queue, memory, &mut registry)?;
 
     say_ready(config, admin.as_ref());
     let mut tasks = JoinSet::new();
     let ended = CancellationToken::new();
     if let Some(admin) = admin {
-        tasks.spawn(admin.serve(Arc::new(registry), ready(&worker, &shutdown), ended.clone()));
+        let (ready, subject) = (ready(&worker, &shutdown), status::subject(hub, worker.farm()));
+        tasks.spawn(admin.serve(Arc::new(registry), ready, subject, ended.clone()));
     }
     tasks.spawn(say_stopping(shutdown.drain.clone()));
     let reload = reload(config.clone(), file, worker.farm(), logs.levels(), hangups);

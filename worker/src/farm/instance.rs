@@ -317,6 +317,11 @@ impl Instance {
 }
 
 impl Scanned {
+    /// How long the scanner took.
+    pub fn took(&self) -> Duration {
+        self.took
+    }
+
     /// The verdict, once it is known that it comes from no older signatures than it says.
     pub async fn verdict(self) -> Verdict {
         let after = self.instance.signatures(Some(self.ended)).await;

@@ -45,7 +45,13 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use thundergate_common::{config, generation::InstanceReport, sample::Sample, verdict::Verdict};
+use thundergate_common::{
+    config,
+    generation::InstanceReport,
+    sample::Sample,
+    traces::{KeyValue, Span, SpanKind},
+    verdict::Verdict,
+};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -96,8 +102,10 @@ impl Farm {
     ///
     /// HTTP cannot be set up as configured: a certificate or a password file, say.
     pub fn new(configured: &config::Farm, metrics: FarmMetrics) -> Result<Self, SetupError> {
+        let roster = Roster::new(configured)?;
+        metrics.know(roster.instances.iter().map(|instance| instance.name()));
         Ok(Self {
-            roster: watch::Sender::new(Arc::new(Roster::new(configured)?)),
+            roster: watch::Sender::new(Arc::new(roster)),
             line: Line::default(),
             changed: watch::Sender::new(()),
             metrics,
@@ -113,6 +121,7 @@ impl Farm {
     /// As [`Farm::new`]; then all stays as it is.
     pub fn reconfigure(&self, configured: &config::Farm) -> Result<Changes, SetupError> {
         let (next, changes) = self.roster().next(configured)?;
+        self.metrics.know(next.instances.iter().map(|instance| instance.name()));
         self.roster.send_replace(Arc::new(next));
         self.announce();
         tracing::info!(
@@ -169,10 +178,10 @@ impl Farm {
         source: &str,
         needs: Option<&str>,
     ) -> Result<Verdict, ScanError> {
-        Ok(self.scan_until_free(sample, source, needs).await?.verdict().await)
+        Ok(self.scan_until_free(sample, source, needs, &Span::default()).await?.verdict().await)
     }
 
-    /// The same, up to where its place at the instance is free again.
+    /// The same, up to where its place at the instance is free again. Each attempt is a part of `span`.
     ///
     /// # Errors
     ///
@@ -182,6 +191,7 @@ impl Farm {
         sample: &Sample,
         source: &str,
         needs: Option<&str>,
+        span: &Span,
     ) -> Result<Scanned, ScanError> {
         let roster = self.roster();
         let mut tried: Vec<Arc<Instance>> = Vec::new();
@@ -199,8 +209,11 @@ impl Farm {
             if !tried.is_empty() {
                 self.metrics.retries.inc();
             }
+            let upload = span.child(SpanKind::Client, "upload");
             let result = instance.scan(sample, source, first, slot).await;
-            self.metrics.attempt(instance.name(), &result);
+            note(&upload, sample, instance.name(), tried.len(), &result);
+            drop(upload);
+            self.metrics.attempt(instance.name(), sample.bytes.len(), &result);
             match result {
                 Ok(scanned) => return Ok(scanned),
                 Err(CallError::Busy(_)) => continue,
@@ -298,6 +311,30 @@ impl Drop for Slot<'_> {
     fn drop(&mut self) {
         drop(self.place.take());
         self.farm.announce();
+    }
+}
+
+fn note(upload: &Span, sample: &Sample, instance: &str, resent: usize, result: &Result<Scanned, CallError>) {
+    let number = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+    upload.note(|| {
+        [
+            KeyValue::new("http.request.method", "POST"),
+            KeyValue::new("http.request.body.size", number(sample.bytes.len())),
+            KeyValue::new("http.request.resend_count", number(resent)),
+            KeyValue::new("farm.instance", instance.to_owned()),
+        ]
+    });
+    let status = match result {
+        Ok(_) => Some(200),
+        Err(CallError::Busy(_)) => Some(503),
+        Err(CallError::Refused(status)) => Some(*status),
+        Err(_) => None,
+    };
+    if let Some(status) = status {
+        upload.note(|| [KeyValue::new("http.response.status_code", i64::from(status))]);
+    }
+    if let Err(error) = result {
+        upload.fail(|| instance::with_causes(error));
     }
 }
 

@@ -65,6 +65,7 @@ impl Running {
             queue_id: "4XYZ".into(),
             enqueued_ms: 0,
             needs: None,
+            traceparent: None,
         };
         assert_eq!(self.hub.submit(&[(sample.clone(), job)]).await.unwrap(), [Admission::Queued]);
         ticket
@@ -114,10 +115,10 @@ async fn a_job_becomes_a_verdict_that_is_stored_and_announced() {
     assert_eq!(stub.uploads()[0].query, "source=mx1");
     let metrics = worker.metrics();
     for line in [
-        "thundergate_worker_scans_total{result=\"found\",instance=\"one\"} 1",
-        "thundergate_farm_attempts_total{instance=\"one\",result=\"ok\"} 1",
-        "thundergate_farm_instance_available{instance=\"one\"} 1",
-        "thundergate_worker_scan_duration_seconds_count 1",
+        "thundergate_worker_scans_total{result=\"found\"} 1",
+        "thundergate_farm_attempts_total{farm_instance=\"one\",result=\"ok\"} 1",
+        "thundergate_farm_instance_available{farm_instance=\"one\"} 1",
+        "thundergate_farm_scan_duration_seconds_count{farm_instance=\"one\"} 1",
         "thundergate_worker_queue_wait_seconds_count{lane=\"mail\"} 1",
     ] {
         assert!(metrics.contains(line), "{line} is not in\n{metrics}");
@@ -259,7 +260,7 @@ async fn a_panic_is_a_failed_delivery_and_no_dead_worker() {
     let worker = start_with(&farm(&[instance("one", &stub.url)]), SOON, faults);
     let ticket = worker.submit(&sample(b"x")).await;
     assert!(matches!(answer(ticket).await, Answer::Verdict(_)));
-    assert!(worker.metrics().contains("thundergate_worker_scans_total{result=\"failed\",instance=\"\"} 1"));
+    assert!(worker.metrics().contains("thundergate_worker_scans_total{result=\"failed\"} 1"));
     worker.stop().await;
 }
 
@@ -291,7 +292,7 @@ async fn the_end_of_a_licence_is_a_metric() {
     let stub = Stub::start().await;
     stub.info(Reply::new(200, "{\"threads\": 4, \"license_expiration_date\": \"2030/01/30\"}"));
     let running = start(&farm(&[instance("one", &stub.url)]), SOON);
-    let line = "thundergate_farm_instance_licence_expiry_timestamp_seconds{instance=\"one\"} 1895961600";
+    let line = "thundergate_farm_instance_licence_expiry_timestamp_seconds{farm_instance=\"one\"} 1895961600";
     eventually("it is there", async || running.metrics().contains(line)).await;
     running.stop().await;
 }

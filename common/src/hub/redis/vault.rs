@@ -75,6 +75,7 @@ impl Vault {
             Ok(bytes) => return Some(bytes),
             Err(reason) => reason,
         };
+        crate::metrics::unsealed();
         let mut complaints = self.complaints.lock().expect("nothing panics while it holds the complaints");
         if let Some(times) = complaints.add(Instant::now()) {
             let purpose = purpose.as_str();

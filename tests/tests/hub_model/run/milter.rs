@@ -40,6 +40,7 @@ impl Run {
             queue_id: "4Bq".to_owned(),
             enqueued_ms: now() * 1000,
             needs: self.model.generation().signatures.clone(),
+            traceparent: None,
         };
         let observed = said(self.end(milter).submit(&[(bytes, job)]).await)?[0];
         self.model.submit(self.process(milter), sample, lane, observed)?;

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! A status in sentences, the worst first: the first one is the page's headline.
+
+use super::status::{Flow, Instance, Level, Remark, Status, Unscanned};
+use std::time::Duration;
+
+/// A licence that ends within so many days is worth a warning, as in the log.
+const LICENCE_DAYS: i64 = 30;
+/// A job of the mail lane that waits longer is: mails wait half a minute at most, unless configured otherwise.
+const LONG: Duration = Duration::from_secs(30);
+
+/// What is to be said of `status`.
+pub fn remarks(status: &Status) -> Vec<Remark> {
+    let mut remarks = Vec::new();
+    let mut say = |level, text: String| remarks.push(Remark { level, text });
+    // A hub that is away is often why the program is not ready: once is enough.
+    if let Some(error) = status.hub_error.as_ref().filter(|_| status.hub_error != status.not_ready) {
+        say(Level::Bad, format!("The hub does not answer: {error}."));
+    }
+    if let Some(reason) = &status.not_ready {
+        say(Level::Bad, format!("The {} is not ready: {reason}.", status.program.name));
+    }
+    status.unscanned.iter().flatten().for_each(|one| unscanned(one, status, &mut say));
+    status.farm.iter().for_each(|farm| scanners(farm, &mut say));
+    waiting(status, &mut say);
+    if let Some(queue) = status.queue.as_ref().filter(|queue| queue.dead_letters > 0) {
+        let kept = queue.dead_letters;
+        let samples = if kept == 1 { "sample was" } else { "samples were" };
+        say(Level::Warn, format!("{kept} {samples} given up: see the dead letters."));
+    }
+    if status.program.passive {
+        say(Level::Note, "Passive mode: decisions are logged and not carried out.".to_owned());
+    }
+    if remarks.iter().all(|remark| remark.level == Level::Note) {
+        remarks.push(Remark { level: Level::Good, text: all_is_well(status) });
+    }
+    remarks.sort_by_key(|remark| remark.level);
+    remarks
+}
+
+fn all_is_well(status: &Status) -> String {
+    let recent = |flow: &Flow| flow.decisions.values().map(|counted| counted.last_minute).sum::<u64>();
+    let unscanned = status.unscanned.iter().flatten().any(|one| one.last_minute > 0);
+    match status.flow.as_ref().map(recent) {
+        Some(0) => "No mail in the last minute; all is ready.",
+        Some(_) if unscanned => "Mail is flowing; what can be scanned is scanned.",
+        Some(_) => "Mail is flowing; everything is scanned.",
+        None if status
+            .queue
+            .as_ref()
+            .is_some_and(|queue| queue.lanes.iter().any(|lane| lane.waiting > 0)) =>
+        {
+            "Samples are being scanned."
+        }
+        None => "The scanners answer; nothing waits.",
+    }
+    .to_owned()
+}
+
+fn unscanned(one: &Unscanned, status: &Status, say: &mut impl FnMut(Level, String)) {
+    if one.last_minute == 0 || one.cause == "trusted" {
+        return;
+    }
+    let count = one.last_minute;
+    let (mails, are) = if count == 1 { ("mail", "is") } else { ("mails", "are") };
+    let outcome = match one.action {
+        "tempfail" => format!("{are} deferred"),
+        "quarantine" => format!("{are} held"),
+        "reject" => format!("{are} rejected"),
+        "discard" => format!("{are} discarded"),
+        _ if count == 1 => "passes unscanned".to_owned(),
+        _ => "pass unscanned".to_owned(),
+    };
+    let nobody = status.farm.as_ref().is_some_and(|farm| farm.iter().all(|one| one.healthy == 0));
+    let (level, why) = match one.cause {
+        "pending" | "scan_failed" if nobody => (Level::Bad, "no scanner answers"),
+        "pending" => (Level::Bad, "scans take too long"),
+        "scan_failed" => (Level::Bad, "scans fail"),
+        "unavailable" => (Level::Bad, "the hub does not answer"),
+        "overload" => (Level::Bad, "queue or memory is full"),
+        "bug" => (Level::Bad, "a bug; please report what the log says"),
+        "oversize" => (Level::Note, "too large"),
+        "malformed" => (Level::Note, "too deep or too many parts"),
+        "encrypted" => (Level::Note, "encrypted"),
+        "external_body" => (Level::Note, "the content is elsewhere"),
+        "partial" => (Level::Note, "fragments of a mail"),
+        other => (Level::Note, other),
+    };
+    say(level, format!("{count} {mails} a minute {outcome}: {why}."));
+}
+
+fn scanners(farm: &[Instance], say: &mut impl FnMut(Level, String)) {
+    let away = farm.iter().filter(|one| one.healthy == 0).count();
+    let all = farm.len();
+    match away {
+        0 => {}
+        _ if away == all => say(Level::Bad, "No scanner answers.".to_owned()),
+        1 => say(Level::Warn, format!("1 of {all} scanners does not answer.")),
+        _ => say(Level::Warn, format!("{away} of {all} scanners do not answer.")),
+    }
+    for one in farm {
+        match one.licence_days {
+            Some(days) if days < 0 => say(Level::Bad, format!("The licence of {} has ended.", one.name)),
+            Some(days) if days < LICENCE_DAYS => {
+                let days = if days == 1 { "1 day".to_owned() } else { format!("{days} days") };
+                say(Level::Warn, format!("The licence of {} ends in {days}.", one.name));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn waiting(status: &Status, say: &mut impl FnMut(Level, String)) {
+    if let Some(waiting) = &status.waiting
+        && waiting.mails > 0
+        && waiting.mails >= waiting.seats
+    {
+        say(Level::Warn, format!("All {} seats for waiting mails are taken.", waiting.seats));
+    }
+    let mail = status.queue.iter().flat_map(|queue| &queue.lanes).find(|lane| lane.lane.as_str() == "mail");
+    if let Some(age) = mail.and_then(|lane| lane.oldest_ms).map(Duration::from_millis)
+        && age > LONG
+    {
+        say(Level::Warn, format!("The oldest sample that mail waits for is {} s old.", age.as_secs()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        admin::status::{Counted, Waiting},
+        hub::{LaneState, QueueState},
+        job::Lane,
+    };
+
+    fn milter(mails: u64) -> Status {
+        let counted = Counted { last_minute: mails, ..Counted::default() };
+        let flow = Flow { decisions: [("accept", counted)].into(), ..Flow::default() };
+        Status { flow: Some(flow), farm: Some(vec![storm(1)]), ..Status::default() }
+    }
+
+    fn storm(healthy: usize) -> Instance {
+        Instance { name: "storm1".to_owned(), workers: 1, healthy, ..Instance::default() }
+    }
+
+    fn without(cause: &'static str, action: &'static str, last_minute: u64) -> Option<Vec<Unscanned>> {
+        Some(vec![Unscanned { cause, action, last_minute, ..Unscanned::default() }])
+    }
+
+    fn said(status: &Status) -> Vec<(Level, String)> {
+        remarks(status).into_iter().map(|remark| (remark.level, remark.text)).collect()
+    }
+
+    fn first(status: &Status) -> String {
+        said(status).swap_remove(0).1
+    }
+
+    #[test]
+    fn one_sentence_says_that_all_is_well() {
+        assert_eq!(said(&milter(7)), [(Level::Good, "Mail is flowing; everything is scanned.".to_owned())]);
+        assert_eq!(first(&milter(0)), "No mail in the last minute; all is ready.");
+        assert_eq!(first(&Status::default()), "The scanners answer; nothing waits.");
+    }
+
+    #[test]
+    fn what_is_not_scanned_is_said_with_its_outcome_and_its_cause() {
+        let status = Status { unscanned: without("pending", "tempfail", 3), ..milter(9) };
+        assert_eq!(first(&status), "3 mails a minute are deferred: scans take too long.");
+        let status = Status { farm: Some(vec![storm(0)]), ..status };
+        assert_eq!(first(&status), "3 mails a minute are deferred: no scanner answers.");
+        let status = Status { unscanned: without("unavailable", "accept", 1), ..milter(1) };
+        assert_eq!(first(&status), "1 mail a minute passes unscanned: the hub does not answer.");
+        let status = Status { unscanned: without("pending", "tempfail", 0), ..milter(9) };
+        assert_eq!(first(&status), "Mail is flowing; everything is scanned.");
+    }
+
+    #[test]
+    fn what_nobody_could_scan_is_no_alarm() {
+        let status = Status { unscanned: without("encrypted", "quarantine", 2), ..milter(9) };
+        let expected = [
+            (Level::Good, "Mail is flowing; what can be scanned is scanned.".to_owned()),
+            (Level::Note, "2 mails a minute are held: encrypted.".to_owned()),
+        ];
+        assert_eq!(said(&status), expected);
+    }
+
+    #[test]
+    fn the_worst_comes_first() {
+        let lane = LaneState { lane: Lane::Mail, waiting: 3, claimed: 0, oldest_ms: Some(61_000) };
+        let queue = QueueState { lanes: vec![lane], dead_letters: 1, sample_bytes: 0 };
+        let ending = Instance { licence_days: Some(1), ..storm(1) };
+        let status = Status {
+            queue: Some(queue),
+            farm: Some(vec![storm(0), ending]),
+            waiting: Some(Waiting { mails: 2, seats: 2, oldest_ms: None }),
+            hub_error: Some("hub unavailable".to_owned()),
+            ..milter(1)
+        };
+        let texts: Vec<_> = said(&status).into_iter().map(|(_, text)| text).collect();
+        assert_eq!(
+            texts,
+            [
+                "The hub does not answer: hub unavailable.",
+                "1 of 2 scanners does not answer.",
+                "The licence of storm1 ends in 1 day.",
+                "All 2 seats for waiting mails are taken.",
+                "The oldest sample that mail waits for is 61 s old.",
+                "1 sample was given up: see the dead letters.",
+            ]
+        );
+    }
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What every program of thundergate exposes beside its own counts: which build it is, whether it is ready, how the
+//! configuration was read last, what it takes of the machine ([`process`]). [`exposition`] writes all of it.
+//!
+//! Conventions: base units (seconds, bytes), `_total` for counters (added by the encoder), and every value of a label that
+//! is known beforehand is there from the start with 0, so that the first event is an increase. No label is called
+//! `instance` or `job`: those are what Prometheus calls the process it asks. All of them stand in `deploy/metrics.md`, and
+//! a test compares.
+
+pub mod exposition;
+mod process;
+
+use process::Process;
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric},
+    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge, info::Info},
+    registry::Registry,
+};
+use std::{
+    fmt,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+/// A process has one configuration, so what is known of it is the process's.
+static LAST_READ_FAILED: AtomicBool = AtomicBool::new(false);
+/// When it was last read without an error, in seconds since the epoch; 0 as long as only the start has read it.
+static READ_AT: AtomicU64 = AtomicU64::new(0);
+/// Values from the hub that did not open.
+static UNSEALED: AtomicU64 = AtomicU64::new(0);
+
+/// A registry for `program`, with what all programs expose:
+///
+/// * `thundergate_build_info{program,version}`: always 1
+/// * `thundergate_config_last_reload_successful`: 1 where the configuration that was read last is the one in use
+/// * `thundergate_config_last_reload_success_timestamp_seconds`: when the one in use was read
+/// * `thundergate_unsealed_values_total`: values in Redis that were not sealed with one of our secrets
+/// * `process_…`: as Prometheus' own client libraries have them
+pub fn registry(program: &'static str) -> Registry {
+    let mut registry = Registry::default();
+    let labels = vec![("program", program), ("version", env!("CARGO_PKG_VERSION"))];
+    registry.register("thundergate_build", "The program and its version", Info::new(labels));
+    let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    registry.register_collector(Box::new(Common { started }));
+    registry.register_collector(Box::new(Process { started }));
+    registry
+}
+
+/// The configuration was read again; `usable` where it is the one in use from now on.
+pub fn configuration_was_read(usable: bool) {
+    LAST_READ_FAILED.store(!usable, Relaxed);
+    if usable {
+        READ_AT.store(crate::verdict::now(), Relaxed);
+    }
+}
+
+/// A value from the hub did not open.
+pub fn unsealed() {
+    UNSEALED.fetch_add(1, Relaxed);
+}
+
+/// What all programs have.
+#[derive(Debug)]
+struct Common {
+    /// When the process started, in seconds since the epoch.
+    started: f64,
+}
+
+impl Collector for Common {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        let successful = i64::from(!LAST_READ_FAILED.load(Relaxed));
+        gauge(
+            &mut encoder,
+            "thundergate_config_last_reload_successful",
+            "1 where the configuration that was read last is the one in use",
+            successful as f64,
+        )?;
+        gauge(
+            &mut encoder,
+            "thundergate_config_last_reload_success_timestamp_seconds",
+            "When the configuration in use was read, in seconds since the epoch",
+            self.started.max(READ_AT.load(Relaxed) as f64),
+        )?;
+        let unsealed = UNSEALED.load(Relaxed);
+        let name = "thundergate_unsealed_values";
+        let help = "Values in Redis that were not sealed with one of our secrets";
+        let family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        ConstCounter::new(unsealed).encode(family)
+    }
+}
+
+/// Writes one gauge without labels.
+fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: f64) -> fmt::Result {
+    ConstGauge::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use exposition::{Format, write};
+
+    #[test]
+    fn a_configuration_that_is_wrong_shows_until_a_good_one_is_read() {
+        let registry = registry("test");
+        let shows = |line: &str| write(&registry, true, Format::Prometheus).lines().any(|one| one == line);
+        let version = env!("CARGO_PKG_VERSION");
+        assert!(shows(&format!("thundergate_build_info{{program=\"test\",version=\"{version}\"}} 1")));
+        assert!(shows("thundergate_config_last_reload_successful 1.0"));
+        configuration_was_read(false);
+        assert!(shows("thundergate_config_last_reload_successful 0.0"));
+        configuration_was_read(true);
+        assert!(shows("thundergate_config_last_reload_successful 1.0"));
+        unsealed();
+        assert!(!shows("thundergate_unsealed_values_total 0"));
+    }
+}
