@@ -153,7 +153,10 @@ fn compose_agrees_with_the_configuration_of_its_programs() {
             assert_eq!(published, ports(&config), "{program}");
             let given: BTreeSet<_> =
                 service["secrets"].as_array().unwrap().iter().map(Value::as_str).collect();
-            assert_eq!(given, BTreeSet::from([Some(&*format!("{program}-password")), Some("seal")]));
+            assert_eq!(
+                given,
+                BTreeSet::from([Some(&*format!("{program}-password")), Some("seal"), Some("admin-token")])
+            );
         }
     }
     let members = |network: &str| -> BTreeSet<&str> {
@@ -208,7 +211,10 @@ fn kubernetes_agrees_with_the_configuration_of_its_programs() {
             pod["volumes"].as_array().unwrap().iter().find(|volume| volume["name"] == "secrets").unwrap();
         let items = secret["secret"]["items"].as_array().unwrap();
         let given: BTreeSet<_> = items.iter().map(|item| item["path"].as_str().unwrap().to_owned()).collect();
-        assert_eq!(given, BTreeSet::from([format!("{program}-password"), "seal".to_owned()]));
+        assert_eq!(
+            given,
+            BTreeSet::from([format!("{program}-password"), "seal".to_owned(), "admin-token".to_owned()])
+        );
         let mounts = container["volumeMounts"].as_array().unwrap();
         assert!(mounts.iter().any(|mount| mount["name"] == "secrets" && mount["mountPath"] == mounted));
     }
