@@ -6,8 +6,8 @@
 
 use crate::{
     config::{Config, Mode},
-    decision::{Cause, Disposition, Failure, Source},
-    inspection::{Inspected, Inspection},
+    decision::{Disposition, Source},
+    inspection::{Inspection, UNSCANNED},
     policy::Action,
 };
 use std::{
@@ -21,26 +21,12 @@ use std::{
 use thundergate_common::{
     admin::status::{Answers, Counted, Flow, Found, Sources, Unscanned, Waiting, now_ms, short},
     sample::SampleKey,
-    verdict::{SkipReason, Verdict},
+    verdict::Verdict,
 };
 use tokio_util::sync::CancellationToken;
 
 const ACTIONS: [Action; 6] =
     [Action::Accept, Action::Tag, Action::Tempfail, Action::Quarantine, Action::Reject, Action::Discard];
-/// Why something was not scanned, the worst first.
-const CAUSES: [Cause; 11] = [
-    Cause::Bug,
-    Cause::Unavailable,
-    Cause::ScanFailed,
-    Cause::Pending,
-    Cause::Overload,
-    Cause::Oversize,
-    Cause::Malformed,
-    Cause::Encrypted,
-    Cause::ExternalBody,
-    Cause::Partial,
-    Cause::Trusted,
-];
 const SOURCES: [Source; 4] = [Source::Local, Source::Hub, Source::Joined, Source::Scan];
 
 /// The time between two points of the history.
@@ -67,7 +53,7 @@ pub struct Activity {
 #[derive(Debug, Default)]
 struct Counters {
     decisions: [AtomicU64; ACTIONS.len()],
-    unscanned: [[AtomicU64; ACTIONS.len()]; CAUSES.len()],
+    unscanned: [[AtomicU64; ACTIONS.len()]; UNSCANNED.len()],
     sources: [AtomicU64; SOURCES.len()],
 }
 
@@ -75,7 +61,7 @@ struct Counters {
 #[derive(Clone, Copy, Debug, Default)]
 struct Totals {
     decisions: [u64; ACTIONS.len()],
-    unscanned: [[u64; ACTIONS.len()]; CAUSES.len()],
+    unscanned: [[u64; ACTIONS.len()]; UNSCANNED.len()],
     sources: [u64; SOURCES.len()],
 }
 
@@ -96,9 +82,8 @@ impl Activity {
     pub fn decided(&self, queue_id: &str, inspection: &Inspection) {
         self.now.decisions[place(&ACTIONS, inspection.decision.action)].fetch_add(1, Relaxed);
         let action = place(&ACTIONS, inspection.action);
-        let causes = causes(inspection);
-        for (cause, counters) in CAUSES.iter().zip(&self.now.unscanned) {
-            if causes & bit(*cause) != 0 {
+        for (unscanned, counters) in inspection.unscanned().into_iter().zip(&self.now.unscanned) {
+            if unscanned {
                 counters[action].fetch_add(1, Relaxed);
             }
         }
@@ -153,7 +138,7 @@ impl Activity {
         let (now, past) = (self.now.totals(), self.past());
         let (minute, ten_minutes) = (ago(&past, MINUTE), ago(&past, TEN_MINUTES));
         let mut rows = Vec::new();
-        for (i, cause) in CAUSES.iter().enumerate() {
+        for (i, cause) in UNSCANNED.iter().enumerate() {
             for (j, action) in ACTIONS.iter().enumerate() {
                 let total = now.unscanned[i][j];
                 rows.push(Unscanned {
@@ -237,40 +222,6 @@ impl Drop for Wait<'_> {
 /// The counters so many steps ago; nothing was counted before the start.
 fn ago(past: &[Totals], steps: usize) -> Totals {
     past.len().checked_sub(steps).map(|index| past[index]).unwrap_or_default()
-}
-
-/// Why something of a message was not scanned, a bit for each cause.
-fn causes(inspection: &Inspection) -> u32 {
-    let parts = inspection.parts.iter().filter_map(cause_of).map(bit).fold(0, |all, one| all | one);
-    let whole = match inspection.decision.cause {
-        // A message that was lost before it was taken apart, or over which we stumbled.
-        Cause::Bug | Cause::Oversize | Cause::Overload | Cause::Trusted => bit(inspection.decision.cause),
-        _ => 0,
-    };
-    let malformed = inspection.malformed.map_or(0, |_| bit(Cause::Malformed));
-    parts | whole | malformed
-}
-
-fn cause_of(part: &Inspected) -> Option<Cause> {
-    match &part.disposition {
-        Disposition::Clean | Disposition::Found(_) => None,
-        Disposition::Pending => Some(Cause::Pending),
-        Disposition::Failed(Failure::Scan(_)) => Some(Cause::ScanFailed),
-        Disposition::Failed(Failure::Unavailable) => Some(Cause::Unavailable),
-        Disposition::Failed(Failure::Overload) => Some(Cause::Overload),
-        Disposition::Skipped(reason) => match reason {
-            SkipReason::TooLarge => Some(Cause::Oversize),
-            SkipReason::Encrypted => Some(Cause::Encrypted),
-            SkipReason::ExternalBody => Some(Cause::ExternalBody),
-            SkipReason::Partial => Some(Cause::Partial),
-            SkipReason::Trusted => Some(Cause::Trusted),
-            SkipReason::PlainText | SkipReason::Empty => None,
-        },
-    }
-}
-
-fn bit(cause: Cause) -> u32 {
-    1 << cause as u32
 }
 
 fn place<T: Copy + PartialEq>(all: &[T], one: T) -> usize {

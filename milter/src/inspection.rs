@@ -3,15 +3,30 @@
 //! metrics, the ledger and the command line.
 
 use crate::{
-    decision::{Decision, Disposition, Source},
+    decision::{Cause, Decision, Disposition, Failure, Source},
     extract::Skipped,
     policy::Action,
 };
 use std::time::Duration;
-use thundergate_common::sample::SampleKey;
+use thundergate_common::{sample::SampleKey, verdict::SkipReason};
 
 /// Bytes of a text of the sender's that logs and the ledger repeat; a name may have 128 KiB, and a message many.
 const LONGEST_TEXT: usize = 1024;
+
+/// Why something of a message may have been scanned by nobody, the worst first.
+pub const UNSCANNED: [Cause; 11] = [
+    Cause::Bug,
+    Cause::Unavailable,
+    Cause::ScanFailed,
+    Cause::Pending,
+    Cause::Overload,
+    Cause::Oversize,
+    Cause::Malformed,
+    Cause::Encrypted,
+    Cause::ExternalBody,
+    Cause::Partial,
+    Cause::Trusted,
+];
 
 /// One part of a message and how it ended.
 #[derive(Clone, Debug)]
@@ -64,7 +79,40 @@ pub struct Forged {
     pub results: usize,
 }
 
+impl Inspection {
+    /// Which of [`UNSCANNED`] are true of it, in that order.
+    pub fn unscanned(&self) -> [bool; UNSCANNED.len()] {
+        let mut unscanned = [false; UNSCANNED.len()];
+        let of_parts = self.parts.iter().filter_map(Inspected::unscanned);
+        // A message that was not kept has no parts, only the cause.
+        let of_all = [self.malformed.map(|_| Cause::Malformed), Some(self.decision.cause)];
+        for cause in of_parts.chain(of_all.into_iter().flatten()) {
+            if let Some(place) = UNSCANNED.iter().position(|one| *one == cause) {
+                unscanned[place] = true;
+            }
+        }
+        unscanned
+    }
+}
+
 impl Inspected {
+    /// Why nobody has scanned it; none where somebody has, or it is no sample.
+    fn unscanned(&self) -> Option<Cause> {
+        match &self.disposition {
+            Disposition::Clean | Disposition::Found(_) => None,
+            Disposition::Pending => Some(Cause::Pending),
+            Disposition::Failed(Failure::Scan(_)) => Some(Cause::ScanFailed),
+            Disposition::Failed(Failure::Unavailable) => Some(Cause::Unavailable),
+            Disposition::Failed(Failure::Overload) => Some(Cause::Overload),
+            Disposition::Skipped(SkipReason::TooLarge) => Some(Cause::Oversize),
+            Disposition::Skipped(SkipReason::Encrypted) => Some(Cause::Encrypted),
+            Disposition::Skipped(SkipReason::ExternalBody) => Some(Cause::ExternalBody),
+            Disposition::Skipped(SkipReason::Partial) => Some(Cause::Partial),
+            Disposition::Skipped(SkipReason::Trusted) => Some(Cause::Trusted),
+            Disposition::Skipped(SkipReason::PlainText | SkipReason::Empty) => None,
+        }
+    }
+
     /// A part that is no sample.
     pub fn skipped(part: &Skipped) -> Self {
         Self {

@@ -25,9 +25,9 @@
 
 use crate::{
     config::{Config, Mode},
-    decision::{Cause, Disposition, Failure, Source},
+    decision::{Cause, Disposition, Source},
     extract::ambiguity,
-    inspection::Inspection,
+    inspection::{Inspection, UNSCANNED},
     policy::Action,
 };
 use prometheus_client::{
@@ -49,19 +49,6 @@ const BUDGETS: [&str; 6] = ["parts", "depth", "readings", "decoded_bytes", "head
 /// Of the reasons to skip a part, those where there is something that was not scanned and could not be.
 const UNSCANNABLE: [SkipReason; 4] =
     [SkipReason::TooLarge, SkipReason::Encrypted, SkipReason::ExternalBody, SkipReason::Partial];
-/// Why something was not scanned.
-const UNSCANNED: [Cause; 10] = [
-    Cause::Pending,
-    Cause::ScanFailed,
-    Cause::Unavailable,
-    Cause::Overload,
-    Cause::Oversize,
-    Cause::Malformed,
-    Cause::Encrypted,
-    Cause::ExternalBody,
-    Cause::Partial,
-    Cause::Trusted,
-];
 /// From a quick scan to beyond the default `wait.deadline`, which has a bucket of its own.
 const WAIT: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0];
 
@@ -283,15 +270,9 @@ impl Metrics {
 
     /// A message passes: what of it nobody has scanned?
     fn passed(&self, inspection: &Inspection) {
-        let of_parts = inspection.parts.iter().filter_map(|part| unscanned(&part.disposition));
-        // A message that was not kept has no parts, only the cause.
-        let of_all = [inspection.malformed.map(|_| Cause::Malformed), Some(inspection.decision.cause)];
-        let mut counted = [false; UNSCANNED.len()];
-        for cause in of_parts.chain(of_all.into_iter().flatten()) {
-            if let Some(number) = UNSCANNED.iter().position(|one| *one == cause)
-                && !std::mem::replace(&mut counted[number], true)
-            {
-                self.passed_unscanned[number].inc();
+        for (unscanned, counter) in inspection.unscanned().into_iter().zip(&self.passed_unscanned) {
+            if unscanned {
+                counter.inc();
             }
         }
     }
@@ -340,23 +321,6 @@ fn number(disposition: &Disposition) -> usize {
         Disposition::Pending => 2,
         Disposition::Skipped(_) => 3,
         Disposition::Failed(_) => 4,
-    }
-}
-
-/// Why nobody has scanned a part; none where somebody has, or it is no sample.
-fn unscanned(disposition: &Disposition) -> Option<Cause> {
-    match disposition {
-        Disposition::Clean | Disposition::Found(_) => None,
-        Disposition::Pending => Some(Cause::Pending),
-        Disposition::Failed(Failure::Scan(_)) => Some(Cause::ScanFailed),
-        Disposition::Failed(Failure::Unavailable) => Some(Cause::Unavailable),
-        Disposition::Failed(Failure::Overload) => Some(Cause::Overload),
-        Disposition::Skipped(SkipReason::TooLarge) => Some(Cause::Oversize),
-        Disposition::Skipped(SkipReason::Encrypted) => Some(Cause::Encrypted),
-        Disposition::Skipped(SkipReason::ExternalBody) => Some(Cause::ExternalBody),
-        Disposition::Skipped(SkipReason::Partial) => Some(Cause::Partial),
-        Disposition::Skipped(SkipReason::Trusted) => Some(Cause::Trusted),
-        Disposition::Skipped(SkipReason::PlainText | SkipReason::Empty) => None,
     }
 }
 

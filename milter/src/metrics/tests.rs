@@ -2,7 +2,11 @@
 //! What is counted shows under the right name.
 
 use super::*;
-use crate::{decision::Decision, extract::Skipped, inspection::Inspected};
+use crate::{
+    decision::{Decision, Failure},
+    extract::Skipped,
+    inspection::Inspected,
+};
 use prometheus_client::encoding::text::encode;
 
 fn shown(registry: &Registry) -> Vec<String> {
