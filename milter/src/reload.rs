@@ -48,8 +48,10 @@ impl Live {
     /// What can be wrong comes first: then nothing has changed.
     fn apply(&self, config: &Config, levels: &Levels) -> Result<(), Unusable> {
         let policy = Policy::compile(&config.policy)?;
-        if let (Some(scanners), Some(farm)) = (&self.scanners, scanner_inside(config)) {
-            scanners.reconfigure(farm)?;
+        match (&self.scanners, scanner_inside(config)) {
+            (Some(scanners), Some(farm)) => scanners.reconfigure(farm)?,
+            (None, None) => {}
+            _ => tracing::warn!("Scanners of this process's own come and go with a restart"),
         }
         levels.set(&config.log.level)?;
         self.gates.send_modify(|gate| *gate = Arc::new(gate.reconfigured(config, policy)));

@@ -80,3 +80,14 @@ async fn new_connections_get_the_new_configuration_and_open_ones_keep_theirs() {
     third.await.unwrap().quit().await.unwrap();
     open.quit().await.unwrap();
 }
+
+#[tokio::test]
+async fn scanners_that_were_not_there_at_the_start_take_a_restart_and_that_is_said() {
+    let site = Site::cluster(1, Settings::default()).await;
+    let milter = site.milter("").await;
+    let before = fs::read_to_string(milter.program.dir().unwrap().join("config.toml")).unwrap();
+    let line = reload(&milter, &format!("{before}\n{}", site.farm_section()), 0).await;
+    assert_eq!(line["event"], "reloaded", "{line}");
+    let said = |line: &Value| line["msg"].as_str().unwrap_or("").contains("with a restart");
+    assert!(milter.program.wait_for(said, PATIENCE).await.is_some(), "{:#?}", milter.program.log_lines());
+}
