@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use std::{
     collections::BTreeSet,
     fs,
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::{Command, Output},
     time::Duration,
@@ -52,15 +53,16 @@ fn ask(command: &mut Command) -> Output {
     output
 }
 
-/// A copy of what make-secrets needs, after it has run.
+/// A folder with what make-secrets needs, after it has run. Links, not copies: while a program is written, whatever
+/// another test starts has it open for a moment, and it cannot be run (ETXTBSY).
 fn secrets() -> TempDir {
-    let copy = tempfile::tempdir().unwrap();
+    let place = tempfile::tempdir().unwrap();
     for file in ["compose/make-secrets", "redis/users.acl"] {
-        fs::create_dir(copy.path().join(file).parent().unwrap()).unwrap();
-        fs::copy(deploy(file), copy.path().join(file)).unwrap();
+        fs::create_dir(place.path().join(file).parent().unwrap()).unwrap();
+        symlink(deploy(file).canonicalize().unwrap(), place.path().join(file)).unwrap();
     }
-    ask(&mut Command::new(copy.path().join("compose/make-secrets")));
-    copy
+    ask(&mut Command::new(place.path().join("compose/make-secrets")));
+    place
 }
 
 /// The whole configuration, as `check` prints it.

@@ -18,6 +18,8 @@ use std::{
 use thundergate_tests::harness::process::binary;
 
 const TOP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+/// What the stage ends with where it cannot be set.
+const NO_STAGE: i32 = 77;
 /// What runs containers has a test of its own, tests/containers.
 const ELSEWHERE: [&str; 1] = ["containers.md"];
 
@@ -147,6 +149,10 @@ fn follow(document: &str, stage: &str) {
     ]);
     unshare.args(["tests/documents/stage", stage]).arg(directory.path()).arg(file).arg(package);
     let output = unshare.current_dir(TOP).stdin(Stdio::null()).output().unwrap();
+    if output.status.code() == Some(NO_STAGE) {
+        eprintln!("skipped: no copy of this machine can be mounted");
+        return;
+    }
     assert!(
         output.status.success(),
         "{document}: {}\n{}\n{}",
