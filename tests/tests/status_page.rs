@@ -62,7 +62,9 @@ async fn both_programs_tell_what_they_know_in_one_shape() {
     milter.send(&with("large.bin", noise(2, 20_000))).await;
     milter.send(&with("secret name.com", eicar())).await;
 
-    let told = |told: &Value| told["farm"].as_array().is_some_and(|farm| farm.len() == 2);
+    let scans = |one: &Value| one["state"] == "closed";
+    let told =
+        |told: &Value| told["farm"].as_array().is_some_and(|farm| farm.len() == 2 && farm.iter().all(scans));
     let seen = status_where(&milter.program, "the workers have told of two scanners", told).await;
     assert_eq!((&seen["program"]["name"], &seen["program"]["hub"]), (&"milter".into(), &"redis".into()));
     let minute = |decision: &str| seen["flow"]["decisions"][decision]["last_minute"].as_u64();

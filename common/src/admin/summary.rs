@@ -90,7 +90,8 @@ fn unscanned(one: &Unscanned, status: &Status, say: &mut impl FnMut(Level, Strin
 }
 
 fn scanners(farm: &[Instance], say: &mut impl FnMut(Level, String)) {
-    let away = farm.iter().filter(|one| one.healthy == 0).count();
+    // Who was never asked yet is not away.
+    let away = farm.iter().filter(|one| one.healthy == 0 && one.state != "unheard").count();
     let all = farm.len();
     match away {
         0 => {}
@@ -183,6 +184,13 @@ mod tests {
             (Level::Note, "2 mails a minute are held: encrypted.".to_owned()),
         ];
         assert_eq!(said(&status), expected);
+    }
+
+    #[test]
+    fn a_scanner_that_nobody_asked_yet_is_not_away() {
+        let unheard = Instance { state: "unheard".to_owned(), ..storm(0) };
+        let status = Status { farm: Some(vec![storm(1), unheard]), ..milter(9) };
+        assert_eq!(first(&status), "Mail is flowing; what can be scanned is scanned.");
     }
 
     #[test]
