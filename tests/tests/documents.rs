@@ -4,7 +4,8 @@
 //! A document is followed from its top on a machine of its own, which tests/documents/stage sets. Blocks in `sh` are run,
 //! and each command must succeed. Blocks in `toml` become the file that the line above them names; without a name they are
 //! checked, as what milter.toml or worker.toml may hold. In commands, `ID` stands for a held mail's queue id and
-//! `DIGEST.EXTENSION` for a sample. Needs root; without it only links and configuration are looked at.
+//! `DIGEST.EXTENSION` for a sample. Needs root, systemd's package and cargo-deb; where one is
+//! missing, only links and configuration are looked at.
 #![allow(clippy::unwrap_used, reason = "a scenario fails where it stands")]
 
 use std::{
@@ -12,14 +13,15 @@ use std::{
     fs,
     io::Write as _,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
     sync::Mutex,
 };
-use thundergate_tests::harness::process::binary;
+use thundergate_tests::harness::{
+    machine::{Machine, Network, said},
+    process::binary,
+};
 
 const TOP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-/// What the stage ends with where it cannot be set.
-const NO_STAGE: i32 = 77;
 /// What runs containers has a test of its own, tests/containers.
 const ELSEWHERE: [&str; 1] = ["containers.md"];
 
@@ -124,42 +126,21 @@ fn package() -> Option<PathBuf> {
 }
 
 fn follow(document: &str, stage: &str) {
-    if !nix::unistd::geteuid().is_root() {
-        eprintln!("skipped: it takes root to copy this machine");
-        return;
-    }
     let Some(package) = package() else {
         eprintln!("skipped: cargo-deb is not installed");
         return;
     };
-    let path = Path::new(TOP).join("deploy").join(document);
     let directory = tempfile::Builder::new().prefix("thundergate-document").tempdir().unwrap();
-    let file = directory.path().join("script");
-    fs::write(&file, script(&path)).unwrap();
-    let mut unshare = Command::new("unshare");
-    unshare.args([
-        "--mount",
-        "--net",
-        "--pid",
-        "--uts",
-        "--fork",
-        "--kill-child",
-        "--propagation",
-        "private",
-    ]);
-    unshare.args(["tests/documents/stage", stage]).arg(directory.path()).arg(file).arg(package);
-    let output = unshare.current_dir(TOP).stdin(Stdio::null()).output().unwrap();
-    if output.status.code() == Some(NO_STAGE) {
-        eprintln!("skipped: no copy of this machine can be mounted");
-        return;
-    }
-    assert!(
-        output.status.success(),
-        "{document}: {}\n{}\n{}",
-        output.status,
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
+    fs::write(directory.path().join("script"), script(&Path::new(TOP).join("deploy").join(document)))
+        .unwrap();
+    fs::copy(Path::new(TOP).join(package), directory.path().join("package.deb")).unwrap();
+    let machine = match Machine::start(Network::Own, directory.path()) {
+        Ok(machine) => machine,
+        Err(error) => return eprintln!("skipped: {error:#}"),
+    };
+    let mut followed = machine.command("bash");
+    followed.arg(Path::new(TOP).join("tests/documents/stage").canonicalize().unwrap());
+    said(followed.args([stage, "/run/shared/script", "/run/shared/package.deb"]));
 }
 
 /// One test a document, with the machine that it begins on: see tests/documents/stage.

@@ -3,6 +3,7 @@
 
 pub mod browser;
 pub mod clamd;
+pub mod machine;
 pub mod mails;
 pub mod mta;
 pub mod postfix;
