@@ -13,7 +13,8 @@ use thundergate_common::{
 use thundergate_milter::{
     cli::{Cli, Command, Configured},
     config::Config,
-    explain, migrate, reload, scan, serve,
+    explain, migrate, reload, scan,
+    serve::{Passed, Server},
 };
 
 /// Keeps the memory of a large message for the next one, for a while; glibc's gives it back each time, and every page of
@@ -91,12 +92,13 @@ fn load(configured: &Configured) -> Result<Config, ConfigError> {
 }
 
 fn serve_mail(config: &Config, file: Option<std::path::PathBuf>) -> anyhow::Result<u8> {
+    let passed = Passed::take()?;
     let logs = telemetry::init(&config.log)?;
     let _traces = traces::init(&config.traces, "thundergate-milter")?;
     runtime()?.block_on(async {
         let shutdown = Shutdown::install()?.grace(config.grace);
         let source = reload::Source { file, levels: logs.levels(), hangups: Hangups::install()? };
-        serve::Server::bind(config).await?.reloading(source).run(shutdown).await;
+        Server::bind(config, passed).await?.reloading(source).run(shutdown).await;
         Ok(0)
     })
 }

@@ -18,6 +18,8 @@ use thundergate_common::{admin::Admin, metrics, service, shutdown::Shutdown, tel
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+pub use crate::mta::Passed;
+
 /// A milter whose sockets are bound.
 pub struct Server {
     assembly: Assembly,
@@ -30,11 +32,11 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds what `config` says; nothing is accepted yet.
-    pub async fn bind(config: &Config) -> anyhow::Result<Self> {
+    /// Binds what `config` says, but where MTAs connect if that was `passed`; nothing is accepted yet.
+    pub async fn bind(config: &Config, passed: Passed) -> anyhow::Result<Self> {
         let mut registry = metrics::registry("thundergate-milter");
         let assembly = Assembly::new(config, &mut registry).await?;
-        let acceptor = mta::Acceptor::bind(&config.listen, config.socket_mode.0).await?;
+        let acceptor = mta::Acceptor::bind(&config.listen, config.socket_mode.0, passed).await?;
         Ok(Self {
             assembly,
             registry,

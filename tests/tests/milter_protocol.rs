@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The milter protocol as MTAs speak it, as broken peers do, and as nobody should.
 
-use std::time::{Duration, Instant};
+use std::{
+    net,
+    os::{fd::OwnedFd, unix::net::UnixListener},
+    process::Stdio,
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
 use thundergate_tests::{
     harness::{
         eventually,
         mails::{eicar, mail, noise},
         mta::{Action, Mail, Mta, Offer},
+        process::{Program, binary},
         site::Site,
     },
     thunderstorm::{Fault, Settings},
@@ -14,6 +21,7 @@ use thundergate_tests::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    process::Command,
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -106,6 +114,57 @@ async fn a_unix_socket_works_and_is_removed_at_the_end() {
     assert!(milter.send(&infected()).await.quarantine.is_some());
     assert!(milter.program.terminate().await.unwrap().success());
     assert!(!path.exists());
+}
+
+/// The milter, with this as the socket that the service manager passes on (sd_listen_fds(3)).
+fn with_passed(passed: impl Into<OwnedFd>, site: &Site, directory: &TempDir) -> Program {
+    let config = directory.path().join("milter.toml");
+    let listen = "listen = \"inet:127.0.0.1:1\"\nadmin.listen = \"127.0.0.1:0\"\n";
+    std::fs::write(&config, format!("{listen}{}", site.farm_section())).expect("a temporary file");
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\" 3<&0", "sh"]);
+    shell
+        .arg(binary("thundergate-milter").expect("the milter builds"))
+        .args(["serve", "--config"])
+        .arg(config);
+    shell.stdin(Stdio::from(passed.into()));
+    Program::launch(shell).expect("there is a shell")
+}
+
+#[tokio::test]
+async fn sockets_of_the_service_manager_outlive_the_milter() {
+    let site = Site::single(1, Settings::default()).await;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("milter.sock");
+    let (tcp, unix) = (net::TcpListener::bind("127.0.0.1:0").unwrap(), UnixListener::bind(&path).unwrap());
+    let addresses = [format!("inet:{}", tcp.local_addr().unwrap()), format!("unix:{}", path.display())];
+    let pass = |n: usize| -> OwnedFd {
+        if n == 0 { tcp.try_clone().unwrap().into() } else { unix.try_clone().unwrap().into() }
+    };
+    for (n, address) in addresses.iter().enumerate() {
+        let mut first = with_passed(pass(n), &site, &directory);
+        first.wait_until_ready().await.unwrap();
+        assert_eq!(first.addresses("listen"), [address.as_str()], "in the place of `listen`");
+        assert!(Mta::connect(address).await.unwrap().send(&clean(1)).await.unwrap().delivers());
+        assert!(first.terminate().await.unwrap().success());
+        // Nobody is there who accepts, and nobody is refused.
+        let waiting = async { Mta::connect(address).await?.send(&infected()).await };
+        let mut second = with_passed(pass(n), &site, &directory);
+        let (reply, ready) = tokio::join!(waiting, second.wait_until_ready());
+        ready.unwrap();
+        assert!(reply.unwrap().quarantine.is_some());
+        assert!(second.terminate().await.unwrap().success());
+    }
+    assert!(path.exists());
+}
+
+#[tokio::test]
+async fn what_is_no_listening_socket_is_refused_with_words() {
+    let site = Site::single(1, Settings::default()).await;
+    let directory = tempfile::tempdir().unwrap();
+    let udp = net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let refusal = with_passed(udp, &site, &directory).wait_until_ready().await.unwrap_err().to_string();
+    assert!(refusal.contains("a socket passed on is neither TCP nor unix stream"), "{refusal}");
 }
 
 #[tokio::test]

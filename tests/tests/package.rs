@@ -7,26 +7,30 @@
 
 use serde_json::Value;
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
 };
 use thundergate_tests::{
     harness::{
-        eventually,
+        eventually, free_port,
         machine::{Machine, Network, said},
         mails::{eicar, mail, noise},
+        mta::{Mail, Mta},
         postfix::Postfix,
         process::binary,
         site::Site,
     },
     thunderstorm::Settings,
 };
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const TOP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 const UNITS: [&str; 2] = ["thundergate-milter.service", "thundergate-worker.service"];
+const SOCKET: &str = "thundergate-milter.socket";
 
 /// Ten times what `systemd-analyze security` may say: 0 is locked up, 100 is exposed.
 const EXPOSURE: &str = "--threshold=11";
@@ -88,7 +92,7 @@ fn obstacle() -> Option<&'static str> {
     checks.into_iter().find_map(|(fine, why)| (!fine).then_some(why))
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn installed_configured_with_two_lines_upgraded_and_purged() {
     if let Some(why) = obstacle() {
         eprintln!("skipped: {why}");
@@ -109,10 +113,12 @@ async fn installed_configured_with_two_lines_upgraded_and_purged() {
     let path = |deb: &Path| format!("/run/shared/{}", deb.file_name().unwrap().display());
     copy.run(&format!("apt-get install -y --no-install-recommends {}", path(&package)));
     what_is_installed_is_right(&copy);
-    mail_flows(&copy).await;
+    let site = Site::single(1, Settings::default()).await;
+    mail_flows(&copy, &site).await;
+    what_hangs_is_started_anew_and_what_is_wrong_is_not(&copy).await;
+    while_mail_comes_in(&copy, &format!("dpkg --force-confold --install {}", path(&newer))).await;
 
     // The edited file is kept, beside the package's new one; the other one is the package's new one.
-    copy.run(&format!("dpkg --force-confold --install {}", path(&newer)));
     let configuration = copy.run("cd /etc/thundergate && cat milter.toml && ls && tail -n 1 worker.toml");
     assert!(configuration.contains("\nfarm.instances = "), "{configuration}");
     assert!(
@@ -124,6 +130,7 @@ async fn installed_configured_with_two_lines_upgraded_and_purged() {
     copy.run("test -e /etc/thundergate/milter.toml && ! test -e /usr/bin/thundergate-milter");
     // What operators and the services' directories leave there.
     copy.run("install -d /var/lib/thundergate /var/log/thundergate && adduser --quiet nobody thundergate");
+    copy.run("rm -r /etc/systemd/system/thundergate-milter.*.d && systemctl daemon-reload");
     copy.run("touch /etc/thundergate/redis-password /var/log/thundergate/milter.log");
     copy.run("apt-get purge -y thundergate");
     assert_eq!(copy.changes(&BOOKS), before);
@@ -149,7 +156,7 @@ fn what_is_installed_is_right(copy: &Machine) {
     let enabled = copy.run("find /etc/systemd/system -name 'thundergate*'");
     assert_eq!(enabled, "", "neither starts before it is told where scanner and Redis are");
     for unit in UNITS {
-        copy.run(&format!("systemd-analyze verify {unit}"));
+        copy.run(&format!("systemd-analyze verify {unit} {SOCKET}"));
         copy.run(&format!(
             "systemd-analyze security --offline=true {EXPOSURE} /usr/lib/systemd/system/{unit}"
         ));
@@ -163,8 +170,7 @@ fn what_is_installed_is_right(copy: &Machine) {
 }
 
 /// One line of ours and one of Postfix's.
-async fn mail_flows(copy: &Machine) {
-    let site = Site::single(1, Settings::default()).await;
+async fn mail_flows(copy: &Machine, site: &Site) {
     let scanner = site.farm[0].url();
     copy.run(&format!("sed -i 's|^#farm.instances = .*|farm.instances = [{{ url = \"{scanner}\" }}]|' /etc/thundergate/milter.toml"));
     // Other ports, for who runs other tests beside this one.
@@ -181,6 +187,79 @@ async fn mail_flows(copy: &Machine) {
     eventually(PATIENCE, "delivery", async || postfix.delivered().len() == 1).await;
     assert_eq!(postfix.held().await.unwrap().len(), 1, "{}", postfix.log());
     assert_eq!(site.scans(), 2);
+}
+
+/// The watchdog of systemd, and exit status 78.
+async fn what_hangs_is_started_anew_and_what_is_wrong_is_not(copy: &Machine) {
+    override_unit(copy, UNITS[0], "[Service]\nWatchdogSec=2s");
+    copy.run("systemctl restart thundergate-milter");
+    let starts = starts(copy);
+    copy.run("systemctl kill --signal STOP thundergate-milter");
+    eventually(PATIENCE, "another milter", async || self::starts(copy) > starts).await;
+    copy.run("systemctl is-active thundergate-milter");
+
+    copy.run("echo THUNDERGATE_MODE=pasive >> /etc/thundergate/milter.env");
+    copy.run("! systemctl restart thundergate-milter 2> /dev/null");
+    let state = "systemctl show --property ExecMainStatus,ActiveState --value thundergate-milter";
+    assert_eq!(copy.run(state), "78\nfailed\n");
+    copy.run("sed -i '$ d' /etc/thundergate/milter.env && systemctl start thundergate-milter");
+}
+
+/// Who connects while one milter follows another waits, where systemd listens.
+async fn while_mail_comes_in(copy: &Machine, upgrade: &str) {
+    let address = format!("127.0.0.1:{}", free_port());
+    override_unit(copy, SOCKET, &format!("[Socket]\nListenStream=\nListenStream={address}"));
+    copy.run(&format!("systemctl stop thundergate-milter && systemctl enable --now {SOCKET}"));
+    copy.run("systemctl start thundergate-milter");
+    assert_eq!(listening(copy), [format!("inet:{address}")]);
+
+    let (over, senders, starts) = (CancellationToken::new(), 8, starts(copy));
+    let mut sending = JoinSet::new();
+    for n in 0..senders {
+        sending.spawn(send_until(over.clone(), address.clone(), n));
+    }
+    tokio::task::block_in_place(|| copy.run(upgrade));
+    tokio::task::block_in_place(|| copy.run("systemctl restart thundergate-milter"));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    over.cancel();
+    let sent = sending.join_all().await;
+    let (accepted, cut_off) = sent.iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    eprintln!("{accepted} accepted, {cut_off} cut off");
+    assert_eq!(self::starts(copy), starts + 2, "one by the package, one by hand");
+    assert!(accepted > 100 && cut_off <= 2 * senders, "{accepted} accepted, {cut_off} cut off");
+}
+
+/// How many mails were accepted, and how many connections ended early or deferred theirs, which only a milter's end
+/// explains. None may be refused.
+async fn send_until(over: CancellationToken, address: String, seed: u64) -> (u64, u64) {
+    let (mut accepted, mut cut_off) = (0, 0);
+    let message = mail().attach("a.bin", "application/octet-stream", noise(seed, 1000)).bytes();
+    while !over.is_cancelled() {
+        let sent = async { Mta::connect(&address).await?.send(&Mail::of(message.clone())).await };
+        match sent.await {
+            Ok(reply) if reply.delivers() => accepted += 1,
+            Ok(_) => cut_off += 1,
+            Err(error) => {
+                assert_ne!(error.kind(), io::ErrorKind::ConnectionRefused);
+                cut_off += 1;
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    (accepted, cut_off)
+}
+
+/// As `systemctl edit` does.
+fn override_unit(copy: &Machine, unit: &str, text: &str) {
+    let directory = format!("/etc/systemd/system/{unit}.d");
+    copy.run(&format!("mkdir {directory} && printf '{text}\n' > {directory}/override.conf"));
+    copy.run("systemctl daemon-reload");
+}
+
+/// How often the milter has started.
+fn starts(copy: &Machine) -> u64 {
+    let count = format!("journalctl --unit {} --output cat | grep --count '\"ready\"'", UNITS[0]);
+    copy.run(&count).trim().parse().unwrap()
 }
 
 /// Where the milter that was started last says that it listens.

@@ -1,16 +1,23 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The sockets that MTAs connect to.
 //!
+//! They are bound here, unless the service manager listens already and passes them on: then connections wait in them
+//! while one process of ours follows another, where else they would be refused.
+//!
 //! One acceptor for all of them. It sets TCP_NODELAY (without it every message stalls 40 ms), survives accept errors
 //! such as "too many open files" with a pause, and stops accepting once the drain begins while sessions go on.
 
 use crate::config::Listen;
 use indymilter::EitherStream;
+use listenfd::ListenFd;
 use std::{
     fs,
     future::poll_fn,
-    io,
-    os::unix::fs::{FileTypeExt, PermissionsExt},
+    io, net,
+    os::unix::{
+        fs::{FileTypeExt, PermissionsExt},
+        net as unix,
+    },
     path::{Path, PathBuf},
     pin::Pin,
     task::{Context, Poll},
@@ -38,17 +45,68 @@ pub struct Acceptor {
 
 enum Socket {
     Tcp(TcpListener),
-    Unix(UnixListener, PathBuf),
+    /// With the file to remove at the end.
+    Unix(UnixListener, Option<PathBuf>),
+}
+
+/// Sockets that the service manager listens at (sd_listen_fds(3)); usually none.
+#[derive(Debug, Default)]
+pub struct Passed(Vec<PassedSocket>);
+
+#[derive(Debug)]
+enum PassedSocket {
+    Tcp(net::TcpListener),
+    Unix(unix::UnixListener),
+}
+
+impl Passed {
+    /// Takes them. Before there are threads: it changes the environment.
+    pub fn take() -> io::Result<Self> {
+        let mut all = ListenFd::from_env();
+        let sockets = (0..all.len()).filter_map(|n| PassedSocket::take(&mut all, n).transpose());
+        sockets.collect::<io::Result<_>>().map(Self)
+    }
+}
+
+impl PassedSocket {
+    fn take(all: &mut ListenFd, n: usize) -> io::Result<Option<Self>> {
+        if let Ok(socket) = all.take_tcp_listener(n) {
+            return Ok(socket.map(Self::Tcp));
+        }
+        let socket = all.take_unix_listener(n).map_err(|error| {
+            io::Error::new(
+                error.kind(),
+                format!("a socket passed on is neither TCP nor unix stream: {error}"),
+            )
+        })?;
+        Ok(socket.map(Self::Unix))
+    }
+
+    fn adopt(self) -> io::Result<Socket> {
+        match self {
+            Self::Tcp(socket) => {
+                socket.set_nonblocking(true)?;
+                TcpListener::from_std(socket).map(Socket::Tcp)
+            }
+            Self::Unix(socket) => {
+                socket.set_nonblocking(true)?;
+                UnixListener::from_std(socket).map(|socket| Socket::Unix(socket, None))
+            }
+        }
+    }
 }
 
 impl Acceptor {
-    /// Binds every one of `addresses`; a unix socket gets `mode`.
-    pub async fn bind(addresses: &[Listen], mode: u32) -> io::Result<Self> {
-        let mut sockets = Vec::new();
+    /// Listens at what was `passed`, or else binds every one of `addresses`; a unix socket gets `mode`.
+    pub async fn bind(addresses: &[Listen], mode: u32, passed: Passed) -> io::Result<Self> {
+        let mut sockets = passed.0.into_iter().map(PassedSocket::adopt).collect::<io::Result<Vec<_>>>()?;
+        let addresses = if sockets.is_empty() { addresses } else { &[] };
         for address in addresses {
             let socket = match address {
                 Listen::Inet { host, port, v6 } => bind_tcp(host, *port, *v6).await.map(Socket::Tcp),
-                Listen::Unix(path) => bind_unix(path, mode).map(|socket| Socket::Unix(socket, path.clone())),
+                Listen::Unix(path) => {
+                    bind_unix(path, mode).map(|socket| Socket::Unix(socket, Some(path.clone())))
+                }
             };
             sockets.push(socket.map_err(|error| {
                 io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
@@ -68,7 +126,10 @@ impl Acceptor {
     pub fn addresses(&self) -> io::Result<Vec<String>> {
         let address = |socket: &Socket| match socket {
             Socket::Tcp(listener) => Ok(format!("inet:{}", listener.local_addr()?)),
-            Socket::Unix(_, path) => Ok(format!("unix:{}", path.display())),
+            Socket::Unix(listener, _) => {
+                let address = listener.local_addr()?;
+                Ok(format!("unix:{}", address.as_pathname().unwrap_or(Path::new("")).display()))
+            }
         };
         self.sockets.iter().map(address).collect()
     }
@@ -138,7 +199,7 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        if let Self::Unix(_, path) = self {
+        if let Self::Unix(_, Some(path)) = self {
             let _ = fs::remove_file(path);
         }
     }

@@ -7,7 +7,7 @@ mod listener;
 mod reply;
 mod stream;
 
-pub use listener::Acceptor;
+pub use listener::{Acceptor, Passed};
 
 use crate::{inspect::Gate, permits::Permits, session::Session};
 use connection::Link;
@@ -26,8 +26,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 /// After `leave`, how long callbacks may take to notice before they are abandoned.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// Serves MTAs, each connection by the gate of its begin, until `drain`, then finishes the messages that are open, until `leave` at the latest. What is cut off
-/// then is answered by the MTA's own default action; nothing of it was accepted.
+/// Serves MTAs, each connection by the gate of its begin, until `drain`, then finishes the messages that are open, until
+/// `leave` at the latest. What is cut off then is answered by the MTA's own default action; nothing of it was accepted.
 pub async fn serve(
     acceptor: Acceptor,
     gates: watch::Receiver<Arc<Gate>>,

@@ -13,7 +13,10 @@ use std::{
     time::{Duration, Instant},
 };
 use thundergate_common::{digest::Digest, shutdown::Shutdown};
-use thundergate_milter::{config::Config, serve::Server};
+use thundergate_milter::{
+    config::Config,
+    serve::{Passed, Server},
+};
 use thundergate_tests::{
     harness::{
         eventually,
@@ -73,7 +76,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<usize> {
     let lines = MessageLines::default();
     tracing_subscriber::registry().with(lines.clone()).init();
     let farm = vec![Standin::start(Settings::default()).await, Standin::start(Settings::default()).await];
-    let server = Server::bind(&configuration(&farm, arguments.keep)?).await?;
+    let server = Server::bind(&configuration(&farm, arguments.keep)?, Passed::default()).await?;
     let milter = server.addresses()[0].clone();
     let admin = server.admin_address().context("the admin server is off")?;
     println!(

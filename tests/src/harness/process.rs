@@ -71,13 +71,14 @@ impl Program {
         let mut command = Command::new(path);
         command
             .args([OsStr::new("serve"), OsStr::new("--config"), file.as_os_str()])
-            .envs(env.iter().copied());
+            .envs(env.iter().copied())
+            .stdin(Stdio::null());
         Ok(Self { dir: Some(dir), ..Self::launch(command)? })
     }
 
     /// Runs any command that logs as our programs do.
     pub fn launch(mut command: Command) -> anyhow::Result<Self> {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().with_context(|| format!("cannot run {command:?}"))?;
         let lines = Arc::<Lines>::default();
         let mut readers = JoinSet::new();
