@@ -190,7 +190,7 @@ mod tests {
     fn a_scanner_that_nobody_asked_yet_is_not_away() {
         let unheard = Instance { state: "unheard".to_owned(), ..storm(0) };
         let status = Status { farm: Some(vec![storm(1), unheard]), ..milter(9) };
-        assert_eq!(first(&status), "Mail is flowing; what can be scanned is scanned.");
+        assert_eq!(first(&status), "Mail is flowing; everything is scanned.");
     }
 
     #[test]
