@@ -40,10 +40,11 @@ boot='
     pivot_root . .
     umount -l .
     cd /
+    mount --make-rshared /
     exec env -i container=thundergate-tests /lib/systemd/systemd --unit=sysinit.target
 '
 # shellcheck disable=SC2016
-in_group='echo $$ >"$1/cgroup.procs"; cd root; shift; exec unshare "$@"'
+in_group='echo $$ >"$1/cgroup.procs"; cd root; shift; exec setpriv --pdeathsig KILL unshare "$@"'
 sh -ec "$in_group" sh "$group" --mount --pid --uts --ipc --cgroup "$@" --fork --kill-child sh -ec "$boot" sh "$shared" "$repository" \
     </dev/null >boot.log 2>&1 &
 outer=$!
