@@ -48,6 +48,13 @@ async fn the_same_attachment_in_200_mails_is_uploaded_once() {
         "{replies:?}"
     );
     assert_eq!(site.scans_of(&large), 1);
+    // One mail had it scanned, and others that came meanwhile, at either milter, joined that.
+    let events: Vec<_> = milters.iter().flat_map(|milter| milter.program.events()).collect();
+    let parts = events.iter().filter_map(|event| event["parts"].as_array()).flatten();
+    let sources: Vec<_> =
+        parts.filter(|part| part["name"] == "report.bin").map(|part| &part["source"]).collect();
+    let count = |wanted: &str| sources.iter().filter(|source| **source == wanted).count();
+    assert!(count("scan") == 1 && count("joined") > 0, "{sources:?}");
 }
 
 #[tokio::test]

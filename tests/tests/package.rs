@@ -130,7 +130,7 @@ async fn installed_configured_with_two_lines_upgraded_and_purged() {
     copy.run("test -e /etc/thundergate/milter.toml && ! test -e /usr/bin/thundergate-milter");
     // What operators and the services' directories leave there.
     copy.run("install -d /var/lib/thundergate /var/log/thundergate && adduser --quiet nobody thundergate");
-    copy.run("rm -r /etc/systemd/system/thundergate-milter.*.d && systemctl daemon-reload");
+    copy.run("rm -r /etc/systemd/system/thundergate-milter.socket.d && systemctl daemon-reload");
     copy.run("touch /etc/thundergate/redis-password /var/log/thundergate/milter.log");
     copy.run("apt-get purge -y thundergate");
     assert_eq!(copy.changes(&BOOKS), before);
@@ -197,6 +197,7 @@ async fn what_hangs_is_started_anew_and_what_is_wrong_is_not(copy: &Machine) {
     copy.run("systemctl kill --signal STOP thundergate-milter");
     eventually(PATIENCE, "another milter", async || self::starts(copy) > starts).await;
     copy.run("systemctl is-active thundergate-milter");
+    copy.run("systemctl revert thundergate-milter 2> /dev/null && systemctl restart thundergate-milter");
 
     copy.run("echo THUNDERGATE_MODE=pasive >> /etc/thundergate/milter.env");
     copy.run("! systemctl restart thundergate-milter 2> /dev/null");
@@ -256,16 +257,21 @@ fn override_unit(copy: &Machine, unit: &str, text: &str) {
     copy.run("systemctl daemon-reload");
 }
 
+/// What the milter logged when it was ready, each time; a line may come a little later than it says so to systemd.
+fn ready_lines(copy: &Machine) -> Vec<Value> {
+    let lines = format!("sleep 0.1; journalctl --sync; journalctl --unit {} --output cat", UNITS[0]);
+    let lines = copy.run(&lines);
+    let events = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    events.filter(|event| event["event"] == "ready").collect()
+}
+
 /// How often the milter has started.
-fn starts(copy: &Machine) -> u64 {
-    let count = format!("journalctl --unit {} --output cat | grep --count '\"ready\"'", UNITS[0]);
-    copy.run(&count).trim().parse().unwrap()
+fn starts(copy: &Machine) -> usize {
+    ready_lines(copy).len()
 }
 
 /// Where the milter that was started last says that it listens.
 fn listening(copy: &Machine) -> Vec<String> {
-    let ready =
-        copy.run(&format!("journalctl --unit {} --output cat --grep '\"ready\"' --lines 1", UNITS[0]));
-    let ready: Value = serde_json::from_str(&ready).unwrap();
+    let ready = ready_lines(copy).pop().unwrap();
     ready["listen"].as_array().unwrap().iter().map(|one| one.as_str().unwrap().to_owned()).collect()
 }

@@ -45,8 +45,8 @@ boot='
 '
 # shellcheck disable=SC2016
 in_group='echo $$ >"$1/cgroup.procs"; cd root; shift; exec setpriv --pdeathsig KILL unshare "$@"'
-sh -ec "$in_group" sh "$group" --mount --pid --uts --ipc --cgroup "$@" --fork --kill-child sh -ec "$boot" sh "$shared" "$repository" \
-    </dev/null >boot.log 2>&1 &
+set -- --mount --pid --uts --ipc --cgroup "$@" --fork --kill-child
+sh -ec "$in_group" sh "$group" "$@" sh -ec "$boot" sh "$shared" "$repository" </dev/null >boot.log 2>&1 &
 outer=$!
 
 state=''
