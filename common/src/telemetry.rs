@@ -37,6 +37,9 @@ use tracing_subscriber::{
 /// Chatty or indiscreet libraries, held at `warn` unless `log.level` names them.
 const QUIET: [&str; 6] = ["indymilter", "redis", "hyper", "hyper_util", "reqwest", "rustls"];
 
+/// Says at `error`, at each attempt, what the error of whoever connects says too: off unless `log.level` names it.
+const REPETITIVE: &str = "rustls_platform_verifier";
+
 /// Logs whole mails at `trace`: its lines below `warn` are dropped whatever the filter says.
 pub(crate) const INDISCREET: &str = "indymilter";
 
@@ -180,7 +183,9 @@ fn filter(level: &str) -> Result<EnvFilter, TelemetryError> {
         return Err(TelemetryError::Level((*part).to_owned()));
     }
     let named = |target: &str| directives.iter().any(|part| part.starts_with(target));
-    let quiet = QUIET.into_iter().filter(|target| !named(target)).map(|target| format!("{target}=warn"));
+    let limits = QUIET.into_iter().map(|target| (target, "warn")).chain([(REPETITIVE, "off")]);
+    let quiet =
+        limits.filter(|(target, _)| !named(target)).map(|(target, level)| format!("{target}={level}"));
     let given = directives.iter().map(|part| as_level(part).to_owned());
     let all: Vec<String> = quiet.chain(given).collect();
     EnvFilter::builder().with_regex(false).parse(all.join(",")).map_err(TelemetryError::Filter)
@@ -229,7 +234,10 @@ mod tests {
     #[test]
     fn libraries_are_quiet_unless_they_are_named() {
         let quiet = filter("debug").unwrap().to_string();
-        assert!(quiet.contains("redis=warn") && quiet.contains("indymilter=warn"), "{quiet}");
+        assert!(
+            ["redis=warn", "indymilter=warn", "verifier=off"].iter().all(|one| quiet.contains(one)),
+            "{quiet}"
+        );
         let named = filter("info,redis=debug").unwrap().to_string();
         assert!(named.contains("redis=debug") && !named.contains("redis=warn"), "{named}");
     }

@@ -8,11 +8,13 @@
 //! The context of a span travels with a job as W3C `traceparent`.
 
 use crate::config::Traces;
+use async_trait::async_trait;
 use opentelemetry::{
     Context,
     propagation::TextMapPropagator,
     trace::{Status, TraceContextExt, Tracer, TracerProvider},
 };
+use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::{
     Resource,
@@ -23,9 +25,12 @@ use opentelemetry_sdk::{
 };
 use std::{
     collections::HashMap,
-    env, fs,
+    env,
+    error::Error,
+    fs, panic,
     path::Path,
-    sync::{Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -39,6 +44,12 @@ const REMINDER: Duration = Duration::from_secs(60);
 
 /// Where the collector may be named beside the configuration; the first one with the path.
 const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
+
+/// How many milliseconds the collector may take for a batch; the first one counts.
+const TIMEOUTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"];
+
+/// What it may take where no variable says so; OpenTelemetry's default.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// None while traces are off.
 static TRACER: OnceLock<SdkTracer> = OnceLock::new();
@@ -56,6 +67,9 @@ pub enum TracesError {
     /// A line of it is no header field.
     #[error("traces.headers_file: line {0} is not `Name: value`")]
     NoHeader(usize),
+    /// There is nothing to send them with.
+    #[error("no HTTP client for traces")]
+    Client(#[source] reqwest::Error),
     /// The endpoint, or a variable of OpenTelemetry's, is of no use.
     #[error("traces cannot be exported")]
     Exporter(#[source] opentelemetry_otlp::ExporterBuildError),
@@ -74,7 +88,9 @@ pub fn init(config: &Traces, service: &'static str) -> Result<Guard, TracesError
     if !wanted(config) {
         return Ok(Guard(None));
     }
-    let exporter = Exporter { inner: exporter(config)?, reminder: Reminder::default() };
+    let client = Client::new()?;
+    let failure = Arc::clone(&client.failure);
+    let exporter = Exporter { inner: exporter(config, client)?, failure, reminder: Reminder::default() };
     let mut provider = SdkTracerProvider::builder()
         .with_span_processor(BatchSpanProcessor::builder(exporter).build())
         .with_resource(resource(service));
@@ -98,8 +114,8 @@ fn variable(name: &str) -> Option<String> {
 }
 
 /// What neither file nor section says it takes from the environment.
-fn exporter(config: &Traces) -> Result<SpanExporter, TracesError> {
-    let mut exporter = SpanExporter::builder().with_http();
+fn exporter(config: &Traces, client: Client) -> Result<SpanExporter, TracesError> {
+    let mut exporter = SpanExporter::builder().with_http().with_http_client(client);
     if let Some(endpoint) = &config.endpoint {
         exporter = exporter.with_endpoint(format!("{}/v1/traces", endpoint.as_str().trim_end_matches('/')));
     }
@@ -203,8 +219,19 @@ impl Span {
 #[derive(Debug)]
 struct Exporter {
     inner: SpanExporter,
+    failure: Failure,
     reminder: Reminder,
 }
+
+/// Sends a batch, and keeps why it could not: the SDK's exporter speaks of a "network error" and no more.
+#[derive(Debug)]
+struct Client {
+    inner: reqwest::blocking::Client,
+    failure: Failure,
+}
+
+/// Why the last batch did not reach the collector.
+type Failure = Arc<Mutex<Option<HttpError>>>;
 
 /// When it was said the last time.
 #[derive(Debug, Default)]
@@ -217,11 +244,9 @@ impl opentelemetry_sdk::trace::SpanExporter for Exporter {
         if let Err(error) = &result
             && self.reminder.is_due()
         {
-            tracing::warn!(
-                spans,
-                error = error as &(dyn std::error::Error + 'static),
-                "The collector takes no traces; they are lost until it does"
-            );
+            let failure = lock(&self.failure).take();
+            let error = failure.as_deref().map_or(error as &(dyn Error + 'static), |failure| failure);
+            tracing::warn!(spans, error, "The collector takes no traces; they are lost until it does");
         }
         result
     }
@@ -235,9 +260,40 @@ impl opentelemetry_sdk::trace::SpanExporter for Exporter {
     }
 }
 
+impl Client {
+    fn new() -> Result<Self, TracesError> {
+        let timeout =
+            TIMEOUTS.into_iter().find_map(variable).and_then(|milliseconds| milliseconds.parse().ok());
+        let timeout = timeout.map_or(TIMEOUT, Duration::from_millis);
+        // It starts a runtime, which cannot be done in one.
+        let built =
+            thread::spawn(move || reqwest::blocking::Client::builder().timeout(timeout).build()).join();
+        let inner = built.unwrap_or_else(|panic| panic::resume_unwind(panic)).map_err(TracesError::Client)?;
+        Ok(Self { inner, failure: Failure::default() })
+    }
+}
+
+#[async_trait]
+impl HttpClient for Client {
+    async fn send_bytes(&self, batch: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let answer = self.inner.send_bytes(batch).await;
+        let (answer, failure) = match answer {
+            Ok(answer) => (Ok(answer), None),
+            Err(failure) => (Err("not sent".into()), Some(failure)),
+        };
+        *lock(&self.failure) = failure;
+        answer
+    }
+}
+
+/// Poisoned or not: what is guarded here is whole at all times.
+fn lock<T>(guarded: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    guarded.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Reminder {
     fn is_due(&self) -> bool {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = lock(&self.0);
         let due = told.is_none_or(|told| told.elapsed() >= REMINDER);
         if due {
             *told = Some(Instant::now());

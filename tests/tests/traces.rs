@@ -9,6 +9,10 @@ use opentelemetry_proto::tonic::{
     trace::v1::Span,
 };
 use prost::Message;
+use rustls::{
+    ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
 use std::{
     fs,
     sync::{Arc, Mutex},
@@ -19,11 +23,16 @@ use thundergate_tests::{
         mails::{eicar, mail},
         mta::Mail,
         process::Program,
+        redis::Certificates,
         site::{Milter, Site},
     },
     thunderstorm::Settings,
 };
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
+use tokio_rustls::TlsAcceptor;
 
 /// How long a test waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -59,6 +68,29 @@ impl Collector {
         assert_eq!(found.len(), 1, "{name}: {:#?}", self.all());
         found.remove(0)
     }
+}
+
+/// Another address of what listens at `inner`, behind TLS.
+async fn behind_tls(inner: &str, certificates: &Certificates) -> (String, JoinSet<()>) {
+    rustls::crypto::ring::default_provider().install_default().ok();
+    let (certificate, key) = certificates.server();
+    let chain = vec![CertificateDer::from_pem_file(certificate).unwrap()];
+    let key = PrivateKeyDer::from_pem_file(key).unwrap();
+    let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).unwrap();
+    let (acceptor, inner) = (TlsAcceptor::from(Arc::new(config)), inner.replace("http://", ""));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("https://{}", listener.local_addr().unwrap());
+    let mut serving = JoinSet::new();
+    serving.spawn(async move {
+        loop {
+            // One after the other: a client that does not trust us goes away by itself.
+            let (stream, _) = listener.accept().await.unwrap();
+            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+            let mut collector = TcpStream::connect(&inner).await.unwrap();
+            let _ = tokio::io::copy_bidirectional(&mut stream, &mut collector).await;
+        }
+    });
+    (address, serving)
 }
 
 async fn take(State(collector): State<Collector>, headers: HeaderMap, body: Bytes) -> Vec<u8> {
@@ -196,6 +228,34 @@ async fn opentelemetrys_own_variables_are_enough() {
     assert!(milter.send(&infected()).await.quarantine.is_some());
     stop(milter.program).await;
     assert_eq!(collector.one("message").0, "mx-7");
+}
+
+#[tokio::test]
+async fn a_collector_behind_tls_is_trusted_or_the_log_says_why_not() {
+    let collector = Collector::default();
+    let (plain, _serving) = collector.start().await;
+    let certificates = Certificates::make().unwrap();
+    let (address, _tls) = behind_tls(&plain, &certificates).await;
+    let site = Site::single(1, Settings::default()).await;
+    let toml = format!("traces.endpoint = \"{address}\"\n{}", site.farm_section());
+
+    let authority = certificates.ca().display().to_string();
+    let trusting = milter_with(&toml, &[("SSL_CERT_FILE", &authority)]).await;
+    assert!(trusting.send(&infected()).await.quarantine.is_some());
+    stop(trusting.program).await;
+    collector.one("message");
+
+    let others = Certificates::make().unwrap();
+    let authority = others.ca().display().to_string();
+    let wary = milter_with(&toml, &[("SSL_CERT_FILE", &authority), ("OTEL_BSP_SCHEDULE_DELAY", "50")]).await;
+    assert!(wary.send(&infected()).await.quarantine.is_some());
+    let told = |line: &serde_json::Value| line["msg"].as_str().unwrap_or("").contains("collector");
+    let line = wary.program.wait_for(told, PATIENCE).await.unwrap();
+    assert!(line["error"].as_str().unwrap().contains("invalid peer certificate"), "{line}");
+    let log = wary.program.log_lines();
+    assert!(!log.iter().any(|line| line.contains(r#""level":"error""#)), "once is enough: {log:#?}");
+    stop(wary.program).await;
+    collector.one("message");
 }
 
 #[tokio::test]

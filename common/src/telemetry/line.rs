@@ -17,6 +17,7 @@ use tracing::{
     field::{Field, Visit},
     span::{Attributes, Id, Record},
 };
+use tracing_log::NormalizeEvent as _;
 use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
 
 /// Ending of a field's name that says: this text is JSON.
@@ -65,7 +66,10 @@ where
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        let (level, target) = (*event.metadata().level(), event.metadata().target());
+        // An event that came from the crate `log` has its target and its place in the source in fields.
+        let logged = event.normalized_metadata();
+        let metadata = logged.as_ref().unwrap_or_else(|| event.metadata());
+        let (level, target) = (*metadata.level(), metadata.target());
         if level > Level::WARN && target.starts_with(INDISCREET) {
             return;
         }
@@ -76,6 +80,9 @@ where
             }
         }
         event.record(&mut fields);
+        if logged.is_some() {
+            fields.entries.retain(|(name, _)| !name.starts_with("log."));
+        }
         // a line that cannot be written is lost: there is nowhere left to say so
         let _ = self.writer.clone().write_all(self.line(level, target, &fields).as_bytes());
     }
@@ -340,6 +347,20 @@ mod tests {
             line.contains(r#"error   The hub is gone error="hub unavailable: connection refused""#),
             "{line}"
         );
+    }
+
+    #[test]
+    fn a_line_of_the_crate_log_looks_like_any_other() {
+        use tracing_log::log::{Level, Record};
+        let record = |level, target| {
+            let mut record = Record::builder();
+            record.level(level).target(target).file(Some("/build/library.rs")).line(Some(7));
+            record.args(format_args!("trouble"));
+            tracing_log::format_trace(&record.build()).unwrap();
+        };
+        let line = logged(true, || record(Level::Warn, "library::tls"));
+        assert!(line.ends_with("\"msg\":\"trouble\",\"target\":\"library::tls\"}\n"), "{line}");
+        assert_eq!(logged(true, || record(Level::Debug, "indymilter::session")), "");
     }
 
     #[test]

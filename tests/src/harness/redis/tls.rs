@@ -39,6 +39,11 @@ impl Certificates {
         self.file("ca", "pem")
     }
 
+    /// The server's certificate, for 127.0.0.1, and its key.
+    pub fn server(&self) -> (PathBuf, PathBuf) {
+        (self.file("server", "pem"), self.file("server", "key"))
+    }
+
     /// A client's certificate and its key.
     pub fn client(&self) -> (PathBuf, PathBuf) {
         (self.file("client", "pem"), self.file("client", "key"))
@@ -46,7 +51,7 @@ impl Certificates {
 
     /// What has a redis-server use TLS on `port`, and nothing else.
     pub(super) fn server_arguments(&self, port: u16, client_certificates: bool) -> Vec<String> {
-        let (ca, pem, key) = (self.ca(), self.file("server", "pem"), self.file("server", "key"));
+        let (ca, (pem, key)) = (self.ca(), self.server());
         let text = |path: PathBuf| path.display().to_string();
         let demand = if client_certificates { "yes" } else { "no" };
         [
