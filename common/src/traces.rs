@@ -276,13 +276,20 @@ impl Client {
 #[async_trait]
 impl HttpClient for Client {
     async fn send_bytes(&self, batch: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let answer = self.inner.send_bytes(batch).await;
-        let (answer, failure) = match answer {
+        let (answer, failure) = match self.inner.send_bytes(batch).await {
             Ok(answer) => (Ok(answer), None),
-            Err(failure) => (Err("not sent".into()), Some(failure)),
+            Err(failure) => (Err("not sent".into()), Some(without_url(failure))),
         };
         *lock(&self.failure) = failure;
         answer
+    }
+}
+
+/// A URL from OpenTelemetry's variables may hold a password.
+fn without_url(failure: HttpError) -> HttpError {
+    match failure.downcast::<reqwest::Error>() {
+        Ok(failure) => failure.without_url().into(),
+        Err(failure) => failure,
     }
 }
 
