@@ -123,7 +123,7 @@ async fn tell(farm: Vec<Standin>, milter: &str, lines: MessageLines) -> anyhow::
     let (report, price_list) = (noise(1, 200_000), noise(2, 300_000));
 
     println!("\n  {:<46} {:>9}  {:<8} what the MTA was told", "what came", "took", "from");
-    story.step("a clean mail", "anna@example.org", "report.pdf", &report, Told::Accepted, "scan").await?;
+    story.step("a clean mail", "anna@example.org", "report.pdf", &report, Told::Accepted, &["scan"]).await?;
     story
         .step(
             "a mail with the EICAR test file",
@@ -131,7 +131,7 @@ async fn tell(farm: Vec<Standin>, milter: &str, lines: MessageLines) -> anyhow::
             "invoice.com",
             &eicar(),
             Told::Quarantined,
-            "scan",
+            &["scan"],
         )
         .await?;
     story
@@ -141,7 +141,7 @@ async fn tell(farm: Vec<Standin>, milter: &str, lines: MessageLines) -> anyhow::
             "price.com",
             &eicar(),
             Told::Quarantined,
-            "local",
+            &["local"],
         )
         .await?;
     for instance in &story.farm {
@@ -154,7 +154,7 @@ async fn tell(farm: Vec<Standin>, milter: &str, lines: MessageLines) -> anyhow::
             "prices.xlsx",
             &price_list,
             Told::Deferred,
-            "none",
+            &["none"],
         )
         .await?;
     for instance in &story.farm {
@@ -169,7 +169,8 @@ async fn tell(farm: Vec<Standin>, milter: &str, lines: MessageLines) -> anyhow::
             "prices.xlsx",
             &price_list,
             Told::Accepted,
-            "hub",
+            // The scan has ended, or is about to.
+            &["hub", "joined"],
         )
         .await?;
 
@@ -199,7 +200,7 @@ impl Story {
         name: &str,
         attachment: &[u8],
         expected: Told,
-        source: &str,
+        sources: &[&str],
     ) -> anyhow::Result<()> {
         let message = mail().from(sender).attach(name, "application/octet-stream", attachment).bytes();
         let queue_id = format!("DEMO{:04}", self.lines.count() + 1);
@@ -210,7 +211,7 @@ impl Story {
         let took = began.elapsed();
         waiting.finish_and_clear();
         let from = self.lines.source_of(&queue_id).context("the gateway did not log the message")?;
-        let went_well = expected.is(&reply) && from == source;
+        let went_well = expected.is(&reply) && sources.contains(&&*from);
         self.failed += usize::from(!went_well);
         let remark = if went_well { "" } else { "   <- NOT as told" };
         println!(
