@@ -3,7 +3,7 @@
 //!
 //! | what happened | what becomes of the job |
 //! |---|---|
-//! | a verdict, or the sample is above the size that the instances scan | completed with that answer |
+//! | a verdict, or the sample is above the size that the instances scan or take | completed with that answer |
 //! | nothing left to do | the hub has acknowledged it |
 //! | every attempt failed, or the scan panicked | left alone, so that it is reclaimed; a dead letter at the last delivery |
 //! | no instance available | handed back; the delivery does not count |
@@ -126,6 +126,10 @@ impl Scanning {
                 Ending::Answered(Answer::Verdict(Arc::new(verdict)))
             }
             Err(ScanError::NoInstance) => Ending::NoInstance,
+            Err(ScanError::TooLarge) => {
+                self.metrics.not_scanned("skipped");
+                Ending::Answered(Answer::Skipped(SkipReason::TooLarge))
+            }
             Err(error) => Ending::Failed(with_causes(&error)),
         }
     }

@@ -30,6 +30,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Scans at a time until the instance has said how many threads it has.
 const ASSUMED_THREADS: usize = 4;
+/// For so long an instance gets no sample as large as one that it answered with 413. After that one is tried again: the
+/// limit may have been raised.
+const REMEMBERED: Duration = Duration::from_secs(600);
 /// No instance runs more scans at a time, whatever it says.
 const MOST_SCANS: usize = 4096;
 /// Signatures read this long before a scan count as read before it. They only ever become newer, so this can make a
@@ -78,6 +81,15 @@ struct Condition {
     /// How long it took to answer `info`.
     info_took: Option<Duration>,
     last_error: Option<String>,
+    /// The last sample that it refused for its size.
+    refused: Option<Refused>,
+}
+
+/// A sample that was answered with 413.
+#[derive(Clone, Copy, Debug)]
+struct Refused {
+    bytes: u64,
+    until: Instant,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -128,6 +140,16 @@ impl Instance {
         self.in_flight() < self.capacity(now)
     }
 
+    /// Whether it can be expected back: it gets samples, or said that it is busy.
+    pub fn is_healthy(&self, now: Instant) -> bool {
+        matches!(self.lock().breaker.state(now), State::Closed | State::Paused)
+    }
+
+    /// Whether it takes a sample of so many bytes, as far as is known: 413 is remembered for a while.
+    pub fn takes(&self, bytes: u64, now: Instant) -> bool {
+        self.lock().takes(bytes, now)
+    }
+
     /// Whether its signature version is `needs` or newer.
     pub fn has_signatures(&self, needs: Option<&str>) -> bool {
         needs.is_none() || self.lock().info.signatures.as_deref() >= needs
@@ -173,7 +195,7 @@ impl Instance {
         let result = self.client.scan(sample, source).await;
         let ended = Instant::now();
         let took = ended.saturating_duration_since(started);
-        self.note(&result, took, first);
+        self.note(&result, took, first, sample.bytes.len() as u64);
         drop(slot);
         Ok(Scanned { instance: Arc::clone(self), findings: result?, before, ended, took })
     }
@@ -242,7 +264,7 @@ impl Instance {
                 }
             }
             // Too busy to say how it is: alive, and no worse than busy.
-            Err(CallError::Busy(pause)) => {
+            Err(CallError::Busy { pause, .. }) => {
                 condition.breaker.answered(Instant::now());
                 condition.breaker.busy(*pause, Instant::now());
             }
@@ -275,7 +297,7 @@ impl Instance {
         condition.breaker.allowance(condition.limit.allowed(most.min(MOST_SCANS), now), now)
     }
 
-    fn note<T>(&self, result: &Result<T, CallError>, took: Duration, first: bool) {
+    fn note<T>(&self, result: &Result<T, CallError>, took: Duration, first: bool, bytes: u64) {
         let now = Instant::now();
         let mut condition = self.lock();
         match result {
@@ -284,13 +306,24 @@ impl Instance {
                 condition.latency.record(took, now);
                 condition.last_error = None;
             }
-            Err(CallError::Busy(pause)) => {
+            Err(CallError::Busy { pause, .. }) => {
                 // This one is in flight still.
                 let others = self.in_flight().saturating_sub(1);
                 condition.limit.refused(others, now);
                 if others == 0 {
                     condition.breaker.busy(*pause, now);
                 }
+            }
+            Err(CallError::TooLarge) => {
+                if condition.takes(bytes, now) {
+                    tracing::warn!(
+                        farm.instance = self.name,
+                        sample.size_bytes = bytes,
+                        "An instance, or a proxy before it, refuses a sample for its size (413); it gets none as large \
+                         for a while"
+                    );
+                }
+                condition.refused = Some(Refused { bytes, until: now + REMEMBERED });
             }
             Err(error) => {
                 let opened = first && condition.breaker.failed(now);
@@ -335,6 +368,12 @@ impl Scanned {
     }
 }
 
+impl Condition {
+    fn takes(&self, bytes: u64, now: Instant) -> bool {
+        self.refused.is_none_or(|refused| bytes < refused.bytes || now >= refused.until)
+    }
+}
+
 impl Standing {
     fn new(breaker: Breaker) -> Self {
         Self {
@@ -348,6 +387,7 @@ impl Standing {
                 asked: None,
                 info_took: None,
                 last_error: None,
+                refused: None,
             }),
             reading: tokio::sync::Mutex::default(),
         }

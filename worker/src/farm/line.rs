@@ -19,6 +19,8 @@ pub struct Wish {
     pub tried: Vec<Arc<Instance>>,
     /// The least signature version.
     pub needs: Option<String>,
+    /// How large it is.
+    pub bytes: u64,
 }
 
 /// A place at one instance.

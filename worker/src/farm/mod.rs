@@ -3,10 +3,12 @@
 //!
 //! 1. Among the available instances with room, and with the signatures that the sample needs, [`balance`] chooses one.
 //!    None has room: the sample stands in [`line`](mod@line) until one has.
-//! 2. A verdict: done. 503: the instance gets fewer samples ([`limit`]) or none for a while, this one goes elsewhere at
+//! 2. A verdict: done. 503 or 429: the instance gets fewer samples ([`limit`]) or none for a while, this one goes elsewhere at
 //!    once, and nothing has failed.
-//! 3. Anything else is a failed attempt. After `farm.attempts` of them the delivery failed.
-//! 4. No instance is available for some seconds: [`ScanError::NoInstance`]; nobody's fault, so the job goes back.
+//! 3. 413: the sample goes to an instance that is not known to refuse its size; where all do, it is
+//!    [`ScanError::TooLarge`]. That is no failure of an instance either.
+//! 4. Anything else is a failed attempt. After `farm.attempts` of them the delivery failed.
+//! 5. No instance is available for some seconds: [`ScanError::NoInstance`]; nobody's fault, so the job goes back.
 //!
 //! Nothing hangs: every call to a server has a time-out, which covers its answer to the last byte; a sample stands in
 //! the line for a bounded time; and once a delivery has taken `farm.timeout` × `farm.attempts`, it begins no further
@@ -67,6 +69,9 @@ pub enum ScanError {
     /// No instance took the sample. It was never scanned.
     #[error("no instance is available")]
     NoInstance,
+    /// Every instance that scans refuses a sample of this size.
+    #[error("the sample is larger than the scanners take")]
+    TooLarge,
     /// All attempts failed; the last one like this.
     #[error("{attempts} attempts failed, the last at {instance}")]
     Failed {
@@ -198,8 +203,12 @@ impl Farm {
         let mut failure = ScanError::NoInstance;
         let end = Instant::now() + roster.longest;
         let mut give_up = Instant::now() + roster.patience;
+        let bytes = sample.bytes.len() as u64;
         while (tried.len() as u32) < roster.attempts && Instant::now() < end {
-            let wish = Wish { tried: tried.clone(), needs: needs.map(str::to_owned) };
+            if self.roster().refuses(bytes, Instant::now()) {
+                return Err(ScanError::TooLarge);
+            }
+            let wish = Wish { tried: tried.clone(), needs: needs.map(str::to_owned), bytes };
             let Some((slot, instance)) = self.slot(wish, give_up.min(end)).await else { break };
             let first = !tried.iter().any(|tried| tried.name() == instance.name());
             if !first {
@@ -216,7 +225,7 @@ impl Farm {
             self.metrics.attempt(instance.name(), sample.bytes.len(), &result);
             match result {
                 Ok(scanned) => return Ok(scanned),
-                Err(CallError::Busy(_)) => continue,
+                Err(CallError::Busy { .. } | CallError::TooLarge) => continue,
                 Err(last) => {
                     failure = failed(sample, &instance, 1 + tried.len() as u32, last);
                     tried.push(instance);
@@ -326,8 +335,8 @@ fn note(upload: &Span, sample: &Sample, instance: &str, resent: usize, result: &
     });
     let status = match result {
         Ok(_) => Some(200),
-        Err(CallError::Busy(_)) => Some(503),
-        Err(CallError::Refused(status)) => Some(*status),
+        Err(CallError::TooLarge) => Some(413),
+        Err(CallError::Busy { status, .. } | CallError::Refused(status)) => Some(*status),
         Err(_) => None,
     };
     if let Some(status) = status {

@@ -115,11 +115,19 @@ impl Roster {
         self.instances.iter().any(|instance| instance.has_room(now))
     }
 
+    /// Whether a sample of so many bytes is too large for every instance that scans, or soon will again.
+    pub fn refuses(&self, bytes: u64, now: Instant) -> bool {
+        let mut healthy = self.instances.iter().filter(|one| one.is_healthy(now)).peekable();
+        healthy.peek().is_some() && healthy.all(|one| !one.takes(bytes, now))
+    }
+
     /// A place at an instance that `wish` allows, rather one that was not tried; none where there is none.
     pub fn choose(&self, wish: &Wish, now: Instant) -> Option<Place> {
         let needs = wish.needs.as_deref();
-        let able: Vec<_> =
-            self.instances.iter().filter(|one| one.capacity(now) > 0 && one.has_signatures(needs)).collect();
+        let is_able = |one: &&Arc<Instance>| {
+            one.capacity(now) > 0 && one.has_signatures(needs) && one.takes(wish.bytes, now)
+        };
+        let able: Vec<_> = self.instances.iter().filter(is_able).collect();
         let tried = |one: &Instance| wish.tried.iter().any(|tried| tried.name() == one.name());
         let mut candidates: Vec<_> = able.iter().copied().filter(|one| !tried(one)).collect();
         if candidates.is_empty() {

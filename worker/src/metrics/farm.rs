@@ -37,7 +37,7 @@ use std::{
 };
 use thundergate_common::generation::InstanceReport;
 
-const RESULTS: [&str; 3] = ["ok", "busy", "failed"];
+const RESULTS: [&str; 4] = ["ok", "busy", "too_large", "failed"];
 const STATES: [&str; 4] = ["closed", "paused", "open", "unheard"];
 /// From what a small clean sample takes to the scanner's own time-out.
 const SCAN: [f64; 12] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
@@ -126,7 +126,8 @@ impl FarmMetrics {
         }
         let result = match result {
             Ok(_) => "ok",
-            Err(CallError::Busy(_)) => "busy",
+            Err(CallError::Busy { .. }) => "busy",
+            Err(CallError::TooLarge) => "too_large",
             Err(_) => "failed",
         };
         self.attempts.get_or_create(&Attempt { farm_instance: at.farm_instance, result }).inc();

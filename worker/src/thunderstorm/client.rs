@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The HTTP calls to one server. The only file that names reqwest.
 //!
-//! A call ends in one of four ways:
+//! A call ends in one of five ways:
 //!
 //! * an answer that was understood;
-//! * [`CallError::Busy`]: 503, back-pressure and no failure;
+//! * [`CallError::Busy`]: 503 or 429 (RFC 6585, 4), back-pressure and no failure;
+//! * [`CallError::TooLarge`]: 413. The sample is too large for this server or for a proxy before it (nginx takes 1 MiB
+//!   unless told otherwise), and no try at the same place changes that;
 //! * [`CallError::Transport`], [`CallError::Refused`]: no answer in time, or another status than 200. Redirects are not
 //!   followed: a sample goes only where the configuration says;
 //! * [`CallError::Unusable`], [`CallError::TooLong`]: 200, but nothing that can be trusted as a scan result.
@@ -50,9 +52,17 @@ const LONGEST_POLL: Duration = Duration::from_secs(5);
 /// Why a call gave no usable answer.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
-    /// 503: the server has enough to do; how long it wants to be left alone, if it says so.
+    /// 503 or 429: the server has enough to do.
     #[error("the scanner is busy")]
-    Busy(Option<Duration>),
+    Busy {
+        /// Which of them.
+        status: u16,
+        /// How long it wants to be left alone, if it says so.
+        pause: Option<Duration>,
+    },
+    /// 413: the sample is larger than the server, or a proxy before it, takes.
+    #[error("the scanner takes no sample of this size")]
+    TooLarge,
     /// No connection, no answer in time, or a connection that broke.
     #[error("the scanner cannot be reached")]
     Transport(#[source] reqwest::Error),
@@ -182,8 +192,8 @@ impl Client {
             let url = self.call("getAsyncResults", &[("id", ticket.as_str())]).await?;
             let body = match exchange(self.logged_in(self.http.get(url)).timeout(self.timeout)).await {
                 // The sample is there already: elsewhere it would be scanned twice.
-                Err(CallError::Busy(longer)) => {
-                    tokio::time::sleep(longer.unwrap_or(POLL.1).min(LONGEST_POLL)).await;
+                Err(CallError::Busy { pause, .. }) => {
+                    tokio::time::sleep(pause.unwrap_or(POLL.1).min(LONGEST_POLL)).await;
                     continue;
                 }
                 other => other?,
@@ -308,7 +318,10 @@ async fn exchange(request: RequestBuilder) -> Result<Bytes, CallError> {
     let answer = request.send().await.map_err(transport)?;
     match answer.status() {
         StatusCode::OK => read(answer).await,
-        StatusCode::SERVICE_UNAVAILABLE => Err(CallError::Busy(pause(&answer))),
+        status @ (StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) => {
+            Err(CallError::Busy { status: status.as_u16(), pause: pause(&answer) })
+        }
+        StatusCode::PAYLOAD_TOO_LARGE => Err(CallError::TooLarge),
         status => {
             tracing::debug!(
                 http.status = status.as_u16(),

@@ -8,6 +8,11 @@ use thundergate_worker::thunderstorm::{
     settings::Settings,
     shapes::ShapeError,
 };
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    task::JoinSet,
+};
 
 fn client(url: &str) -> Client {
     client_with(&format!("{{ url = {url:?} }}"), "")
@@ -108,12 +113,37 @@ async fn back_pressure_says_how_long() {
     for (header, seconds) in
         [("7", Some(7)), (" 0 ", Some(0)), ("9999999", Some(300)), ("-1", None), ("soon", None), ("", None)]
     {
-        stub.answer(move |_| Reply::new(503, "busy").with("retry-after", header));
-        match client.scan(&sample(b"x"), "").await {
-            Err(CallError::Busy(pause)) => assert_eq!(pause, seconds.map(Duration::from_secs), "{header}"),
-            other => panic!("{other:?}"),
+        for code in [503, 429] {
+            stub.answer(move |_| Reply::new(code, "busy").with("retry-after", header));
+            match client.scan(&sample(b"x"), "").await {
+                Err(CallError::Busy { status, pause }) => {
+                    assert_eq!((status, pause), (code, seconds.map(Duration::from_secs)), "{header}");
+                }
+                other => panic!("{other:?}"),
+            }
         }
     }
+}
+
+/// As nginx does above `client_max_body_size`: it answers once it has read the header, and reads on for a while.
+#[tokio::test]
+async fn a_refusal_for_the_size_is_heard_while_the_sample_is_still_being_sent() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/api/check", listener.local_addr().unwrap());
+    let mut server = JoinSet::new();
+    server.spawn(async move {
+        let (mut connection, _) = listener.accept().await.unwrap();
+        let mut begun = [0; 64];
+        connection.read_exact(&mut begun).await.unwrap();
+        let answer =
+            b"HTTP/1.1 413 Request Entity Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        connection.write_all(answer).await.unwrap();
+        connection.shutdown().await.unwrap();
+        // The client may leave in the middle.
+        let _ = tokio::io::copy(&mut connection, &mut tokio::io::sink()).await;
+    });
+    let result = client(&url).scan(&sample(&vec![0; 8 << 20]), "").await;
+    assert!(matches!(result, Err(CallError::TooLarge)), "{result:?}");
 }
 
 #[tokio::test]

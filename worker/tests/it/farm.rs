@@ -93,21 +93,74 @@ async fn no_instance_gets_more_scans_than_it_may_run() {
 
 #[tokio::test]
 async fn a_busy_instance_pauses_and_the_sample_goes_elsewhere_at_once() {
-    let (busy, free) = (Stub::start().await, Stub::start().await);
-    busy.answer(|_| Reply::new(503, "busy").with("retry-after", "60"));
+    for status in [503, 429] {
+        let (busy, free) = (Stub::start().await, Stub::start().await);
+        busy.answer(move |_| Reply::new(status, "busy").with("retry-after", "60"));
+        let farm = probed(&farm_with(
+            &[instance("busy", &busy.url), instance("free", &free.url)],
+            "attempts = 1\nbreaker_failures = 1",
+        ))
+        .await;
+        for n in 0..20_u8 {
+            assert_eq!(farm.scan(&sample(&[n]), "", None).await.unwrap().instance, "free");
+        }
+        assert!(busy.uploads().len() <= 1, "it was asked again during its pause");
+        assert_eq!(free.uploads().len(), 20);
+        if !busy.uploads().is_empty() {
+            assert_eq!(farm.reports()[0].state, "paused", "{status} is no failure");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_rate_limit_delays_samples_and_fails_none() {
+    let stub = Stub::start().await;
+    let asked = AtomicUsize::new(0);
+    stub.answer(move |_| match asked.fetch_add(1, Ordering::Relaxed) % 3 {
+        2 => Reply::new(200, "[]"),
+        _ => Reply::new(429, "slow down").with("retry-after", "0"),
+    });
     let farm = probed(&farm_with(
-        &[instance("busy", &busy.url), instance("free", &free.url)],
+        &[instance("one", &stub.url)],
+        "attempts = 1\nbreaker_failures = 1\nprobe_interval = \"1h\"",
+    ))
+    .await;
+    for n in 0..6_u8 {
+        assert!(farm.scan(&sample(&[n]), "", None).await.unwrap().is_clean());
+    }
+    assert_eq!(farm.reports()[0].last_error, None);
+}
+
+#[tokio::test]
+async fn a_sample_that_one_instance_refuses_for_its_size_goes_to_another_that_takes_it() {
+    let (small, large) = (Stub::start().await, Stub::start().await);
+    small.answer(|upload| if upload.bytes.len() > 10 { Reply::new(413, "") } else { Reply::new(200, "[]") });
+    let farm = probed(&farm_with(
+        &[instance("small", &small.url), instance("large", &large.url)],
         "attempts = 1\nbreaker_failures = 1",
     ))
     .await;
     for n in 0..20_u8 {
-        assert_eq!(farm.scan(&sample(&[n]), "", None).await.unwrap().instance, "free");
+        assert_eq!(farm.scan(&sample(&[n; 11]), "", None).await.unwrap().instance, "large");
     }
-    assert!(busy.uploads().len() <= 1, "it was asked again during its pause");
-    assert_eq!(free.uploads().len(), 20);
-    if !busy.uploads().is_empty() {
-        assert_eq!(farm.reports()[0].state, "paused", "back-pressure is no failure");
+    assert!(small.uploads().len() <= 1, "once was enough to know: {}", small.uploads().len());
+    let names = async || farm.scan(&sample(&[fastrand::u8(..); 10]), "", None).await.unwrap().instance;
+    eventually("smaller ones go there as before", async || names().await == "small").await;
+    assert_eq!(farm.reports()[0].state, "closed");
+}
+
+#[tokio::test]
+async fn a_sample_that_all_instances_refuse_for_its_size_is_uploaded_once_to_each() {
+    let (one, two) = (Stub::start().await, Stub::start().await);
+    [&one, &two].map(|stub| stub.answer(|_| Reply::new(413, "")));
+    let instances = [instance("one", &one.url), instance("two", &two.url)];
+    let farm = probed(&farm_with(&instances, "breaker_failures = 1")).await;
+    for n in 0..20_u8 {
+        let result = farm.scan(&sample(&[n; 11]), "", None).await;
+        assert!(matches!(result, Err(ScanError::TooLarge)), "{result:?}");
     }
+    assert_eq!((one.uploads().len(), two.uploads().len()), (1, 1));
+    assert!(farm.reports().iter().all(|one| one.state == "closed" && one.last_error.is_none()));
 }
 
 #[tokio::test]

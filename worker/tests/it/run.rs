@@ -173,6 +173,21 @@ async fn a_sample_above_the_scanners_limit_is_skipped_and_never_sent() {
 }
 
 #[tokio::test]
+async fn a_sample_that_the_scanner_refuses_for_its_size_is_skipped_and_no_dead_letter() {
+    let stub = Stub::start().await;
+    stub.answer(|upload| if upload.bytes.len() > 10 { Reply::new(413, "") } else { Reply::new(200, "[]") });
+    let worker = start(&farm_with(&[instance("one", &stub.url)], "breaker_failures = 1"), SOON);
+    for sample in [sample(&[1; 11]), sample(&[2; 11])] {
+        assert_eq!(answer(worker.submit(&sample).await).await, Answer::Skipped(SkipReason::TooLarge));
+        assert_eq!(worker.hub.look_up(&[sample.key]).await.unwrap(), [None], "that is no verdict");
+    }
+    assert_eq!(stub.uploads().len(), 1);
+    assert!(matches!(answer(worker.submit(&sample(&[0; 10])).await).await, Answer::Verdict(_)));
+    assert!(worker.hub.dead_letters(9).await.unwrap().is_empty());
+    worker.stop().await;
+}
+
+#[tokio::test]
 async fn a_sample_that_always_fails_is_tried_again_and_then_given_up() {
     let stub = Stub::start().await;
     stub.answer(|_| Reply::new(500, ""));
