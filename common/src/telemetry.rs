@@ -17,8 +17,9 @@ use crate::config::{Log, LogFormat, Rotation};
 use line::Lines;
 use std::{
     ffi::OsStr,
+    fs::File,
     io::{self, BufWriter, Write},
-    path::Path,
+    path::{Path, PathBuf},
     thread,
     time::Duration,
 };
@@ -74,6 +75,14 @@ pub enum TelemetryError {
     /// `log.file` cannot be opened.
     #[error("log.file cannot be opened")]
     File(#[source] InitError),
+    /// Nothing can be written where `log.file` is to be.
+    #[error("log.file: {} cannot be written", folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// `log.file` names a directory, or nothing.
     #[error("log.file has no file name")]
     NoFileName,
@@ -161,6 +170,26 @@ pub fn check_level(level: &str) -> Result<(), TelemetryError> {
     filter(level).map(drop)
 }
 
+/// Whether this process may write where `log.file` is to be. Leaves nothing there: a log of another user's would be in the
+/// way of the service.
+///
+/// # Errors
+///
+/// [`TelemetryError::Folder`].
+pub fn check_folder(config: &Log) -> Result<(), TelemetryError> {
+    if config.file.as_os_str().is_empty() {
+        return Ok(());
+    }
+    let folder = folder(&config.file).to_owned();
+    let trial = folder.join(format!(".{}", process_name()));
+    let tried = File::create_new(&trial).and_then(|_| std::fs::remove_file(&trial));
+    tried.map_err(|source| TelemetryError::Folder { folder, source })
+}
+
+fn folder(file: &Path) -> &Path {
+    file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// `<hostname>-<pid>-<random>`: a name for this process that no other process has.
 pub fn process_name() -> String {
     format!("{}-{}-{:08x}", hostname(), std::process::id(), fastrand::u32(..))
@@ -199,7 +228,6 @@ fn as_level(part: &str) -> &str {
 /// `milter.log` becomes `milter.2026-11-22.log`, so that a rotated file keeps its ending.
 fn file(config: &Log) -> Result<RollingFileAppender, TelemetryError> {
     let path = &config.file;
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let text = |part: Option<&OsStr>| part.map(|part| part.to_string_lossy().into_owned());
     let stem = text(path.file_stem()).ok_or(TelemetryError::NoFileName)?;
     let period = match config.rotation {
@@ -214,7 +242,7 @@ fn file(config: &Log) -> Result<RollingFileAppender, TelemetryError> {
     if config.rotation != Rotation::Never {
         builder = builder.max_log_files(config.keep.saturating_add(1));
     }
-    builder.build(directory).map_err(TelemetryError::File)
+    builder.build(folder(path)).map_err(TelemetryError::File)
 }
 
 #[cfg(test)]
@@ -240,6 +268,20 @@ mod tests {
         );
         let named = filter("info,redis=debug").unwrap().to_string();
         assert!(named.contains("redis=debug") && !named.contains("redis=warn"), "{named}");
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_written_is_known_before_the_start() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |file: PathBuf| {
+            let text =
+                format!("format = 'json'\nlevel = 'info'\nfile = {file:?}\nrotation = 'daily'\nkeep = 1");
+            check_folder(&toml::from_str(&text).unwrap())
+        };
+        assert!(at(PathBuf::new()).is_ok() && at(directory.path().join("x.log")).is_ok());
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "nothing is left there");
+        let error = at(directory.path().join("nowhere/x.log")).unwrap_err();
+        assert!(error.to_string().ends_with("/nowhere cannot be written"), "{error}");
     }
 
     #[test]

@@ -22,6 +22,12 @@ use thundergate_milter::{
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// What `check` finds wrong with the place of the log. A service that is started there is started again: a file system may
+/// be mounted later.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+struct Unwritable(telemetry::TelemetryError);
+
 /// The command line is wrong (EX_USAGE).
 const USAGE: u8 = 64;
 /// A file that was named cannot be read (EX_NOINPUT).
@@ -57,6 +63,7 @@ fn run(command: Command) -> anyhow::Result<u8> {
             let advice = config.redis.as_ref().and_then(Redis::advice).into_iter();
             let advice = advice.chain(config.admin.advice());
             advice.for_each(|advice| eprintln!("note: {advice}"));
+            telemetry::check_folder(&config.log).map_err(Unwritable)?;
             print(&config.to_toml());
             Ok(0)
         }
@@ -106,6 +113,7 @@ fn serve_mail(config: &Config, file: Option<std::path::PathBuf>) -> anyhow::Resu
 fn scan_files(mut config: Config, files: &[std::path::PathBuf], json: bool) -> anyhow::Result<u8> {
     // The answers go to stdout; the log would stand between them.
     config.log.level = "off".to_owned();
+    config.log.file.clear();
     let _logs = telemetry::init(&config.log)?;
     let mut out = std::io::stdout().lock();
     let scanned = runtime()?.block_on(scan::run(&config, files, json, &mut out));
@@ -138,7 +146,7 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 }
 
 fn exit_status(error: &anyhow::Error) -> u8 {
-    if error.is::<ConfigError>() {
+    if error.is::<ConfigError>() || error.is::<Unwritable>() {
         CONFIG
     } else if error.is::<health::HealthError>() {
         1

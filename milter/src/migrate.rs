@@ -5,8 +5,15 @@
 //! prints is what runs.
 
 use serde::{Deserialize, Deserializer, de};
-use std::{fmt, path::Path};
+use std::{
+    fmt,
+    path::{Component, Path},
+};
 use thundergate_common::config::ConfigError;
+
+/// Where the service may write (LogsDirectory=, StateDirectory= and RuntimeDirectory= of its unit); everything else is
+/// read-only for it.
+const WRITABLE: [&str; 3] = ["/var/log/thundergate", "/var/lib/thundergate", "/run/thundergate"];
 
 /// A migrated configuration.
 #[derive(Debug)]
@@ -52,6 +59,15 @@ impl Default for Original {
             thorthunderstorm_url: "http://127.0.0.1:8080/api/check".to_owned(),
             quarantine_expression: "FullMatch.Score > 90".to_owned(),
         }
+    }
+}
+
+impl Original {
+    /// Whether the service can write the log where it was.
+    fn has_usable_log(&self) -> bool {
+        let path = Path::new(&self.log_filepath);
+        let plain = !path.components().any(|component| component == Component::ParentDir);
+        plain && WRITABLE.iter().any(|folder| path.starts_with(folder) && path != Path::new(folder))
     }
 }
 
@@ -106,6 +122,13 @@ fn warnings(original: &Original) -> Vec<String> {
          elsewhere (message/external-body) or that clients could read in several ways are tagged; see [policy.on]."
             .to_owned(),
     );
+    if !original.log_filepath.is_empty() && !original.has_usable_log() {
+        warnings.push(format!(
+            "log_filepath was {:?}. The service cannot write there, so the log goes to its standard output: `journalctl \
+             --unit thundergate-milter`. For a file set log.file = \"/var/log/thundergate/milter.log\".",
+            original.log_filepath
+        ));
+    }
     if !original.active_mode {
         warnings.push("active_mode was false: mode is \"passive\", nothing is quarantined.".to_owned());
     }
@@ -139,7 +162,7 @@ fn print(original: &Original, warnings: &[String]) -> String {
     if size > 1 << 30 {
         toml.push_str(&format!("memory_bytes = {size}\n"));
     }
-    if !original.log_filepath.is_empty() {
+    if original.has_usable_log() {
         let file = quoted(&original.log_filepath);
         toml.push_str(&format!(
             "\n[log]\nfile = {file}\n# the same file for ever, as before\nrotation = \"never\"\n"
@@ -203,7 +226,8 @@ quarantine_expression: one(Matches, {.Subscore > 90}) or FullMatch.Score > 90
         assert_eq!(config.mode, Mode::Active);
         assert_eq!(config.limits.message_bytes, ByteSize::b(50_000_000));
         assert_eq!(config.policy.quarantine, "one(Matches, {.Subscore > 90}) or FullMatch.Score > 90");
-        assert_eq!(config.log.file, Path::new("./p2t.log"));
+        assert_eq!(config.log.file, Path::new(""));
+        assert!(migrated.warnings.iter().any(|warning| warning.contains(r#"log_filepath was "./p2t.log""#)));
         assert_eq!(config.farm.unwrap().instances[0].url.as_str(), "http://localhost:8080/api/check");
         assert!(migrated.warnings[0].contains("exactly one"), "{:?}", migrated.warnings);
         assert!(migrated.warnings.iter().any(|warning| warning.contains("try again later")));
@@ -231,9 +255,6 @@ quarantine_expression: one(Matches, {.Subscore > 90}) or FullMatch.Score > 90
                 "[limits]",
                 "message_bytes = 50000000",
                 "sample_bytes = 50000000",
-                "[log]",
-                r#"file = "./p2t.log""#,
-                r#"rotation = "never""#,
             ]
         );
     }
@@ -246,6 +267,29 @@ quarantine_expression: one(Matches, {.Subscore > 90}) or FullMatch.Score > 90
         std::fs::write(&toml, migrate(ORIGINAL).unwrap().toml).unwrap();
         let load = |path| Config::load(Some(path)).unwrap().to_toml();
         assert_eq!(load(&yaml), load(&toml));
+    }
+
+    #[test]
+    fn a_log_stays_where_the_service_can_write_it() {
+        let log = |path: &str| {
+            let migrated = migrate(&format!("log_filepath: {path}\n")).unwrap();
+            let warned = migrated.warnings.iter().any(|warning| warning.starts_with("log_filepath"));
+            let file = Config::from_toml(&migrated.toml).unwrap().log.file;
+            assert_ne!(warned, !file.as_os_str().is_empty(), "{path}");
+            file.display().to_string()
+        };
+        assert_eq!(log("/var/log/thundergate/p2t.log"), "/var/log/thundergate/p2t.log");
+        for elsewhere in [
+            "./p2t.log",
+            "p2t.log",
+            "/opt/p2t/p2t.log",
+            "/var/log/p2t.log",
+            "/var/log/thundergate",
+            "/var/log/thundergate/../p2t.log",
+            "/var/log/thundergate.log",
+        ] {
+            assert_eq!(log(elsewhere), "", "{elsewhere}");
+        }
     }
 
     #[test]

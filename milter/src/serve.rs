@@ -14,7 +14,7 @@ use crate::{
 use anyhow::Context;
 use prometheus_client::registry::Registry;
 use std::{net::SocketAddr, sync::Arc};
-use thundergate_common::{admin::Admin, metrics, service, shutdown::Shutdown, telemetry};
+use thundergate_common::{admin::Admin, config::origin, metrics, service, shutdown::Shutdown, telemetry};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -99,8 +99,10 @@ impl Server {
 
     fn say_ready(&self) {
         let admin = self.admin_address().map(|address| address.to_string());
+        let file = origin(self.config.file.as_deref());
         tracing::info!(
             event = "ready",
+            config.file = file,
             listen.json = serde_json::json!(self.addresses).to_string(),
             admin,
             version = env!("CARGO_PKG_VERSION"),
@@ -109,7 +111,7 @@ impl Server {
         );
         telemetry::ready_beside_the_log(
             &self.config.log,
-            serde_json::json!({ "listen": self.addresses, "admin": admin }),
+            serde_json::json!({ "listen": self.addresses, "admin": admin, "config.file": file }),
         );
         service::ready();
     }

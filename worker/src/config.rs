@@ -9,7 +9,7 @@ use std::{
 };
 use thundergate_common::config::{
     Admin, Cache, ConfigError, Farm, Fault, Log, Queue, Redis, Source, Traces, check_shared, exact_size,
-    load_checked,
+    find, load_checked,
 };
 
 /// The defaults, and the documentation of every key.
@@ -41,6 +41,9 @@ pub struct Config {
     pub traces: Traces,
     /// The admin server.
     pub admin: Admin,
+    /// The file that it was read from; none: the built-in defaults.
+    #[serde(skip)]
+    pub file: Option<PathBuf>,
 }
 
 /// `[limits]`: what a worker may take.
@@ -59,11 +62,11 @@ impl Config {
     ///
     /// [`ConfigError`], which names the place and the key.
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
-        let usual = PathBuf::from(PLACE);
-        let file = file.or_else(|| usual.exists().then_some(&*usual));
+        let file = find(file, Path::new(PLACE))?;
         let environment = std::env::vars_os()
             .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
-        load_checked(DEFAULTS, file.map(Source::File), environment, Self::check)
+        let config = load_checked(DEFAULTS, file.as_deref().map(Source::File), environment, Self::check)?;
+        Ok(Self { file, ..config })
     }
 
     /// What serde cannot see: values that do not go together.

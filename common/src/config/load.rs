@@ -9,7 +9,10 @@
 
 use super::layers::{Document, Layer, PREFIX, Place};
 use serde::de::DeserializeOwned;
-use std::path::{Path, PathBuf};
+use std::{
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
 use toml::de::Deserializer;
 
 /// A configuration that cannot be used. Exit status 78 (EX_CONFIG). Holds no values, since they may be secret.
@@ -97,6 +100,29 @@ pub fn load_checked<T: DeserializeOwned>(
     let (document, config) = settle::<T>(&layers)?;
     check(&config).map_err(|fault| document.blame(&fault))?;
     Ok(config)
+}
+
+/// The file to read: the one that was named, else the `usual` one if there is such a file. What cannot be looked at may be
+/// there: without that, a folder that the service's user cannot enter would mean the built-in defaults.
+///
+/// # Errors
+///
+/// [`ConfigError::Unreadable`]: whether the usual one exists cannot be told.
+pub fn find(named: Option<&Path>, usual: &Path) -> Result<Option<PathBuf>, ConfigError> {
+    if let Some(named) = named {
+        return Ok(Some(named.to_owned()));
+    }
+    // A link that leads nowhere is no absent file: reading it will say so.
+    match usual.symlink_metadata() {
+        Ok(_) => Ok(Some(usual.to_owned())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(ConfigError::Unreadable { path: usual.to_owned(), source }),
+    }
+}
+
+/// Where a configuration comes from, for people: the path of the file, or that there is none.
+pub fn origin(file: Option<&Path>) -> String {
+    file.map_or_else(|| "built-in defaults".to_owned(), |file| file.display().to_string())
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {
@@ -249,6 +275,20 @@ mod tests {
         assert!(message.starts_with("DIR/milter.toml:2: farm.instances.url: "), "{message}");
         let message = with("[redis]\nurl = \"redis://:secret@host\n", &[]).unwrap_err();
         assert!(!message.contains("secret"), "{message}");
+    }
+
+    #[test]
+    fn the_defaults_hold_only_where_there_is_no_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let usual = directory.path().join("milter.toml");
+        assert_eq!(find(None, &usual).unwrap(), None);
+        assert_eq!(find(Some(Path::new("x")), &usual).unwrap().as_deref(), Some(Path::new("x")));
+        std::os::unix::fs::symlink("nowhere", &usual).unwrap();
+        assert_eq!(find(None, &usual).unwrap(), Some(usual.clone()), "a link that leads nowhere");
+        let behind_a_file = usual.with_file_name("file");
+        std::fs::write(&behind_a_file, "").unwrap();
+        let error = find(None, &behind_a_file.join("milter.toml")).unwrap_err();
+        assert!(error.to_string().ends_with("file/milter.toml: cannot be read"), "{error}");
     }
 
     #[test]

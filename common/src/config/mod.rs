@@ -12,7 +12,7 @@ mod redis;
 
 pub use admin::Admin;
 pub use check::check_shared;
-pub use load::{ConfigError, Fault, Source, load, load_checked};
+pub use load::{ConfigError, Fault, Source, find, load, load_checked, origin};
 pub use redis::{Access, ClientCertificate, Redis, RedisUrl};
 
 use crate::{generation::Generation, job::Lane, verdict::Verdict};

@@ -21,7 +21,9 @@ use std::{
     time::Duration,
 };
 use thundergate_common::{
-    config::{Admin, Cache, ConfigError, Farm, Log, Queue, Redis, Source, Traces, exact_size, load_checked},
+    config::{
+        Admin, Cache, ConfigError, Farm, Log, Queue, Redis, Source, Traces, exact_size, find, load_checked,
+    },
     sample::HintStyle,
 };
 
@@ -71,6 +73,9 @@ pub struct Config {
     pub traces: Traces,
     /// The admin HTTP server.
     pub admin: Admin,
+    /// The file that it was read from; none: the built-in defaults.
+    #[serde(skip)]
+    pub file: Option<PathBuf>,
 }
 
 /// Whether decisions are carried out.
@@ -226,19 +231,19 @@ impl Config {
     ///
     /// [`ConfigError`], with file, line and key, or the variable.
     pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
-        let default = Some(PathBuf::from(DEFAULT_PATH)).filter(|path| path.exists());
-        let path = path.map(Path::to_owned).or(default);
+        let path = find(path, Path::new(DEFAULT_PATH))?;
         let environment = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        match path {
-            Some(path) if is_yaml(&path) => {
-                let migrated = migrate::read(&path)?;
+        let config = match &path {
+            Some(path) if is_yaml(path) => {
+                let migrated = migrate::read(path)?;
                 let name = format!("{}, migrated", path.display());
                 Self::from_source(Some(Source::Text(&name, &migrated.toml)), environment)
             }
-            Some(path) => Self::from_source(Some(Source::File(&path)), environment),
+            Some(path) => Self::from_source(Some(Source::File(path)), environment),
             None => Self::from_source(None, environment),
-        }
+        };
+        Ok(Self { file: path, ..config? })
     }
 
     /// The configuration that `toml` gives over the defaults; no environment.

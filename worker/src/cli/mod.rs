@@ -26,7 +26,7 @@ use thundergate_common::{
     health::{self, HealthError},
     hub::{Hub, HubError, redis::RedisHub},
     sample::SampleKey,
-    telemetry,
+    telemetry::{self, TelemetryError},
 };
 
 /// EX_USAGE
@@ -158,6 +158,8 @@ enum CliError {
     Config(#[from] ConfigError),
     #[error("configuration")]
     Farm(#[from] SetupError),
+    #[error("configuration")]
+    Log(#[from] TelemetryError),
     #[error("redis.url")]
     Address(#[source] HubError),
     #[error("redis")]
@@ -177,7 +179,7 @@ enum CliError {
 impl CliError {
     fn status(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Farm(_) | Self::Address(_) => CONFIG,
+            Self::Config(_) | Self::Farm(_) | Self::Log(_) | Self::Address(_) => CONFIG,
             Self::Hub(_) | Self::Unavailable(_) => UNAVAILABLE,
             Self::Health(_) | Self::Unknown | Self::NoLetter(_) => 1,
             Self::Other(_) => SOFTWARE,
@@ -267,6 +269,7 @@ async fn verdict(config: &Config, args: VerdictArgs) -> Result<(), CliError> {
 fn check(config: &Config) -> Result<(), CliError> {
     let advice = config.redis.advice().into_iter().chain(config.admin.advice());
     advice.for_each(|advice| eprintln!("note: {advice}"));
+    telemetry::check_folder(&config.log)?;
     say!("{}", toml::to_string(config).map_err(anyhow::Error::from)?.trim_end());
     Ok(())
 }

@@ -6,6 +6,7 @@ use crate::{Worker, config::Config, farm::Farm, memory::Memory, status};
 use std::{path::PathBuf, sync::Arc};
 use thundergate_common::{
     admin::{Admin, Ready},
+    config::origin,
     metrics,
     reload::Reload,
     service,
@@ -54,9 +55,11 @@ pub async fn serve(config: &Config, file: Option<PathBuf>) -> Result<(), CliErro
 }
 
 fn say_ready(config: &Config, admin: Option<&Admin>) {
+    let file = origin(config.file.as_deref());
     let instances: Vec<String> = config.farm.instances.iter().map(|instance| instance.name()).collect();
     tracing::info!(
         event = "ready",
+        config.file = file,
         admin = admin.map(|admin| admin.address().to_string()).unwrap_or_default(),
         redis.url = config.redis.url.redacted().join(","),
         farm.instances = instances.join(","),
@@ -64,7 +67,7 @@ fn say_ready(config: &Config, admin: Option<&Admin>) {
         "The worker is ready"
     );
     let admin = admin.map(|admin| admin.address().to_string());
-    telemetry::ready_beside_the_log(&config.log, serde_json::json!({ "admin": admin }));
+    telemetry::ready_beside_the_log(&config.log, serde_json::json!({ "admin": admin, "config.file": file }));
     service::ready();
 }
 

@@ -152,7 +152,9 @@ async fn a_sample_that_one_instance_refuses_for_its_size_goes_to_another_that_ta
 #[tokio::test]
 async fn a_sample_that_all_instances_refuse_for_its_size_is_uploaded_once_to_each() {
     let (one, two) = (Stub::start().await, Stub::start().await);
-    [&one, &two].map(|stub| stub.answer(|_| Reply::new(413, "")));
+    for stub in [&one, &two] {
+        stub.answer(|_| Reply::new(413, ""));
+    }
     let instances = [instance("one", &one.url), instance("two", &two.url)];
     let farm = probed(&farm_with(&instances, "breaker_failures = 1")).await;
     for n in 0..20_u8 {
