@@ -116,6 +116,8 @@ async fn installed_configured_with_two_lines_upgraded_and_purged() {
     let site = Site::single(1, Settings::default()).await;
     mail_flows(&copy, &site).await;
     what_hangs_is_started_anew_and_what_is_wrong_is_not(&copy).await;
+    what_cannot_be_read_does_not_start(&copy);
+    what_postfix2thunderstorm_had_starts(&copy);
     while_mail_comes_in(&copy, &format!("dpkg --force-confold --install {}", path(&newer))).await;
 
     // The edited file is kept, beside the package's new one; the other one is the package's new one.
@@ -161,11 +163,78 @@ fn what_is_installed_is_right(copy: &Machine) {
             "systemd-analyze security --offline=true {EXPOSURE} /usr/lib/systemd/system/{unit}"
         ));
     }
-    copy.run("bash -n /usr/share/bash-completion/completions/thundergate-milter");
-    copy.run("bash -n /usr/share/bash-completion/completions/thundergate-worker");
+    for (program, last, offered) in [("milter", "scan --exp", "--explain"), ("worker", "queue ret", "retry")]
+    {
+        assert_eq!(completed(copy, program, last), offered, "thundergate-{program} {last}");
+    }
     for page in ["8/thundergate-milter", "8/thundergate-worker-queue-retry", "5/thundergate-milter.toml"] {
         let (section, name) = page.split_once('/').unwrap();
         copy.run(&format!("test -s /usr/share/man/man{section}/{name}.{section}.gz"));
+    }
+}
+
+/// What bash offers for the last word behind a program's name.
+fn completed(copy: &Machine, program: &str, words: &str) -> String {
+    let (before, last) = words.rsplit_once(' ').unwrap();
+    let count = words.split(' ').count();
+    copy.run(&format!(
+        "bash -c '. /usr/share/bash-completion/completions/thundergate-{program}
+         COMP_WORDS=(thundergate-{program} {words}) COMP_CWORD={count}
+         _thundergate__{program} thundergate-{program} \"{last}\" \"{before}\"
+         printf %s \"${{COMPREPLY[*]}}\"'"
+    ))
+}
+
+/// A site that comes from postfix2thunderstorm: its own example, with the log beside the program, starts as a service.
+fn what_postfix2thunderstorm_had_starts(copy: &Machine) {
+    const EXAMPLE: &str = "log_filepath: ./p2t.log
+max_filesize_bytes: 50_000_000
+active_mode: false
+milter_host: 127.0.0.1
+milter_port: 11337
+thorthunderstorm_url: http://127.0.0.1:8080/api/check
+quarantine_expression: one(Matches, {.Subscore > 90}) or FullMatch.Score > 90
+";
+    copy.run("cp -p /etc/thundergate/milter.toml /root/");
+    copy.run(&format!("cat > /root/p2t.config.yaml <<'END'\n{EXAMPLE}END"));
+    let notes = "thundergate-milter migrate /root/p2t.config.yaml 2>&1 > /etc/thundergate/milter.toml";
+    let notes = copy.run(notes);
+    assert!(notes.contains("note: log_filepath was \"./p2t.log\""), "{notes}");
+    copy.run("thundergate-milter check");
+    let started = starts(copy);
+    copy.run("systemctl restart thundergate-milter && systemctl is-active thundergate-milter");
+    let ready = ready_lines(copy).pop().unwrap();
+    assert_eq!(
+        (starts(copy), ready["config.file"].as_str()),
+        (started + 1, Some("/etc/thundergate/milter.toml"))
+    );
+
+    copy.run(
+        "cp /root/p2t.config.yaml /etc/thundergate/ && chgrp thundergate /etc/thundergate/p2t.config.yaml",
+    );
+    override_unit(
+        copy,
+        UNITS[0],
+        "[Service]\\nExecStart=\\nExecStart=/usr/bin/thundergate-milter serve --config /etc/thundergate/p2t.config.yaml",
+    );
+    copy.run("systemctl restart thundergate-milter && systemctl is-active thundergate-milter");
+    copy.run("systemctl revert thundergate-milter 2> /dev/null; rm /etc/thundergate/p2t.config.yaml");
+    copy.run("cp -p /root/milter.toml /etc/thundergate/milter.toml && systemctl restart thundergate-milter");
+}
+
+/// A configuration that the service may not read is not the built-in one.
+fn what_cannot_be_read_does_not_start(copy: &Machine) {
+    let state = "systemctl show --property ExecMainStatus,ActiveState --value thundergate-milter";
+    for (before, after) in [
+        ("chmod 0700 /etc/thundergate", "chmod 0750 /etc/thundergate"),
+        ("chmod 0600 /etc/thundergate/milter.toml", "chmod 0644 /etc/thundergate/milter.toml"),
+    ] {
+        copy.run(&format!("{before} && ! systemctl restart thundergate-milter 2> /dev/null"));
+        assert_eq!(copy.run(state), "78\nfailed\n", "{before}");
+        let log = "journalctl --sync; journalctl --unit thundergate-milter --output cat --lines 20";
+        let log = copy.run(log);
+        assert!(log.contains("/etc/thundergate/milter.toml: cannot be read: Permission denied"), "{log}");
+        copy.run(&format!("{after} && systemctl start thundergate-milter"));
     }
 }
 

@@ -50,14 +50,64 @@ fn main() -> anyhow::Result<()> {
 }
 
 fn complete(shell: Shell, command: &mut Command, name: &str, file: &Path) -> anyhow::Result<()> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, command, name, &mut script);
+    let script = script(shell, command, name)?;
     fs::create_dir_all(file.parent().expect("a file stands in a folder"))?;
     fs::write(file, script).with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// clap_complete (clap-rs/clap#6421) escapes the hyphen of a program's name in two ways for bash: what it looks for after the
+/// first word is not what it has found. One way is as good as the other.
+fn script(shell: Shell, command: &mut Command, name: &str) -> anyhow::Result<String> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, command, name, &mut script);
+    let script = String::from_utf8(script)?;
+    Ok(match shell {
+        Shell::Bash => script.replace(&name.replace('-', "__subcmd__"), &name.replace('-', "__")),
+        _ => script,
+    })
 }
 
 fn folder(directory: &Path, name: &str) -> anyhow::Result<PathBuf> {
     let folder = directory.join(name);
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     Ok(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What bash offers for the last of `words`.
+    fn offered(script: &str, words: &[&str]) -> Vec<String> {
+        let (program, last) = (words[0], words[words.len() - 1]);
+        let function = program.replace('-', "__");
+        let ask = format!(
+            "{script}\nCOMP_WORDS=({})\nCOMP_CWORD={}\n_{function} {program} '{last}' '{}'\nprintf '%s\\n' \"${{COMPREPLY[@]}}\"",
+            words.join(" "),
+            words.len() - 1,
+            words[words.len() - 2],
+        );
+        let output = std::process::Command::new("bash").args(["-c", &ask]).output().expect("bash is there");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn bash_completes_every_word() {
+        let of = |mut command: Command| {
+            let name = command.get_name().to_owned();
+            script(Shell::Bash, &mut command, &name).expect("a script is text")
+        };
+        let (milter, worker) = (of(Cli::command()), of(thundergate_worker::cli::definition()));
+        for (script, words, expected) in [
+            (&milter, &["thundergate-milter", "sc"][..], "scan"),
+            (&milter, &["thundergate-milter", "scan", "--exp"], "--explain"),
+            (&milter, &["thundergate-milter", "check", "--conf"], "--config"),
+            (&worker, &["thundergate-worker", "queue", "ret"], "retry"),
+            (&worker, &["thundergate-worker", "queue", "retry", "--al"], "--all"),
+            (&worker, &["thundergate-worker", "generation", "show", "--js"], "--json"),
+        ] {
+            assert_eq!(offered(script, words), [expected], "{words:?}");
+        }
+    }
 }
