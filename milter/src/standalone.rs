@@ -10,7 +10,7 @@ use thundergate_common::{
     hub::{Hub, memory::MemoryHub},
 };
 pub use thundergate_worker::farm::licence::days_left;
-use thundergate_worker::{Worker, farm, memory::Memory, thunderstorm::client::SetupError};
+use thundergate_worker::{Worker, farm, memory::Memory, thunderstorm::settings::SetupError};
 use tokio_util::sync::CancellationToken;
 
 /// A worker and the hub it serves.

@@ -35,10 +35,7 @@ use thundergate_tests::{
     harness::{eventually, mails::eicar, waiting::PATIENCE},
     thunderstorm::{Drift, Fault, Settings, Shape, Standin},
 };
-use thundergate_worker::{
-    farm::{Farm, ScanError, with_causes},
-    metrics::FarmMetrics,
-};
+use thundergate_worker::farm::{Farm, ScanError, metrics::FarmMetrics, with_causes};
 use tokio::task::JoinSet;
 
 fn sample(bytes: &[u8]) -> Sample {

@@ -18,10 +18,7 @@ use thundergate_common::{
     verdict::Verdict,
 };
 use thundergate_tests::thunderstorm::{Settings, Standin};
-use thundergate_worker::{
-    farm::{Farm, ScanError, with_causes},
-    metrics::FarmMetrics,
-};
+use thundergate_worker::farm::{Farm, ScanError, metrics::FarmMetrics, with_causes};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},

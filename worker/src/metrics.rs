@@ -16,7 +16,7 @@
 pub mod farm;
 pub mod queue;
 
-pub use farm::{FarmMetrics, FarmState};
+pub use farm::FarmState;
 
 use prometheus_client::{
     encoding::EncodeLabelSet,

@@ -11,13 +11,13 @@
 
 use crate::{
     consumer::Consumer,
-    farm::Farm,
+    farm::{Farm, metrics::FarmMetrics},
     memory::Memory,
-    metrics::{FarmMetrics, FarmState, WorkerMetrics, queue::QueueMetrics},
+    metrics::{FarmState, WorkerMetrics, queue::QueueMetrics},
     renewer::{self, Running},
     reporter,
     scan::Scanning,
-    thunderstorm::client::SetupError,
+    thunderstorm::settings::SetupError,
 };
 use futures_util::future::join_all;
 use prometheus_client::registry::Registry;

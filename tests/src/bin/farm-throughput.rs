@@ -29,7 +29,7 @@ use thundergate_common::{
     sample::{NameHint, Sample, SampleKey},
 };
 use thundergate_tests::thunderstorm::{Fault, Settings, Standin};
-use thundergate_worker::{farm::Farm, metrics::FarmMetrics};
+use thundergate_worker::farm::{Farm, metrics::FarmMetrics};
 use tokio::{task::JoinSet, time::MissedTickBehavior};
 
 const THREADS: usize = 4;

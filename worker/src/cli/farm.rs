@@ -8,8 +8,8 @@
 use super::{CliError, print_json, say_all, table};
 use crate::{
     config::Config,
+    farm::metrics::FarmMetrics,
     farm::{Farm, licence},
-    metrics::FarmMetrics,
 };
 use serde::Serialize;
 use std::time::SystemTime;

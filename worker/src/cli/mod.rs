@@ -17,7 +17,7 @@ mod queue;
 mod sample;
 mod serve;
 
-use crate::{config::Config, farm::with_causes, thunderstorm::client::SetupError};
+use crate::{config::Config, farm::with_causes, thunderstorm::settings::SetupError};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use std::{ffi::OsString, path::PathBuf, process::ExitCode, sync::Arc};
 use thundergate_common::{

@@ -13,9 +13,9 @@ use super::{
     limit::Limit,
 };
 use crate::thunderstorm::{
-    client::{CallError, Client, SetupError},
+    client::{CallError, Client},
     facts::Info,
-    settings::Settings,
+    settings::{Settings, SetupError},
 };
 use std::{
     sync::{Arc, Mutex, MutexGuard},

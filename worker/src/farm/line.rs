@@ -4,33 +4,13 @@
 //! A place that becomes free is handed to the first sample that may have it, and only that one is woken: neither do
 //! newcomers overtake, nor does everybody run for the same place.
 
-use super::{instance::Instance, roster::Roster};
+use super::roster::{Place, Roster, Wish};
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Mutex, MutexGuard},
     time::Instant,
 };
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
-
-/// What a sample asks of the instance that scans it.
-#[derive(Debug, Default)]
-pub struct Wish {
-    /// Where it has failed already: rather not there.
-    pub tried: Vec<Arc<Instance>>,
-    /// The least signature version.
-    pub needs: Option<String>,
-    /// How large it is.
-    pub bytes: u64,
-}
-
-/// A place at one instance.
-#[derive(Debug)]
-pub struct Place {
-    /// Where.
-    pub instance: Arc<Instance>,
-    /// Holds it.
-    pub permit: OwnedSemaphorePermit,
-}
+use tokio::sync::oneshot;
 
 /// Those who wait.
 #[derive(Debug, Default)]

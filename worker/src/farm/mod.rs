@@ -18,7 +18,7 @@
 //! Whether an instance is available is the [`breaker`]'s business; [`Farm::watch`] probes them all. Which ones there
 //! are can change while it runs ([`Farm::reconfigure`]).
 //!
-//! Metrics: `thundergate_farm_*`, see [`metrics`](crate::metrics).
+//! Metrics: `thundergate_farm_*`, see [`metrics`] and, for what is read when somebody asks, `metrics::farm` beside it.
 
 pub mod balance;
 pub mod breaker;
@@ -26,22 +26,21 @@ pub mod instance;
 pub mod licence;
 pub mod limit;
 pub mod line;
+pub mod metrics;
 pub mod roster;
 
 pub use instance::with_causes;
 pub use roster::Changes;
 
-use crate::{
-    metrics::FarmMetrics,
-    thunderstorm::client::{CallError, SetupError},
-};
+use crate::thunderstorm::{client::CallError, settings::SetupError};
 use futures_util::{
     future::join_all,
     stream::{FuturesUnordered, StreamExt},
 };
 use instance::{Instance, Scanned};
-use line::{Line, Place, Wish};
-use roster::Roster;
+use line::Line;
+use metrics::FarmMetrics;
+use roster::{Place, Roster, Wish};
 use std::{
     num::NonZeroUsize,
     sync::Arc,

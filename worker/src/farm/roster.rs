@@ -2,18 +2,15 @@
 //! The instances that the configuration names and what holds for all of them. It never changes: a new configuration
 //! makes a new roster, which takes over the instances that stay, with all that is known of them.
 
-use super::{
-    balance,
-    instance::Instance,
-    line::{Place, Wish},
-};
-use crate::thunderstorm::{client::SetupError, settings::Settings};
+use super::{balance, instance::Instance};
+use crate::thunderstorm::settings::{Settings, SetupError};
 use std::{
     num::NonZeroUsize,
     sync::Arc,
     time::{Duration, Instant},
 };
 use thundergate_common::config;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// How long a sample waits for an instance before its job goes back to the queue, where another worker finds it.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -50,6 +47,26 @@ pub struct Changes {
     pub changed: Vec<String>,
     /// Those that stay as they are.
     pub kept: Vec<String>,
+}
+
+/// What a sample asks of the instance that scans it.
+#[derive(Debug, Default)]
+pub struct Wish {
+    /// Where it has failed already: rather not there.
+    pub tried: Vec<Arc<Instance>>,
+    /// The least signature version.
+    pub needs: Option<String>,
+    /// How large it is.
+    pub bytes: u64,
+}
+
+/// A place at one instance.
+#[derive(Debug)]
+pub struct Place {
+    /// Where.
+    pub instance: Arc<Instance>,
+    /// Holds it.
+    pub permit: OwnedSemaphorePermit,
 }
 
 impl Roster {

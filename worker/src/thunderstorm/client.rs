@@ -17,7 +17,7 @@
 use super::{
     address::Address,
     facts::{self, Info, Progress},
-    settings::{Pem, Settings},
+    settings::{Pem, Settings, SetupError},
     shapes::{self, ShapeError},
 };
 use bytes::Bytes;
@@ -29,7 +29,6 @@ use reqwest::{
 };
 use std::{
     fmt,
-    path::PathBuf,
     sync::Mutex,
     time::{Duration, Instant},
 };
@@ -86,34 +85,6 @@ pub enum CallError {
     Timeout,
 }
 
-/// Why there is no client for an instance. Exit status 78 (EX_CONFIG).
-#[derive(Debug, thiserror::Error)]
-pub enum SetupError {
-    /// A file that the configuration names cannot be read.
-    #[error("{key}: {file} cannot be read")]
-    Unreadable {
-        /// The key, `farm.ca_file`.
-        key: &'static str,
-        /// The file.
-        file: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// What stands in it is of no use.
-    #[error("{key}: {file} {problem}")]
-    Unusable {
-        /// The key.
-        key: &'static str,
-        /// The file.
-        file: PathBuf,
-        /// What is wrong with it.
-        problem: &'static str,
-    },
-    /// Certificates, key or proxy do not work together.
-    #[error("cannot set up HTTP with what [farm] says")]
-    Http(#[source] reqwest::Error),
-}
-
 /// One server.
 pub struct Client {
     http: reqwest::Client,
@@ -136,7 +107,7 @@ impl Client {
         // Programs install the provider first thing; a test or an embedding program may not have, and reqwest would
         // panic. Losing the race to install it is fine: there is one then.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = builder(settings)?.build().map_err(SetupError::Http)?;
+        let http = builder(settings)?.build().map_err(|error| SetupError::Http(error.into()))?;
         Ok(Self {
             http,
             address: Address::of(&settings.url),
@@ -284,7 +255,8 @@ fn builder(settings: &Settings) -> Result<ClientBuilder, SetupError> {
         http = http.identity(Identity::from_pem(&pem.bytes).map_err(unusable)?);
     }
     if let Some(proxy) = &settings.proxy {
-        http = http.proxy(Proxy::all(proxy.clone()).map_err(|error| SetupError::Http(error.without_url()))?);
+        http = http
+            .proxy(Proxy::all(proxy.clone()).map_err(|error| SetupError::Http(error.without_url().into()))?);
     }
     Ok(http)
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! How one server is reached: what the configuration says of it, with what stands in the files that it names.
 
-use super::client::SetupError;
 use std::{
     fmt,
     path::{Path, PathBuf},
@@ -9,6 +8,34 @@ use std::{
 };
 use thundergate_common::config;
 use url::Url;
+
+/// Why there is no client for an instance. Exit status 78 (EX_CONFIG).
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// A file that the configuration names cannot be read.
+    #[error("{key}: {file} cannot be read")]
+    Unreadable {
+        /// The key, `farm.ca_file`.
+        key: &'static str,
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// What stands in it is of no use.
+    #[error("{key}: {file} {problem}")]
+    Unusable {
+        /// The key.
+        key: &'static str,
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// Certificates, key or proxy do not work together.
+    #[error("cannot set up HTTP with what [farm] says")]
+    Http(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
 
 /// How one server is reached. Two that are equal make equal clients. Holds secrets, and shows none.
 #[derive(Clone, PartialEq, Eq)]

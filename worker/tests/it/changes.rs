@@ -7,10 +7,7 @@ use crate::{
 };
 use std::sync::Arc;
 use thundergate_common::{config, verdict::Verdict};
-use thundergate_worker::{
-    farm::{Changes, Farm, ScanError},
-    metrics::FarmMetrics,
-};
+use thundergate_worker::farm::{Changes, Farm, ScanError, metrics::FarmMetrics};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 

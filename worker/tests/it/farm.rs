@@ -11,10 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 use thundergate_common::config;
-use thundergate_worker::{
-    farm::{Farm, ScanError},
-    metrics::FarmMetrics,
-};
+use thundergate_worker::farm::{Farm, ScanError, metrics::FarmMetrics};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
