@@ -24,7 +24,6 @@ use thundergate_common::{
 };
 use thundergate_milter::{
     config::Config,
-    decision::Source,
     envelope::{Client, Envelope},
     inspect::Gate,
     inspection::Inspection,
@@ -32,9 +31,9 @@ use thundergate_milter::{
     message::Collector,
     metrics::Metrics,
     permits::Permits,
-    policy::{Action, Policy},
     resolve::Resolver,
 };
+use thundergate_policy::{Action, Policy, Source};
 use tokio::runtime::Runtime;
 
 /// As in the program.

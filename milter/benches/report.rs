@@ -12,12 +12,11 @@ use thundergate_common::{
 };
 use thundergate_milter::{
     config::{Config, Mode},
-    decision::{Cause, Decision, Disposition, Source},
     envelope::{Client, Envelope},
     inspection::{Inspected, Inspection},
-    policy::Action,
     report,
 };
+use thundergate_policy::{Action, Cause, Decision, Disposition, Source};
 
 fn lines(criterion: &mut Criterion) {
     let _log = telemetry::init(&sink()).expect("this process logs once");

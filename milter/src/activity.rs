@@ -6,9 +6,7 @@
 
 use crate::{
     config::{Config, Mode},
-    decision::{Disposition, Source},
-    inspection::{Inspection, UNSCANNED},
-    policy::Action,
+    inspection::Inspection,
 };
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -23,6 +21,7 @@ use thundergate_common::{
     sample::SampleKey,
     verdict::Verdict,
 };
+use thundergate_policy::{Action, Cause, Disposition, Source};
 use tokio_util::sync::CancellationToken;
 
 const ACTIONS: [Action; 6] =
@@ -53,7 +52,7 @@ pub struct Activity {
 #[derive(Debug, Default)]
 struct Counters {
     decisions: [AtomicU64; ACTIONS.len()],
-    unscanned: [[AtomicU64; ACTIONS.len()]; UNSCANNED.len()],
+    unscanned: [[AtomicU64; ACTIONS.len()]; Cause::UNSCANNED.len()],
     sources: [AtomicU64; SOURCES.len()],
 }
 
@@ -61,7 +60,7 @@ struct Counters {
 #[derive(Clone, Copy, Debug, Default)]
 struct Totals {
     decisions: [u64; ACTIONS.len()],
-    unscanned: [[u64; ACTIONS.len()]; UNSCANNED.len()],
+    unscanned: [[u64; ACTIONS.len()]; Cause::UNSCANNED.len()],
     sources: [u64; SOURCES.len()],
 }
 
@@ -138,7 +137,7 @@ impl Activity {
         let (now, past) = (self.now.totals(), self.past());
         let (minute, ten_minutes) = (ago(&past, MINUTE), ago(&past, TEN_MINUTES));
         let mut rows = Vec::new();
-        for (i, cause) in UNSCANNED.iter().enumerate() {
+        for (i, cause) in Cause::UNSCANNED.iter().enumerate() {
             for (j, action) in ACTIONS.iter().enumerate() {
                 let total = now.unscanned[i][j];
                 rows.push(Unscanned {

@@ -13,11 +13,9 @@
 //! As there (section 5), whoever writes it removes what came in under its name: here all of them, whoever they claim
 //! to be from.
 
-use crate::{
-    decision::Disposition,
-    inspection::{Inspected, Inspection},
-};
-use thundergate_common::{telemetry::hostname, verdict::SkipReason};
+use crate::inspection::{Inspected, Inspection};
+use thundergate_common::telemetry::hostname;
+use thundergate_policy::{Cause, Disposition};
 
 /// The field's name.
 pub const NAME: &str = "MIME-Ambiguity-Results";
@@ -62,12 +60,7 @@ fn result(inspection: &Inspection) -> &'static str {
 }
 
 fn was_scanned(part: &Inspected) -> bool {
-    let nothing_to_scan = [SkipReason::PlainText, SkipReason::Empty];
-    match &part.disposition {
-        Disposition::Clean | Disposition::Found(_) => true,
-        Disposition::Skipped(reason) => nothing_to_scan.contains(reason),
-        Disposition::Pending | Disposition::Failed(_) => false,
-    }
+    matches!(part.disposition.cause(), Cause::Clean | Cause::Found)
 }
 
 /// `words` in as few lines as there can be. A word that is too long for any line has one of its own.
@@ -91,12 +84,13 @@ fn fold(words: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decision::{Decision, Failure, Source};
     use proptest::prelude::*;
     use thundergate_common::{
         digest::Digest,
         sample::{HintStyle, NameHint, SampleKey},
+        verdict::SkipReason,
     };
+    use thundergate_policy::{Decision, Failure, Source};
 
     fn part(disposition: Disposition) -> Inspected {
         let key = SampleKey { digest: Digest::of(b"a"), hint: NameHint::of(HintStyle::None, None) };

@@ -7,7 +7,6 @@ use crate::{
     ledger::{Clerk, Ledger},
     metrics::Metrics,
     permits::Permits,
-    policy::Policy,
     resolve::Resolver,
     standalone::{Scanners, Standalone},
     status,
@@ -21,6 +20,7 @@ use thundergate_common::{
     hub::{Hub, redis::RedisHub},
     telemetry::process_name,
 };
+use thundergate_policy::Policy;
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 

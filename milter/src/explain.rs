@@ -4,10 +4,9 @@
 
 use crate::{
     config::Config,
-    decision::{Decision, Disposition, Trouble, decide},
     extract::{Extraction, Step, ambiguity, explain},
+    inspect::troubles,
     inspection::short,
-    policy::Policy,
     scan,
 };
 use bytes::Bytes;
@@ -18,6 +17,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use thundergate_common::verdict::SkipReason;
+use thundergate_policy::{Decision, Disposition, Facts, Policy, Trouble, decide};
 
 /// How one message was taken apart.
 struct Explained {
@@ -53,10 +53,14 @@ impl Explained {
         let size = message.len();
         let (extraction, steps) = explain(&message, config.scan.bodies, &config.limits.budget());
         let if_clean = if size as u64 > config.limits.message_bytes.as_u64() {
-            decide(&[], &[Trouble::Oversize], policy, &config.policy.on)
+            decide(Facts { parts: &[], troubles: &[Trouble::Oversize] }, policy, &config.policy.on)
         } else {
             let dispositions = if_clean(&extraction, config.limits.sample_bytes.as_u64());
-            decide(&dispositions, &Trouble::of(&extraction), policy, &config.policy.on)
+            decide(
+                Facts { parts: &dispositions, troubles: &troubles(&extraction) },
+                policy,
+                &config.policy.on,
+            )
         };
         Ok(Self { file: file.display().to_string(), size, extraction, steps, if_clean })
     }
@@ -173,7 +177,8 @@ mod tests {
         let config = Config::from_toml(toml).unwrap();
         let policy = Policy::compile(&config.policy).unwrap();
         let parts = if_clean(&extraction, config.limits.sample_bytes.as_u64());
-        let if_clean = decide(&parts, &Trouble::of(&extraction), &policy, &config.policy.on);
+        let if_clean =
+            decide(Facts { parts: &parts, troubles: &troubles(&extraction) }, &policy, &config.policy.on);
         Explained { file: "invoice.eml".into(), size: 2000, extraction, steps, if_clean }
     }
 

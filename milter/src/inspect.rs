@@ -4,21 +4,19 @@
 //! 1. Mail that the policy trusts is not scanned.
 //! 2. The message is taken apart and every part digested (off the reactor threads where it is large).
 //! 3. The verdicts of all samples are looked up, or scanned for and awaited ([`crate::resolve`]).
-//! 4. [`crate::decision::decide`] decides; in passive mode the decision is only logged.
+//! 4. [`decide`] decides; in passive mode the decision is only logged.
 //! 5. One line in the log, one more for each finding; receipts for the ledger.
 //!
 //! A panic anywhere in here is a bug, and a bug is a temporary failure: the sender keeps the message.
 
 use crate::{
-    config::{Config, Mode, On, Tag, Trust},
-    decision::{Cause, Decision, Disposition, Source, Trouble, decide},
+    config::{Config, Mode, Tag},
     envelope::{Client, Envelope},
     extract::{self, Bodies, Budget, Extraction, Part, Recall},
     inspection::{Inspected, Inspection, short},
     ledger::Ledger,
     message::{Lost, Memory, Message},
     metrics::Metrics,
-    policy::{Action, Policy},
     report,
     resolve::{Asker, Resolver, Wanted},
     spans,
@@ -37,6 +35,9 @@ use thundergate_common::{
     sample::{HintStyle, NameHint, SampleKey},
     traces::Span,
     verdict::SkipReason,
+};
+use thundergate_policy::{
+    Action, Cause, Decision, Disposition, Facts, On, Policy, Source, Trouble, Trust, decide,
 };
 use tokio::{sync::Semaphore, time::Instant};
 
@@ -237,7 +238,9 @@ impl Gate {
         extraction: &Extraction,
     ) -> Inspection {
         let dispositions: Vec<_> = parts.iter().map(|part| part.disposition.clone()).collect();
-        let decision = decide(&dispositions, &Trouble::of(extraction), &self.policy, &self.on);
+        let troubles = troubles(extraction);
+        let facts = Facts { parts: &dispositions, troubles: &troubles };
+        let decision = decide(facts, &self.policy, &self.on);
         let (malformed, ambiguities) = (extraction.malformed, extraction.ambiguities.clone());
         Inspection { message_id, malformed, ambiguities, parts, ..Inspection::of(decision) }
     }
@@ -259,6 +262,14 @@ impl Gate {
             Lost::Oversize => Trouble::Oversize,
             Lost::Overload => Trouble::Overload,
         };
-        Inspection::of(decide(&[], &[trouble], &self.policy, &self.on))
+        let facts = Facts { parts: &[], troubles: &[trouble] };
+        Inspection::of(decide(facts, &self.policy, &self.on))
     }
+}
+
+/// What is wrong with a message that was taken apart.
+pub fn troubles(extraction: &Extraction) -> Vec<Trouble> {
+    let malformed = extraction.malformed.map(|_| Trouble::Malformed);
+    let ambiguous = (!extraction.ambiguities.is_empty()).then_some(Trouble::Ambiguous);
+    malformed.into_iter().chain(ambiguous).collect()
 }

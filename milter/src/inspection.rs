@@ -2,31 +2,13 @@
 //! What became of one message: the decision and the parts behind it. Made by [`crate::inspect`], read by replies, logs,
 //! metrics, the ledger and the command line.
 
-use crate::{
-    decision::{Cause, Decision, Disposition, Failure, Source},
-    extract::Skipped,
-    policy::Action,
-};
+use crate::extract::Skipped;
 use std::time::Duration;
-use thundergate_common::{sample::SampleKey, verdict::SkipReason};
+use thundergate_common::sample::SampleKey;
+use thundergate_policy::{Action, Cause, Decision, Disposition, Source};
 
 /// Bytes of a text of the sender's that logs and the ledger repeat; a name may have 128 KiB, and a message many.
 const LONGEST_TEXT: usize = 1024;
-
-/// Why something of a message may have been scanned by nobody, the worst first.
-pub const UNSCANNED: [Cause; 11] = [
-    Cause::Bug,
-    Cause::Unavailable,
-    Cause::ScanFailed,
-    Cause::Pending,
-    Cause::Overload,
-    Cause::Oversize,
-    Cause::Malformed,
-    Cause::Encrypted,
-    Cause::ExternalBody,
-    Cause::Partial,
-    Cause::Trusted,
-];
 
 /// One part of a message and how it ended.
 #[derive(Clone, Debug)]
@@ -80,14 +62,14 @@ pub struct Forged {
 }
 
 impl Inspection {
-    /// Which of [`UNSCANNED`] are true of it, in that order.
-    pub fn unscanned(&self) -> [bool; UNSCANNED.len()] {
-        let mut unscanned = [false; UNSCANNED.len()];
+    /// Which of [`Cause::UNSCANNED`] are true of it, in that order.
+    pub fn unscanned(&self) -> [bool; Cause::UNSCANNED.len()] {
+        let mut unscanned = [false; Cause::UNSCANNED.len()];
         let of_parts = self.parts.iter().filter_map(Inspected::unscanned);
         // A message that was not kept has no parts, only the cause.
         let of_all = [self.malformed.map(|_| Cause::Malformed), Some(self.decision.cause)];
         for cause in of_parts.chain(of_all.into_iter().flatten()) {
-            if let Some(place) = UNSCANNED.iter().position(|one| *one == cause) {
+            if let Some(place) = Cause::UNSCANNED.iter().position(|one| *one == cause) {
                 unscanned[place] = true;
             }
         }
@@ -98,19 +80,7 @@ impl Inspection {
 impl Inspected {
     /// Why nobody has scanned it; none where somebody has, or it is no sample.
     fn unscanned(&self) -> Option<Cause> {
-        match &self.disposition {
-            Disposition::Clean | Disposition::Found(_) => None,
-            Disposition::Pending => Some(Cause::Pending),
-            Disposition::Failed(Failure::Scan(_)) => Some(Cause::ScanFailed),
-            Disposition::Failed(Failure::Unavailable) => Some(Cause::Unavailable),
-            Disposition::Failed(Failure::Overload) => Some(Cause::Overload),
-            Disposition::Skipped(SkipReason::TooLarge) => Some(Cause::Oversize),
-            Disposition::Skipped(SkipReason::Encrypted) => Some(Cause::Encrypted),
-            Disposition::Skipped(SkipReason::ExternalBody) => Some(Cause::ExternalBody),
-            Disposition::Skipped(SkipReason::Partial) => Some(Cause::Partial),
-            Disposition::Skipped(SkipReason::Trusted) => Some(Cause::Trusted),
-            Disposition::Skipped(SkipReason::PlainText | SkipReason::Empty) => None,
-        }
+        Some(self.disposition.cause()).filter(|cause| Cause::UNSCANNED.contains(cause))
     }
 
     /// A part that is no sample.

@@ -25,10 +25,8 @@
 
 use crate::{
     config::{Config, Mode},
-    decision::{Cause, Disposition, Source},
     extract::ambiguity,
-    inspection::{Inspection, UNSCANNED},
-    policy::Action,
+    inspection::Inspection,
 };
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -42,6 +40,7 @@ use prometheus_client::{
 };
 use std::{sync::atomic::AtomicU64, time::Instant};
 use thundergate_common::verdict::SkipReason;
+use thundergate_policy::{Action, Cause, Disposition, Source};
 
 const DISPOSITIONS: [&str; 5] = ["clean", "found", "pending", "skipped", "failed"];
 /// What [`crate::extract`] can run out of.
@@ -60,7 +59,7 @@ struct Message {
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Unscanned {
-    /// One of [`UNSCANNED`].
+    /// One of [`Cause::UNSCANNED`].
     cause: &'static str,
 }
 
@@ -99,7 +98,7 @@ pub struct Metrics {
     /// By [`Action::ALL`], then by [`Cause::ALL`].
     messages: [[Counter; Cause::ALL.len()]; Action::ALL.len()],
     message_bytes: Counter,
-    passed_unscanned: [Counter; UNSCANNED.len()],
+    passed_unscanned: [Counter; Cause::UNSCANNED.len()],
     /// By [`DISPOSITIONS`], then by [`Source::ALL`].
     parts: [[Counter; Source::ALL.len()]; DISPOSITIONS.len()],
     unscannable: [Counter; UNSCANNABLE.len()],
@@ -157,7 +156,7 @@ impl Metrics {
                 Cause::ALL.map(|cause| messages.get_or_create_owned(&label(cause)))
             }),
             message_bytes,
-            passed_unscanned: UNSCANNED
+            passed_unscanned: Cause::UNSCANNED
                 .map(|cause| passed_unscanned.get_or_create_owned(&Unscanned { cause: cause.as_str() })),
             parts: DISPOSITIONS.map(|disposition| {
                 let label = |source: Source| Part { disposition, source: source.as_str() };

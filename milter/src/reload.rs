@@ -3,8 +3,7 @@
 //! configuration it began with, and so do its messages. The scanners of this process change for all.
 
 use crate::{
-    assembly::scanner_inside, config::Config, inspect::Gate, permits::Permits, policy::Policy,
-    standalone::Scanners,
+    assembly::scanner_inside, config::Config, inspect::Gate, permits::Permits, standalone::Scanners,
 };
 use std::{path::PathBuf, sync::Arc};
 use thundergate_common::{
@@ -12,6 +11,7 @@ use thundergate_common::{
     shutdown::Hangups,
     telemetry::Levels,
 };
+use thundergate_policy::Policy;
 use tokio::sync::watch;
 
 /// What can change while the program runs.

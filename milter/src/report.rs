@@ -5,15 +5,14 @@
 
 use crate::{
     config::Mode,
-    decision::Disposition,
     envelope::{Client, Envelope},
     inspection::{Inspected, Inspection, short},
-    policy::Action,
 };
 use mail_parser::MessageParser;
 use serde::Serialize;
 use std::time::Duration;
 use thundergate_common::verdict::{Finding, Rule};
+use thundergate_policy::{Action, Disposition};
 
 /// A part in the log.
 #[derive(Serialize)]

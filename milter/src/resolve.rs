@@ -13,15 +13,7 @@
 //! Where the hub is unreachable, the same is done with the scanner in this process, if there is one; else the parts
 //! failed as unavailable.
 
-use crate::{
-    activity::Activity,
-    decision::{Disposition, Failure, Source},
-    extract::Part,
-    metrics::Metrics,
-    outage::Outages,
-    permits::Permits,
-    spans,
-};
+use crate::{activity::Activity, extract::Part, metrics::Metrics, outage::Outages, permits::Permits, spans};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use std::{
@@ -38,6 +30,7 @@ use thundergate_common::{
     traces::Span,
     verdict::{Answer, Verdict},
 };
+use thundergate_policy::{Disposition, Failure, Source};
 use tokio::time::Instant;
 
 /// A sample whose verdict is wanted.

@@ -4,12 +4,10 @@
 use crate::{
     assembly::Assembly,
     config::Config,
-    decision::{Disposition, Failure},
     envelope::{Client, Envelope},
     inspect::Gate,
     inspection::{Inspected, Inspection},
     message::{Lost, Message},
-    policy::Action,
     report::milliseconds,
 };
 use bytes::Bytes;
@@ -21,6 +19,7 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
+use thundergate_policy::{Action, Disposition, Failure};
 use tokio_util::sync::CancellationToken;
 
 /// How long the farm's first probe may take.

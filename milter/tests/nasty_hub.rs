@@ -26,9 +26,9 @@ use thundergate_milter::{
     message::Message,
     metrics::Metrics,
     permits::Permits,
-    policy::Policy,
     resolve::Resolver,
 };
+use thundergate_policy::Policy;
 
 /// Passes everything on to an in-process hub, but for announcements, which nobody hears, and look-ups, which may panic.
 struct Nasty {

@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 use super::*;
-use crate::{
-    decision::{Cause, Decision},
-    extract::Skipped,
-    inspection::Inspected,
-};
+use crate::{extract::Skipped, inspection::Inspected};
 use std::sync::Arc;
 use thundergate_common::{
     digest::Digest,
     sample::NameHint,
     verdict::{Finding, SkipReason},
 };
+use thundergate_policy::{Cause, Decision};
 
 fn part(disposition: Disposition, source: Source) -> Inspected {
     let skipped = Skipped { name: None, media_type: String::new(), size: 1, reason: SkipReason::Empty };

@@ -2,10 +2,7 @@
 //! What can be wrong with a configuration although every value is of its kind.
 
 use super::{Config, Limits, Tag, Wait};
-use crate::{
-    ambiguity_results,
-    policy::{Action, Policy},
-};
+use crate::ambiguity_results;
 use std::time::Duration;
 use thundergate_common::config::{Fault, check_shared};
 
@@ -32,21 +29,10 @@ pub(super) fn check(config: &Config) -> Result<(), Fault> {
         &config.traces,
     )?;
     config.admin.token()?;
-    check_policy(config)?;
+    config.policy.check()?;
     check_wait(&config.wait)?;
     check_limits(&config.limits)?;
     check_tag(&config.tag)
-}
-
-fn check_policy(config: &Config) -> Result<(), Fault> {
-    for (row, action) in config.policy.on.rows() {
-        if action == Action::Discard {
-            return fault(&[&format!("policy.on.{row}")], "a failure must not discard mail");
-        }
-    }
-    Policy::compile(&config.policy)
-        .map(drop)
-        .map_err(|error| Fault::new(&[&format!("policy.{}", error.action)], error.problem))
 }
 
 fn check_wait(wait: &Wait) -> Result<(), Fault> {

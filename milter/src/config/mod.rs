@@ -3,20 +3,16 @@
 
 mod check;
 mod listen;
-mod network;
 
 pub use listen::{Listen, SocketMode};
-pub use network::Network;
 
 use crate::{
     extract::{Bodies, Budget},
     migrate,
-    policy::Action,
 };
 use bytesize::ByteSize;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use std::{
-    net::IpAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -26,6 +22,7 @@ use thundergate_common::{
     },
     sample::HintStyle,
 };
+use thundergate_policy::PolicyConfig;
 
 /// The compiled-in default, and the documentation of every key.
 pub const DEFAULTS: &str = include_str!("../../../deploy/milter.toml");
@@ -104,70 +101,6 @@ pub struct Scan {
     pub name_hint: HintStyle,
     /// Which bodies without a name are samples.
     pub bodies: Bodies,
-}
-
-/// `[policy]`: expressions, where empty means never, and the failure table.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct PolicyConfig {
-    /// The MTA holds the message.
-    pub quarantine: String,
-    /// The sender gets it back.
-    pub reject: String,
-    /// The sender shall try again later.
-    pub tempfail: String,
-    /// It passes with a header.
-    pub tag: String,
-    /// It vanishes.
-    pub discard: String,
-    /// What happens when something goes wrong.
-    pub on: On,
-    /// Mail that is not scanned.
-    pub trust: Trust,
-}
-
-/// `[policy.on]`: the failure table. Never [`Action::Discard`].
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct On {
-    /// No verdict at the deadline.
-    pub pending: Action,
-    /// The scan failed for good.
-    pub scan_failed: Action,
-    /// The hub is unreachable and nothing can be scanned directly.
-    pub unavailable: Action,
-    /// Queue or memory full.
-    pub overload: Action,
-    /// Message or part too large.
-    pub oversize: Action,
-    /// The message cannot be taken apart, or exceeds a budget.
-    pub malformed: Action,
-    /// Several readings, all clean.
-    pub ambiguous: Action,
-    /// A part is encrypted.
-    pub encrypted: Action,
-    /// A part's content is elsewhere (message/external-body).
-    pub external_body: Action,
-    /// A fragment of a message (message/partial).
-    pub partial: Action,
-}
-
-/// `[policy.trust]`: mail that is not scanned.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Trust {
-    /// From clients in these networks.
-    pub networks: Vec<Network>,
-    /// From senders who logged in.
-    pub authenticated: bool,
-}
-
-impl Trust {
-    /// Whether mail from this client or this SMTP AUTH identity is not scanned.
-    pub fn covers(&self, client: Option<IpAddr>, authenticated: Option<&str>) -> bool {
-        let near = client.is_some_and(|client| self.networks.iter().any(|network| network.contains(client)));
-        near || (self.authenticated && authenticated.is_some())
-    }
 }
 
 /// `[wait]`.
@@ -276,43 +209,6 @@ impl Config {
     /// out.
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("a configuration that was read from TOML can be written as TOML")
-    }
-}
-
-impl PolicyConfig {
-    /// Every action that an expression can propose, with its expression.
-    pub fn expressions(&self) -> [(Action, &str); 5] {
-        [
-            (Action::Discard, &self.discard),
-            (Action::Reject, &self.reject),
-            (Action::Quarantine, &self.quarantine),
-            (Action::Tempfail, &self.tempfail),
-            (Action::Tag, &self.tag),
-        ]
-    }
-
-    #[cfg(test)]
-    pub(crate) fn example() -> Self {
-        let config = Config::from_toml("[policy]\nquarantine = ''").unwrap();
-        config.policy
-    }
-}
-
-impl On {
-    /// The table: key and action.
-    pub fn rows(&self) -> [(&'static str, Action); 10] {
-        [
-            ("pending", self.pending),
-            ("scan_failed", self.scan_failed),
-            ("unavailable", self.unavailable),
-            ("overload", self.overload),
-            ("oversize", self.oversize),
-            ("malformed", self.malformed),
-            ("ambiguous", self.ambiguous),
-            ("encrypted", self.encrypted),
-            ("external_body", self.external_body),
-            ("partial", self.partial),
-        ]
     }
 }
 

@@ -2,12 +2,9 @@
 //! What is counted shows under the right name.
 
 use super::*;
-use crate::{
-    decision::{Decision, Failure},
-    extract::Skipped,
-    inspection::Inspected,
-};
+use crate::{extract::Skipped, inspection::Inspected};
 use prometheus_client::encoding::text::encode;
+use thundergate_policy::{Decision, Failure};
 
 fn shown(registry: &Registry) -> Vec<String> {
     let mut text = String::new();

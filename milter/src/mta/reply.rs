@@ -12,8 +12,9 @@
 //!
 //! An action that the MTA does not offer or that cannot be written becomes a temporary failure, never an accept.
 
-use crate::{ambiguity_results, decision::Cause, inspection::Inspection, policy::Action};
+use crate::{ambiguity_results, inspection::Inspection};
 use indymilter::{ActionError, ContextActions, EomActions, EomContext, SetErrorReply, Status};
+use thundergate_policy::{Action, Cause};
 
 /// Tells the MTA that its message is still being looked at.
 pub async fn progress(actions: &EomActions) -> Result<(), ActionError> {

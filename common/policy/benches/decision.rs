@@ -4,15 +4,13 @@
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::{hint::black_box, sync::Arc};
 use thundergate_common::verdict::{Finding, Rule, SkipReason, Verdict};
-use thundergate_milter::{
-    config::Config,
-    decision::{Disposition, decide},
-    policy::Policy,
-};
+use thundergate_policy::{Disposition, Facts, Policy, PolicyConfig, decide};
 
 fn decision(criterion: &mut Criterion) {
-    let config = Config::from_toml("").expect("the defaults are right");
-    let policy = Policy::compile(&config.policy).expect("the policy is right");
+    let delivered: toml::Table =
+        include_str!("../../../deploy/milter.toml").parse().expect("the defaults are right");
+    let settings: PolicyConfig = delivered["policy"].clone().try_into().expect("the defaults are right");
+    let policy = Policy::compile(&settings).expect("the policy is right");
     let skipped = Disposition::Skipped(SkipReason::PlainText);
     let clean = vec![skipped.clone(), Disposition::Clean, Disposition::Clean];
     let mut group = criterion.benchmark_group("decision");
@@ -22,7 +20,7 @@ fn decision(criterion: &mut Criterion) {
         ("twenty rules", vec![skipped, found(20)]),
     ] {
         group.bench_function(name, |bencher| {
-            bencher.iter(|| decide(black_box(&parts), &[], &policy, &config.policy.on));
+            bencher.iter(|| decide(Facts { parts: black_box(&parts), troubles: &[] }, &policy, &settings.on));
         });
     }
     group.finish();

@@ -9,7 +9,7 @@ const LONGEST: usize = 4096;
 const DEEPEST: usize = 64;
 
 /// Operators and members of an expression: the interpreter recurses once for each, on the stack of a session.
-pub(super) const MOST: usize = 150;
+pub(crate) const MOST: usize = 150;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {

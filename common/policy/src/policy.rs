@@ -1,73 +1,14 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! The configured expressions that say which findings matter, `[policy]`.
-//!
-//! The language is Go's expr, as postfix2thunderstorm has it, over the same names: `FullMatch` is the finding, with
-//! `FullMatch.Context` for the file; `Matches` are the rules that matched. `.Subscore` inside a predicate is the rule
-//! at hand. `one` means exactly one; `any` is what most people want.
-//!
-//! An expression that holds for any finding of a message proposes its action, and the severest wins. What can be wrong
-//! with an expression is found when it is compiled, see [`check`]; what still fails later is an error, which the
-//! caller turns into a temporary failure, never into "did not match".
+//! The compiled policy: which findings matter. An expression that holds for any finding of a message proposes its action,
+//! and the severest wins.
 
-mod check;
-mod names;
-mod tokens;
-
-use crate::config::PolicyConfig;
-use expr::{Context, Program};
-use serde::{Deserialize, Serialize};
-use std::{
-    fmt,
-    panic::{AssertUnwindSafe, catch_unwind},
+use crate::{
+    action::Action,
+    expressions::{self, Environment, holds},
+    settings::PolicyConfig,
 };
-use thundergate_common::verdict::{Finding, Rule};
-
-/// What the largest expression that is allowed needs: the interpreter recurses, and without optimisation its frames
-/// take some 14 KiB each.
-const STACK_NEEDED: usize = if cfg!(debug_assertions) { 6 << 20 } else { 1 << 20 };
-const STACK_GIVEN: usize = 8 << 20;
-
-/// What can happen to a message; the later, the severer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Action {
-    /// It passes.
-    Accept,
-    /// It passes with a header that says why somebody should look.
-    Tag,
-    /// The sender shall try again later.
-    Tempfail,
-    /// The MTA holds it.
-    Quarantine,
-    /// The sender gets it back.
-    Reject,
-    /// It vanishes, and the sender is told it was accepted.
-    Discard,
-}
-
-impl Action {
-    /// All of them, in their order.
-    pub const ALL: [Self; 6] =
-        [Self::Accept, Self::Tag, Self::Tempfail, Self::Quarantine, Self::Reject, Self::Discard];
-
-    /// Its name in the configuration, logs and metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Accept => "accept",
-            Self::Tag => "tag",
-            Self::Tempfail => "tempfail",
-            Self::Quarantine => "quarantine",
-            Self::Reject => "reject",
-            Self::Discard => "discard",
-        }
-    }
-}
-
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+use expr::Program;
+use thundergate_common::{config::Fault, verdict::Finding};
 
 /// An expression that cannot be used, or that failed on a finding.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +26,24 @@ pub struct Policy {
     rules: Vec<(Action, Program)>,
 }
 
+impl PolicyConfig {
+    /// Finds what is wrong with it although every value is of its kind.
+    ///
+    /// # Errors
+    ///
+    /// A failure that discards mail, or the first expression that cannot be used.
+    pub fn check(&self) -> Result<(), Fault> {
+        for (row, action) in self.on.rows() {
+            if action == Action::Discard {
+                let keys = [&*format!("policy.on.{}", row.as_str())];
+                return Err(Fault::new(&keys, "a failure must not discard mail"));
+            }
+        }
+        let compiled = Policy::compile(self);
+        compiled.map(drop).map_err(|error| Fault::new(&[&format!("policy.{}", error.action)], error.problem))
+    }
+}
+
 impl Policy {
     /// Compiles the expressions that are not empty and tries them on examples.
     ///
@@ -93,7 +52,7 @@ impl Policy {
     /// The first expression that is too long, no expression, uses an unknown name, or fails on an example.
     pub fn compile(config: &PolicyConfig) -> Result<Self, PolicyError> {
         let rules = config.expressions().into_iter().filter(|(_, text)| !text.trim().is_empty());
-        let compiled = rules.map(|(action, text)| match check::compile(text) {
+        let compiled = rules.map(|(action, text)| match expressions::compile(text) {
             Ok(program) => Ok((action, program)),
             Err(problem) => Err(PolicyError { action, problem }),
         });
@@ -123,129 +82,16 @@ impl Policy {
     }
 }
 
-/// Runs `program`. The interpreter is young: a panic in it is an error like any other.
-fn holds(program: &Program, context: &Context) -> Result<bool, String> {
-    let run = || catch_unwind(AssertUnwindSafe(|| expr::run(program, context)));
-    let value = stacker::maybe_grow(STACK_NEEDED, STACK_GIVEN, run);
-    let value = value.map_err(|_| "the expression cannot be evaluated".to_owned())?;
-    let value = value.map_err(|error| error.to_string())?;
-    value.as_bool().ok_or_else(|| "the expression gives something other than true or false".to_owned())
-}
-
-/// What an expression sees; the names are postfix2thunderstorm's.
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Environment<'a> {
-    full_match: FullMatch<'a>,
-    matches: Vec<Match<'a>>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct FullMatch<'a> {
-    level: &'a str,
-    module: &'a str,
-    message: &'a str,
-    score: i64,
-    context: FileContext<'a>,
-    matches: Vec<Match<'a>>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct FileContext<'a> {
-    ext: &'a str,
-    file: &'a str,
-    firstbytes: &'a str,
-    md5: &'a str,
-    reasons_count: i64,
-    /// Thunderstorm's own number of an asynchronous scan, which nobody can name in advance.
-    #[serde(rename = "SampleID")]
-    sample_id: i64,
-    sha1: &'a str,
-    sha256: &'a str,
-    size: i64,
-    #[serde(rename = "Type")]
-    kind: &'a str,
-}
-
-#[derive(Clone, Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Match<'a> {
-    author: &'a str,
-    matched: &'a [String],
-    reason: &'a str,
-    #[serde(rename = "Ref")]
-    reference: &'a str,
-    ruledate: &'a str,
-    rulename: &'a str,
-    sigclass: &'a str,
-    sigtype: &'a str,
-    subscore: i64,
-    tags: &'a [String],
-}
-
-impl<'a> Environment<'a> {
-    fn of(finding: &'a Finding) -> Self {
-        let matches: Vec<_> = finding.rules.iter().map(Match::of).collect();
-        let file = &finding.file;
-        let context = FileContext {
-            ext: &file.extension,
-            file: &file.name,
-            firstbytes: &file.first_bytes,
-            md5: &file.md5,
-            reasons_count: integer(finding.rules_total),
-            sample_id: 0,
-            sha1: &file.sha1,
-            sha256: &file.sha256,
-            size: integer(file.size),
-            kind: &file.kind,
-        };
-        let full_match = FullMatch {
-            level: &finding.level,
-            module: &finding.module,
-            message: &finding.message,
-            score: finding.score,
-            context,
-            matches: matches.clone(),
-        };
-        Self { full_match, matches }
-    }
-
-    fn context(&self) -> Result<Context, String> {
-        Context::from_serialize(self).map_err(|error| error.to_string())
-    }
-}
-
-impl<'a> Match<'a> {
-    fn of(rule: &'a Rule) -> Self {
-        Self {
-            author: &rule.author,
-            matched: &rule.matched,
-            reason: &rule.reason,
-            reference: &rule.reference,
-            ruledate: &rule.date,
-            rulename: &rule.name,
-            sigclass: &rule.class,
-            sigtype: &rule.origin,
-            subscore: rule.subscore,
-            tags: &rule.tags,
-        }
-    }
-}
-
-fn integer(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{expressions::MOST_TOKENS, settings::tests::delivered_with};
+    use thundergate_common::verdict::Rule;
 
     const ORIGINAL: &str = "one(Matches, {.Subscore > 90}) or FullMatch.Score > 90";
 
     fn quarantine(expression: &str) -> Result<Policy, String> {
-        let config = PolicyConfig { quarantine: expression.to_owned(), ..PolicyConfig::example() };
+        let config = PolicyConfig { quarantine: expression.to_owned(), ..delivered_with("") };
         Policy::compile(&config).map_err(|error| error.to_string())
     }
 
@@ -330,7 +176,7 @@ mod tests {
             let error = quarantine(&expression).unwrap_err();
             assert!(error.contains("too"), "{error}");
         }
-        let widest = format!("true{}", " and true".repeat(tokens::MOST));
+        let widest = format!("true{}", " and true".repeat(MOST_TOKENS));
         assert!(quarantine(&widest).is_ok());
         let deepest = format!("{}true{}", "(".repeat(64), ")".repeat(64));
         assert!(quarantine(&deepest).is_ok());
@@ -342,7 +188,7 @@ mod tests {
             tag: "FullMatch.Score > 40".to_owned(),
             quarantine: "FullMatch.Score > 60".to_owned(),
             reject: "FullMatch.Score > 80".to_owned(),
-            ..PolicyConfig::example()
+            ..delivered_with("")
         };
         let policy = Policy::compile(&config).unwrap();
         for (score, action) in

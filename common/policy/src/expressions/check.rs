@@ -6,7 +6,8 @@
 //! the expression's own literals: sooner or later `Ext == "exe"` is true and what follows it runs.
 
 use super::{
-    Environment, holds, names,
+    environment::{Environment, holds},
+    names,
     tokens::{self, Kind, Token},
 };
 use expr::{Context, Program};
@@ -16,7 +17,7 @@ use thundergate_common::verdict::{FileFacts, Finding, Rule};
 const EXAMPLES: usize = 400;
 
 /// The compiled form of `code`, or what is wrong with it, on one line.
-pub(super) fn compile(code: &str) -> Result<Program, String> {
+pub(crate) fn compile(code: &str) -> Result<Program, String> {
     let tokens = tokens::cut(code)?;
     names::check(&tokens)?;
     check_patterns(&tokens)?;

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Why a decision was made, and what can be wrong with a message as a whole.
+
+use crate::disposition::{Disposition, Failure};
+use thundergate_common::verdict::SkipReason;
+
+/// Why a decision was made; the label `cause` in logs and metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Cause {
+    /// Every sample is clean, or there is none.
+    Clean,
+    /// An expression of the policy holds, or none does although something was found.
+    Found,
+    /// A verdict is still pending.
+    Pending,
+    /// A scan failed for good.
+    ScanFailed,
+    /// The hub is unreachable.
+    Unavailable,
+    /// Queue or memory is full.
+    Overload,
+    /// The message or a part is too large.
+    Oversize,
+    /// The message cannot be taken apart.
+    Malformed,
+    /// Readers could differ on it.
+    Ambiguous,
+    /// A part is encrypted.
+    Encrypted,
+    /// The content of a part is elsewhere.
+    ExternalBody,
+    /// The message is a fragment of another one, or holds one.
+    Partial,
+    /// The policy trusts client or sender.
+    Trusted,
+    /// A bug of ours.
+    Bug,
+}
+
+/// What is wrong with a message as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// Larger than `limits.message_bytes`.
+    Oversize,
+    /// No memory for it.
+    Overload,
+    /// It cannot be taken apart within its budget.
+    Malformed,
+    /// Readers could differ on it.
+    Ambiguous,
+    /// A bug of ours.
+    Bug,
+}
+
+impl Cause {
+    /// All of them, in their order.
+    pub const ALL: [Self; 14] = [
+        Self::Clean,
+        Self::Found,
+        Self::Pending,
+        Self::ScanFailed,
+        Self::Unavailable,
+        Self::Overload,
+        Self::Oversize,
+        Self::Malformed,
+        Self::Ambiguous,
+        Self::Encrypted,
+        Self::ExternalBody,
+        Self::Partial,
+        Self::Trusted,
+        Self::Bug,
+    ];
+
+    /// Why something of a message may have been scanned by nobody, the worst first.
+    pub const UNSCANNED: [Self; 11] = [
+        Self::Bug,
+        Self::Unavailable,
+        Self::ScanFailed,
+        Self::Pending,
+        Self::Overload,
+        Self::Oversize,
+        Self::Malformed,
+        Self::Encrypted,
+        Self::ExternalBody,
+        Self::Partial,
+        Self::Trusted,
+    ];
+
+    /// Its name in logs, metrics and the failure table.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Clean => "clean",
+            Self::Found => "found",
+            Self::Pending => "pending",
+            Self::ScanFailed => "scan_failed",
+            Self::Unavailable => "unavailable",
+            Self::Overload => "overload",
+            Self::Oversize => "oversize",
+            Self::Malformed => "malformed",
+            Self::Ambiguous => "ambiguous",
+            Self::Encrypted => "encrypted",
+            Self::ExternalBody => "external_body",
+            Self::Partial => "partial",
+            Self::Trusted => "trusted",
+            Self::Bug => "bug",
+        }
+    }
+}
+
+impl Disposition {
+    /// Why a message with this part might not be accepted.
+    pub fn cause(&self) -> Cause {
+        match self {
+            Self::Clean => Cause::Clean,
+            Self::Found(_) => Cause::Found,
+            Self::Pending => Cause::Pending,
+            Self::Skipped(reason) => of_skipped(*reason),
+            Self::Failed(Failure::Scan(_)) => Cause::ScanFailed,
+            Self::Failed(Failure::Unavailable) => Cause::Unavailable,
+            Self::Failed(Failure::Overload) => Cause::Overload,
+        }
+    }
+}
+
+/// A part that holds nothing to scan is as good as a clean one.
+fn of_skipped(reason: SkipReason) -> Cause {
+    match reason {
+        SkipReason::PlainText | SkipReason::Empty => Cause::Clean,
+        SkipReason::TooLarge => Cause::Oversize,
+        SkipReason::Encrypted => Cause::Encrypted,
+        SkipReason::ExternalBody => Cause::ExternalBody,
+        SkipReason::Partial => Cause::Partial,
+        SkipReason::Trusted => Cause::Trusted,
+    }
+}
+
+impl Trouble {
+    /// Why a message with this trouble might not be accepted.
+    pub fn cause(self) -> Cause {
+        match self {
+            Self::Oversize => Cause::Oversize,
+            Self::Overload => Cause::Overload,
+            Self::Malformed => Cause::Malformed,
+            Self::Ambiguous => Cause::Ambiguous,
+            Self::Bug => Cause::Bug,
+        }
+    }
+}
