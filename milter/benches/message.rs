@@ -24,14 +24,18 @@ use thundergate_common::{
 };
 use thundergate_milter::{
     config::Config,
-    envelope::{Client, Envelope},
-    inspect::Gate,
-    inspection::Inspection,
-    ledger::{Clerk, Ledger},
-    message::Collector,
-    metrics::Metrics,
-    permits::Permits,
-    resolve::Resolver,
+    inspect::{
+        inspector::Gate,
+        ledger::{Clerk, Ledger},
+        resolve::Resolver,
+    },
+    mail::{
+        envelope::{Client, Envelope},
+        message::Collector,
+        permits::Permits,
+    },
+    observe::metrics::Metrics,
+    outcome::inspection::Inspection,
 };
 use thundergate_policy::{Action, Policy, Source};
 use tokio::runtime::Runtime;

@@ -12,9 +12,9 @@ use thundergate_common::{
 };
 use thundergate_milter::{
     config::{Config, Mode},
-    envelope::{Client, Envelope},
-    inspection::{Inspected, Inspection},
-    report,
+    mail::envelope::{Client, Envelope},
+    observe::report,
+    outcome::inspection::{Inspected, Inspection},
 };
 use thundergate_policy::{Action, Cause, Decision, Disposition, Source};
 

@@ -1,33 +1,23 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! thundergate's milter: takes messages apart, asks for verdicts, decides.
 //!
-//! `mta` speaks to the MTA, `session` keeps what belongs together, [`inspect`] is the whole flow of
-//! one message in one function, `thundergate-policy` decides, `reply` says so. Data flows in this direction only.
+//! | folder | owns |
+//! |---|---|
+//! | [`command`] | the command line, and what puts a process together |
+//! | [`config`] | `milter.toml`: loading it, and postfix2thunderstorm's |
+//! | [`front`] | where mail comes in: the milter protocol |
+//! | [`mail`] | what is known of one message: envelope, bytes, the memory that they take |
+//! | [`inspect`] | what happens to one message, in one function: taken apart, looked up, scanned, awaited |
+//! | [`outcome`] | what became of it, and the header field that tells |
+//! | [`observe`] | what log, metrics, traces and the status page are told |
+//!
+//! Data flows from `front` to `inspect` and, as an `outcome`, back.
 
-pub mod activity;
-pub mod assembly;
-pub mod cli;
+pub mod command;
 pub mod config;
-pub mod envelope;
-pub mod explain;
 pub mod extract;
+pub mod front;
 pub mod inspect;
-pub mod inspection;
-pub mod ledger;
-pub mod message;
-pub mod metrics;
-pub mod migrate;
-pub mod permits;
-pub mod reload;
-pub mod report;
-pub mod resolve;
-pub mod scan;
-pub mod serve;
-pub mod status;
-
-mod ambiguity_results;
-mod mta;
-pub mod outage;
-mod session;
-mod spans;
-mod standalone;
+pub mod mail;
+pub mod observe;
+pub mod outcome;

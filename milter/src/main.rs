@@ -11,10 +11,12 @@ use thundergate_common::{
     telemetry, traces,
 };
 use thundergate_milter::{
-    cli::{Cli, Command, Configured},
-    config::Config,
-    explain, migrate, reload, scan,
-    serve::{Passed, Server},
+    command::{
+        cli::{Cli, Command, Configured},
+        explain, reload, scan,
+        serve::{Passed, Server},
+    },
+    config::{Config, migrate},
 };
 
 /// Keeps the memory of a large message for the next one, for a while; glibc's gives it back each time, and every page of

@@ -19,14 +19,14 @@ use thundergate_common::{
 };
 use thundergate_milter::{
     config::Config,
-    envelope::{Client, Envelope},
-    inspect::Gate,
-    inspection::Inspection,
-    ledger::Ledger,
-    message::Message,
-    metrics::Metrics,
-    permits::Permits,
-    resolve::Resolver,
+    inspect::{inspector::Gate, ledger::Ledger, resolve::Resolver},
+    mail::{
+        envelope::{Client, Envelope},
+        message::Message,
+        permits::Permits,
+    },
+    observe::metrics::Metrics,
+    outcome::inspection::Inspection,
 };
 use thundergate_policy::Policy;
 

@@ -17,7 +17,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
 };
-use thundergate_milter::cli::Cli;
+use thundergate_milter::command::cli::Cli;
 
 fn main() -> anyhow::Result<()> {
     let directory = std::env::args_os().nth(1).context("usage: thundergate-manual DIRECTORY")?;

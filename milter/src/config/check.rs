@@ -2,7 +2,7 @@
 //! What can be wrong with a configuration although every value is of its kind.
 
 use super::{Config, Limits, Tag, Wait};
-use crate::ambiguity_results;
+use crate::outcome::ambiguity_results;
 use std::time::Duration;
 use thundergate_common::config::{Fault, check_shared};
 

@@ -3,13 +3,11 @@
 
 mod check;
 mod listen;
+pub mod migrate;
 
 pub use listen::{Listen, SocketMode};
 
-use crate::{
-    extract::{Bodies, Budget},
-    migrate,
-};
+use crate::extract::{Bodies, Budget};
 use bytesize::ByteSize;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use std::{

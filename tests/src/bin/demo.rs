@@ -14,8 +14,8 @@ use std::{
 };
 use thundergate_common::{digest::Digest, shutdown::Shutdown};
 use thundergate_milter::{
+    command::serve::{Passed, Server},
     config::Config,
-    serve::{Passed, Server},
 };
 use thundergate_tests::{
     harness::{

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Puts the gate and what stands behind it together, for `serve` and `scan` alike.
+
+use crate::{
+    command::{
+        standalone::{Scanners, Standalone},
+        status,
+    },
+    config::Config,
+    inspect::{
+        inspector::Gate,
+        ledger::{Clerk, Ledger},
+        resolve::Resolver,
+    },
+    mail::permits::Permits,
+    observe::metrics::Metrics,
+};
+use prometheus_client::registry::Registry;
+use std::{sync::Arc, time::Duration};
+use thundergate_common::{
+    admin::status::Subject,
+    cache::VerdictCache,
+    config::Farm,
+    hub::{Hub, redis::RedisHub},
+    telemetry::process_name,
+};
+use thundergate_policy::Policy;
+use tokio::{sync::watch, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+/// How often the hub is asked whether it is there, for `/ready`.
+const PULSE: Duration = Duration::from_secs(1);
+
+/// A gate and the tasks behind it.
+pub struct Assembly {
+    /// Inspects messages.
+    pub gate: Arc<Gate>,
+    hub: Arc<dyn Hub>,
+    standalone: Option<Standalone>,
+    one_process: bool,
+    clerk: Clerk,
+}
+
+/// The tasks behind a gate while they run.
+pub struct Running {
+    tasks: JoinSet<()>,
+    drain: CancellationToken,
+    leave: CancellationToken,
+    ready: watch::Receiver<Result<(), String>>,
+}
+
+impl Assembly {
+    /// What `config` describes.
+    pub async fn new(config: &Config, registry: &mut Registry) -> anyhow::Result<Self> {
+        let metrics = Arc::new(Metrics::register(registry));
+        let policy = Policy::compile(&config.policy)?;
+        let one_process = config.redis.is_none();
+        let standalone = match scanner_inside(config) {
+            Some(farm) => Some(Standalone::new(farm, &config.queue, &config.cache, registry)?),
+            None => None,
+        };
+        let inside = standalone.as_ref().map(Standalone::hub);
+        let (hub, direct) = match (&config.redis, inside) {
+            (Some(redis), inside) => {
+                let hub = RedisHub::connect(redis, &config.queue, &config.cache, process_name()).await?;
+                (hub as Arc<dyn Hub>, inside)
+            }
+            (None, Some(inside)) => (inside, None),
+            (None, None) => anyhow::bail!("neither [redis] nor [farm] is configured: nobody could scan"),
+        };
+        let resolver = Resolver {
+            cache: VerdictCache::new(&config.cache),
+            hub: Arc::clone(&hub),
+            direct,
+            seats: Arc::new(Permits::new(config.wait.sessions)),
+            deadline: config.wait.deadline,
+            poll: config.wait.poll,
+            metrics: Arc::clone(&metrics),
+            outages: Arc::default(),
+            activity: Arc::default(),
+        };
+        let (ledger, clerk) = Ledger::new(Arc::clone(&hub), Arc::clone(&metrics));
+        let gate = Arc::new(Gate::new(config, policy, resolver, ledger, metrics));
+        Ok(Self { gate, hub, standalone, one_process, clerk })
+    }
+
+    /// Starts the tasks. They run until [`Running::stop`]; `leave` cuts that short.
+    pub fn start(self, leave: CancellationToken) -> (Arc<Gate>, Running) {
+        let mut tasks = JoinSet::new();
+        let drain = CancellationToken::new();
+        let (pulse, ready) = watch::channel(Err("starting".to_owned()));
+        let scanner = self.standalone.as_ref().map(Standalone::health);
+        let metrics = Arc::clone(&self.gate.metrics);
+        tasks.spawn(watch_pulse(self.hub, metrics, self.one_process, scanner, pulse, drain.clone()));
+        tasks.spawn(self.clerk.run());
+        let (activity, ended) = (Arc::clone(&self.gate.resolver.activity), drain.clone());
+        tasks.spawn(async move { activity.remember(ended).await });
+        if let Some(standalone) = self.standalone {
+            tasks.spawn(standalone.run(drain.clone(), leave.clone()));
+        }
+        (self.gate, Running { tasks, drain, leave, ready })
+    }
+}
+
+impl Assembly {
+    /// What the admin server tells of it.
+    pub fn subject(&self) -> Arc<dyn Subject> {
+        status::subject(&self.gate, self.one_process)
+    }
+
+    /// The scanners of this process, if it has any, for changing them while it runs.
+    pub fn scanners(&self) -> Option<Scanners> {
+        self.standalone.as_ref().map(Standalone::scanners)
+    }
+}
+
+impl Running {
+    /// Says whether mail can be scanned now, and if not, why.
+    pub fn readiness(&self) -> impl Fn() -> Result<(), String> + Send + Sync + use<> {
+        let ready = self.ready.clone();
+        move || ready.borrow().clone()
+    }
+
+    /// Waits until the scanner inside, if any, takes samples, or until `patience` is over.
+    pub async fn wait_until_ready(&mut self, patience: Duration) {
+        let _ = tokio::time::timeout(patience, self.ready.wait_for(Result::is_ok)).await;
+    }
+
+    /// Ends the tasks: the scanner inside finishes what runs, receipts are written. The gate must be dropped before.
+    pub async fn stop(mut self) {
+        self.drain.cancel();
+        let leave = self.leave.clone();
+        tokio::select! {
+            () = async { while self.tasks.join_next().await.is_some() {} } => {}
+            () = leave.cancelled() => {}
+        }
+    }
+}
+
+/// The farm of the scanner inside this process, if there is to be one.
+pub(crate) fn scanner_inside(config: &Config) -> Option<&Farm> {
+    let wanted = config.redis.is_none() || config.fallback.direct;
+    config.farm.as_ref().filter(|_| wanted)
+}
+
+async fn watch_pulse(
+    hub: Arc<dyn Hub>,
+    metrics: Arc<Metrics>,
+    one_process: bool,
+    scanner: Option<impl Fn() -> Result<(), String> + Send>,
+    pulse: watch::Sender<Result<(), String>>,
+    drain: CancellationToken,
+) {
+    let beat = async {
+        loop {
+            let hub = hub.ping().await.map_err(|error| error.to_string());
+            metrics.hub_is_up(hub.is_ok());
+            let state = match scanner.as_ref().map(|health| health()) {
+                None => hub,
+                Some(scanner) if one_process => scanner,
+                Some(scanner) => hub.or(scanner),
+            };
+            pulse.send_if_modified(|known| {
+                let changed = *known != state;
+                *known = state;
+                changed
+            });
+            let patience = if pulse.borrow().is_ok() { PULSE } else { PULSE / 5 };
+            tokio::time::sleep(patience).await;
+        }
+    };
+    let () = drain.run_until_cancelled(beat).await.unwrap_or_default();
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! SIGHUP: what [`LIVE`] names holds for every connection from then on. A connection that is open keeps the
+//! configuration it began with, and so do its messages. The scanners of this process change for all.
+
+use crate::{
+    command::{assembly::scanner_inside, standalone::Scanners},
+    config::Config,
+    inspect::inspector::Gate,
+    mail::permits::Permits,
+};
+use std::{path::PathBuf, sync::Arc};
+use thundergate_common::{
+    reload::{Reload, Unusable},
+    shutdown::Hangups,
+    telemetry::Levels,
+};
+use thundergate_policy::Policy;
+use tokio::sync::watch;
+
+/// What can change while the program runs.
+const LIVE: [&str; 8] = ["mode", "farm.", "scan.", "policy.", "wait.", "limits.", "tag.", "log.level"];
+
+/// Where wishes to reload come from, and what they concern outside the mail.
+pub struct Source {
+    /// The file that the command line names.
+    pub file: Option<PathBuf>,
+    /// `log.level`.
+    pub levels: Levels,
+    /// The wishes.
+    pub hangups: Hangups,
+}
+
+/// What changes.
+pub struct Live {
+    /// The gate of new connections.
+    pub gates: watch::Sender<Arc<Gate>>,
+    /// `limits.connections`.
+    pub connections: Arc<Permits>,
+    /// The scanners of this process.
+    pub scanners: Option<Scanners>,
+}
+
+/// Reloads at each wish, for ever. `started` is what the program was started with.
+pub async fn heed(source: Source, started: Config, live: Live) {
+    let load = || Config::load(source.file.as_deref());
+    let apply = |config: &Config| live.apply(config, &source.levels);
+    Reload { live: &LIVE, load, apply }.heed(started, source.hangups).await;
+}
+
+impl Live {
+    /// What can be wrong comes first: then nothing has changed.
+    fn apply(&self, config: &Config, levels: &Levels) -> Result<(), Unusable> {
+        let policy = Policy::compile(&config.policy)?;
+        match (&self.scanners, scanner_inside(config)) {
+            (Some(scanners), Some(farm)) => scanners.reconfigure(farm)?,
+            (None, None) => {}
+            _ => tracing::warn!("Scanners of this process's own come and go with a restart"),
+        }
+        levels.set(&config.log.level)?;
+        self.gates.send_modify(|gate| *gate = Arc::new(gate.reconfigured(config, policy)));
+        self.connections.resize(config.limits.connections);
+        Ok(())
+    }
+}

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! `scan`: the path of a message without an MTA, for messages in files.
+
+use crate::{
+    command::assembly::Assembly,
+    config::Config,
+    inspect::inspector::Gate,
+    mail::{
+        envelope::{Client, Envelope},
+        message::{Lost, Message},
+    },
+    observe::report::milliseconds,
+    outcome::inspection::{Inspected, Inspection},
+};
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use indicatif::{ProgressBar, ProgressStyle};
+use prometheus_client::registry::Registry;
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use thundergate_policy::{Action, Disposition, Failure};
+use tokio_util::sync::CancellationToken;
+
+/// How long the farm's first probe may take.
+const START_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Messages under way at a time, so that a farm has something to do.
+const AT_A_TIME: usize = 8;
+
+/// How a run of `scan` ended, the severest of its files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Ended {
+    /// Every message is accepted.
+    Accepted,
+    /// The policy decided otherwise on at least one.
+    Otherwise,
+    /// At least one could not be scanned.
+    Impossible,
+}
+
+/// A message's file that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read {}", file.display())]
+pub struct Unreadable {
+    file: PathBuf,
+    source: std::io::Error,
+}
+
+/// Scans `files`, several at a time, and prints in their order what became of each, as text or as a JSON object a line.
+pub async fn run(
+    config: &Config,
+    files: &[PathBuf],
+    json: bool,
+    out: &mut impl Write,
+) -> anyhow::Result<Ended> {
+    let assembly = Assembly::new(config, &mut Registry::default()).await?;
+    let (gate, mut running) = assembly.start(CancellationToken::new());
+    running.wait_until_ready(START_PATIENCE).await;
+    let scanned = each(&gate, files, |file, inspection| match json {
+        true => writeln!(out, "{}", as_json(file, inspection)),
+        false => write_text(file, inspection, out),
+    })
+    .await;
+    drop(gate);
+    running.stop().await;
+    scanned
+}
+
+async fn each(
+    gate: &Gate,
+    files: &[PathBuf],
+    mut print: impl FnMut(&Path, &Inspection) -> std::io::Result<()>,
+) -> anyhow::Result<Ended> {
+    let bar = bar(files.len());
+    let inspected = stream::iter(files).map(async |file| {
+        let message = message(gate, read(file)?);
+        let envelope = Envelope { queue_id: file.display().to_string(), ..Envelope::default() };
+        Ok::<_, Unreadable>((file, gate.inspect(&Client::default(), &envelope, message).await))
+    });
+    let mut inspected = std::pin::pin!(inspected.buffered(AT_A_TIME));
+    let mut ended = Ended::Accepted;
+    while let Some(next) = inspected.next().await {
+        let (file, inspection) = next?;
+        ended = ended.max(Ended::of(&inspection));
+        bar.suspend(|| print(file, &inspection))?;
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok(ended)
+}
+
+/// On stderr, where that is a terminal; nothing elsewhere, and for a single file.
+fn bar(files: usize) -> ProgressBar {
+    if files < 2 {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{bar:30} {pos} of {len} messages, {per_sec:0}, {eta} to go");
+    ProgressBar::new(files as u64).with_style(style.expect("the template is one"))
+}
+
+/// The bytes in `file`.
+///
+/// # Errors
+///
+/// [`Unreadable`].
+pub fn read(file: &Path) -> Result<Vec<u8>, Unreadable> {
+    std::fs::read(file).map_err(|source| Unreadable { file: file.to_owned(), source })
+}
+
+fn message(gate: &Gate, bytes: Vec<u8>) -> Message {
+    let bytes = Bytes::from(bytes);
+    let (size, mut share) = (bytes.len() as u64, gate.memory.share());
+    let bytes = match bytes.len() {
+        length if length > gate.message_bytes => Err(Lost::Oversize),
+        length if !share.take(length) => Err(Lost::Overload),
+        _ => Ok(bytes),
+    };
+    Message { bytes, size, share }
+}
+
+impl Ended {
+    fn of(inspection: &Inspection) -> Self {
+        let impossible = |part: &Inspected| {
+            let failures = [Failure::Unavailable, Failure::Overload];
+            match &part.disposition {
+                Disposition::Pending | Disposition::Failed(Failure::Scan(_)) => true,
+                Disposition::Failed(failure) => failures.contains(failure),
+                _ => false,
+            }
+        };
+        if inspection.parts.iter().any(impossible) {
+            Self::Impossible
+        } else if inspection.decision.action == Action::Accept {
+            Self::Accepted
+        } else {
+            Self::Otherwise
+        }
+    }
+}
+
+fn as_json(file: &Path, inspection: &Inspection) -> serde_json::Value {
+    let part = |part: &Inspected| {
+        let findings = match &part.disposition {
+            Disposition::Found(verdict) => verdict.findings.as_slice(),
+            _ => &[],
+        };
+        serde_json::json!({
+            "name": part.name,
+            "type": part.media_type,
+            "size_bytes": part.size,
+            "digest": part.key.as_ref().map(|key| key.digest),
+            "disposition": part.disposition.as_str(),
+            "reason": part.disposition.reason(),
+            "source": part.source.as_str(),
+            "findings": findings,
+        })
+    };
+    serde_json::json!({
+        "file": file.display().to_string(),
+        "decision": inspection.decision.action.as_str(),
+        "cause": inspection.decision.cause.as_str(),
+        "malformed": inspection.malformed,
+        "ambiguities": inspection.ambiguities,
+        "parts": inspection.parts.iter().map(part).collect::<Vec<_>>(),
+        "duration_ms": milliseconds(inspection.duration),
+    })
+}
+
+fn write_text(file: &Path, inspection: &Inspection, out: &mut impl Write) -> std::io::Result<()> {
+    let decision = inspection.decision;
+    writeln!(out, "{}: {} ({})", file.display(), decision.action.as_str(), decision.cause.as_str())?;
+    if let Some(budget) = inspection.malformed {
+        writeln!(out, "  malformed: {budget}")?;
+    }
+    if !inspection.ambiguities.is_empty() {
+        writeln!(out, "  ambiguous: {}", inspection.ambiguities.join(", "))?;
+    }
+    for part in &inspection.parts {
+        let name = part.name.as_deref().unwrap_or("-").escape_debug();
+        let digest = part.key.as_ref().map_or("-".to_owned(), |key| key.digest.to_string());
+        let reason = part.disposition.reason().map(|reason| format!(" ({reason})")).unwrap_or_default();
+        writeln!(
+            out,
+            "  {:8}{reason} {name} {} {} bytes {digest}",
+            part.disposition.as_str(),
+            part.media_type.escape_debug(),
+            part.size
+        )?;
+        if let Disposition::Found(verdict) = &part.disposition {
+            for finding in &verdict.findings {
+                let rules: Vec<_> =
+                    finding.rules.iter().map(|rule| format!("{} {}", rule.name, rule.subscore)).collect();
+                writeln!(
+                    out,
+                    "           {} {} {}: {}",
+                    finding.level,
+                    finding.score,
+                    finding.message,
+                    rules.join(", ")
+                )?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! `serve`: bind everything, then run, then drain.
+//!
+//! The drain goes from the front to the back: no new messages; open ones are decided, with the scanner inside still
+//! scanning for them; then the scanner finishes, receipts are written, the admin server goes last.
+
+use crate::{
+    command::{
+        assembly::Assembly,
+        reload::{self, Live},
+    },
+    config::Config,
+    front::milter,
+    mail::permits::Permits,
+};
+use anyhow::Context;
+use prometheus_client::registry::Registry;
+use std::{net::SocketAddr, sync::Arc};
+use thundergate_common::{admin::Admin, config::origin, metrics, service, shutdown::Shutdown, telemetry};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+pub use crate::front::milter::Passed;
+
+/// A milter whose sockets are bound.
+pub struct Server {
+    assembly: Assembly,
+    registry: Registry,
+    acceptor: milter::Acceptor,
+    addresses: Vec<String>,
+    admin: Option<Admin>,
+    config: Config,
+    reload: Option<reload::Source>,
+}
+
+impl Server {
+    /// Binds what `config` says, but where MTAs connect if that was `passed`; nothing is accepted yet.
+    pub async fn bind(config: &Config, passed: Passed) -> anyhow::Result<Self> {
+        let mut registry = metrics::registry("thundergate-milter");
+        let assembly = Assembly::new(config, &mut registry).await?;
+        let acceptor = milter::Acceptor::bind(&config.listen, config.socket_mode.0, passed).await?;
+        Ok(Self {
+            assembly,
+            registry,
+            addresses: acceptor.addresses().context("cannot tell where the milter listens")?,
+            acceptor,
+            admin: Admin::bind(&config.admin).await?,
+            config: config.clone(),
+            reload: None,
+        })
+    }
+
+    /// While it runs it reads its configuration again whenever `source` wants it to.
+    #[must_use]
+    pub fn reloading(mut self, source: reload::Source) -> Self {
+        self.reload = Some(source);
+        self
+    }
+
+    /// Where MTAs connect, in Postfix's spelling.
+    pub fn addresses(&self) -> &[String] {
+        &self.addresses
+    }
+
+    /// Where the admin server listens.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(Admin::address)
+    }
+
+    /// Serves MTAs until `shutdown`.
+    pub async fn run(self, shutdown: Shutdown) {
+        self.say_ready();
+        let (scanners, subject) = (self.assembly.scanners(), self.assembly.subject());
+        let (gate, running) = self.assembly.start(shutdown.leave.clone());
+        let (gates, current) = watch::channel(gate);
+        let connections = Arc::new(Permits::new(self.config.limits.connections));
+        let live = Live { gates, connections: Arc::clone(&connections), scanners };
+        let (source, config, drain) = (self.reload, self.config, shutdown.drain.clone());
+        let reload = async {
+            if let Some(source) = source {
+                drain.run_until_cancelled(reload::heed(source, config, live)).await;
+            }
+        };
+        let admin_stop = CancellationToken::new();
+        let readiness = Arc::new(running.readiness());
+        let serve_admin = async {
+            if let Some(admin) = self.admin {
+                admin.serve(Arc::new(self.registry), readiness, subject, admin_stop.clone()).await;
+            }
+        };
+        let serve_mail = async {
+            let (drain, leave) = (shutdown.drain.clone(), shutdown.leave.clone());
+            milter::serve(self.acceptor, current, connections, drain, leave).await;
+            running.stop().await;
+            admin_stop.cancel();
+        };
+        let alive = async { admin_stop.run_until_cancelled(service::keep_alive()).await };
+        tokio::join!(serve_mail, serve_admin, reload, alive);
+        tracing::info!(event = "stopped", "Stopped");
+    }
+
+    fn say_ready(&self) {
+        let admin = self.admin_address().map(|address| address.to_string());
+        let file = origin(self.config.file.as_deref());
+        tracing::info!(
+            event = "ready",
+            config.file = file,
+            listen.json = serde_json::json!(self.addresses).to_string(),
+            admin,
+            version = env!("CARGO_PKG_VERSION"),
+            hub = if self.config.redis.is_some() { "redis" } else { "in-process" },
+            "Ready"
+        );
+        telemetry::ready_beside_the_log(
+            &self.config.log,
+            serde_json::json!({ "listen": self.addresses, "admin": admin, "config.file": file }),
+        );
+        service::ready();
+    }
+}

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! One connection of the MTA: what is known of its client, and the message that is on its way, apart from each other.
+//! Knows the stages of the milter protocol but none of its types.
+
+use crate::{
+    inspect::inspector::Gate,
+    mail::{
+        envelope::{Client, Envelope},
+        message::Collector,
+    },
+    outcome::{
+        ambiguity_results,
+        inspection::{Forged, Inspection},
+    },
+};
+use std::{net::IpAddr, sync::Arc};
+use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
+
+/// What a recipient takes beside its address.
+const RECIPIENT_BYTES: usize = 32;
+
+/// A connection's state.
+pub struct Session {
+    gate: Arc<Gate>,
+    open: TaskTracker,
+    client: Arc<Client>,
+    transaction: Option<Transaction>,
+}
+
+/// A message's state, from MAIL to its end or ABORT. Sendmail sends no ABORT between messages.
+struct Transaction {
+    envelope: Envelope,
+    collector: Collector,
+    forged: Forged,
+    in_body: bool,
+    /// Held while the message is open, so that the drain waits for it; none where it began too late.
+    open: Option<TaskTrackerToken>,
+}
+
+/// A message that has arrived.
+pub struct Arrived {
+    gate: Arc<Gate>,
+    client: Arc<Client>,
+    transaction: Transaction,
+}
+
+impl Session {
+    /// A fresh connection. `open` counts the messages under way; once it is closed no new ones are taken.
+    pub fn new(gate: Arc<Gate>, open: TaskTracker) -> Self {
+        Self { gate, open, client: Arc::default(), transaction: None }
+    }
+
+    /// CONNECT.
+    pub fn connect(&mut self, mta: &[u8], name: &[u8], address: Option<IpAddr>) {
+        self.client = Arc::new(Client { mta: text(mta), name: text(name), address, helo: String::new() });
+    }
+
+    /// HELO or EHLO.
+    pub fn helo(&mut self, name: &[u8]) {
+        Arc::make_mut(&mut self.client).helo = text(name);
+    }
+
+    /// MAIL: a new message begins, whatever was before.
+    pub fn mail<'a>(&mut self, arguments: impl Iterator<Item = &'a [u8]>, authenticated: Option<&[u8]>) {
+        let mut envelope = Envelope::begin(arguments);
+        envelope.authenticated = authenticated.filter(|name| !name.is_empty()).map(text);
+        let collector = Collector::new(&self.gate.memory, self.gate.message_bytes, envelope.declared_size);
+        let open = (!self.open.is_closed()).then(|| self.open.token());
+        let forged = Forged::default();
+        self.transaction = Some(Transaction { envelope, collector, forged, in_body: false, open });
+    }
+
+    /// RCPT.
+    pub fn rcpt(&mut self, argument: &[u8]) {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.envelope.add_recipient(argument);
+            transaction.collector.count_beside(argument.len() + RECIPIENT_BYTES);
+        }
+    }
+
+    /// DATA. False where the message came after the drain began and must be deferred.
+    pub fn data(&self) -> bool {
+        self.transaction.as_ref().is_none_or(|transaction| transaction.open.is_some())
+    }
+
+    /// True where a message is open whose header is not over.
+    pub fn is_in_header(&self) -> bool {
+        self.transaction.as_ref().is_some_and(|transaction| !transaction.in_body)
+    }
+
+    /// A header field.
+    pub fn header(&mut self, name: &[u8], value: &[u8]) {
+        if let Some(transaction) = &mut self.transaction {
+            let is = |own: &str| usize::from(name.eq_ignore_ascii_case(own.as_bytes()));
+            transaction.forged.tags += is(&self.gate.tag.header);
+            transaction.forged.results += is(ambiguity_results::NAME);
+            transaction.collector.header(name, value);
+        }
+    }
+
+    /// The end of the header.
+    pub fn end_of_header(&mut self) {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.in_body = true;
+            transaction.collector.end_of_header();
+        }
+    }
+
+    /// Where the body of the message that is open is collected; none before its header is over.
+    pub fn open_body(&mut self) -> Option<&mut Collector> {
+        let transaction = self.transaction.as_mut().filter(|transaction| transaction.in_body);
+        transaction.map(|transaction| &mut transaction.collector)
+    }
+
+    /// A piece of the body.
+    pub fn body(&mut self, chunk: &[u8]) {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.collector.body(chunk);
+        }
+    }
+
+    /// False once no more of the message is needed.
+    pub fn wants_more(&self) -> bool {
+        self.transaction.as_ref().is_none_or(|transaction| !transaction.collector.is_lost())
+    }
+
+    /// The end of the message; none where no message is open.
+    pub fn end_of_message(&mut self, queue_id: &[u8]) -> Option<Arrived> {
+        let mut transaction = self.transaction.take()?;
+        transaction.envelope.queue_id = text(queue_id);
+        Some(Arrived { gate: Arc::clone(&self.gate), client: Arc::clone(&self.client), transaction })
+    }
+
+    /// The message is given up.
+    pub fn abort(&mut self) {
+        self.transaction = None;
+    }
+
+    /// By what name we write header fields.
+    pub fn authserv_id(&self) -> String {
+        ambiguity_results::authserv_id(&self.gate.tag.authserv_id, &self.client.mta)
+    }
+
+    /// What this session works with.
+    pub fn gate(&self) -> &Arc<Gate> {
+        &self.gate
+    }
+}
+
+impl Arrived {
+    /// Decides what happens to the message.
+    pub async fn inspect(self) -> Inspection {
+        // `open` lives until the decision is made.
+        let Transaction { envelope, collector, forged, open: _open, .. } = self.transaction;
+        let inspection = self.gate.inspect(&self.client, &envelope, collector.finish()).await;
+        Inspection { forged, ..inspection }
+    }
+
+    /// What was collected.
+    #[cfg(test)]
+    pub fn bytes(self) -> Vec<u8> {
+        self.transaction.collector.finish().bytes.expect("it was kept").to_vec()
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Packets in pieces of all sizes, and what the session gets of them.
+
+use super::*;
+use crate::{
+    command::assembly::Assembly, config::Config, front::milter::session::Session, inspect::inspector::Gate,
+};
+use prometheus_client::registry::Registry;
+use proptest::prelude::*;
+use std::sync::{Arc, OnceLock};
+use tokio::{
+    io::{AsyncReadExt, BufReader},
+    runtime::{Builder, Runtime},
+};
+use tokio_util::task::TaskTracker;
+
+fn packet(command: u8, data: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(data.len() + 1).unwrap();
+    [&length.to_be_bytes(), [command].as_slice(), data].concat()
+}
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread().build().unwrap()
+}
+
+/// A session without a message.
+fn link() -> Link {
+    static GATE: OnceLock<Arc<Gate>> = OnceLock::new();
+    let gate = GATE.get_or_init(|| {
+        let config = Config::from_toml("farm.instances = [{ url = \"http://127.0.0.1:1\" }]").unwrap();
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        runtime().block_on(Assembly::new(&config, &mut Registry::default())).unwrap().gate
+    });
+    Link::new(Session::new(Arc::clone(gate), TaskTracker::new()))
+}
+
+/// What comes out when `bytes` arrive in pieces of `size`.
+fn mended(bytes: &[u8], size: usize) -> Vec<u8> {
+    let mut pieces = Mended::new(Pieces { bytes: bytes.to_vec(), size }, link());
+    let mut out = Vec::new();
+    runtime().block_on(pieces.read_to_end(&mut out)).unwrap();
+    out
+}
+
+/// Reads as indymilter does, calls the session as its callbacks do, and says what it saw beside the body that was
+/// collected.
+fn seen(bytes: &[u8], size: usize, options: ProtoOpts) -> (Vec<(u8, usize)>, Vec<u8>) {
+    let link = link();
+    link.lock().options = options;
+    let mut stream = BufReader::new(Mended::new(Pieces { bytes: bytes.to_vec(), size }, link.clone()));
+    let mut packets = Vec::new();
+    let mut message = Vec::new();
+    runtime().block_on(async {
+        while let Ok(length) = stream.read_u32().await {
+            let mut data = vec![0; length as usize];
+            stream.read_exact(&mut data).await.unwrap();
+            packets.push((data[0], data.len() - 1));
+            let mut connection = link.lock();
+            let taken = connection.taken.take();
+            let session = &mut connection.session;
+            match data[0] {
+                b'M' => session.mail([&data[1..]].into_iter(), None),
+                b'L' => {
+                    let mut parts = data[1..].split(|byte| *byte == 0);
+                    session.header(parts.next().unwrap(), parts.next().unwrap());
+                }
+                b'N' => session.end_of_header(),
+                b'B' | b'E' if taken.is_none() => session.body(&data[1..]),
+                _ => (),
+            }
+            if data[0] == b'E' {
+                message = session.end_of_message(b"1").unwrap().bytes();
+            }
+        }
+    });
+    (packets, message)
+}
+
+struct Pieces {
+    bytes: Vec<u8>,
+    size: usize,
+}
+
+impl AsyncRead for Pieces {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let count = self.size.min(self.bytes.len()).min(out.remaining());
+        out.put_slice(&self.bytes.drain(..count).collect::<Vec<_>>());
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[test]
+fn the_ipv6_tag_of_sendmail_is_removed() {
+    let sendmail = packet(b'C', b"host.example\x006\x00\x19IPv6:2001:db8::1\0");
+    let bare = packet(b'C', b"host.example\x006\x00\x192001:db8::1\0");
+    let v4 = packet(b'C', b"host.example\x004\x00\x19192.0.2.1\0");
+    for size in [1, 3, 1000] {
+        assert_eq!(mended(&sendmail, size), bare);
+        assert_eq!(mended(&bare, size), bare);
+        assert_eq!(mended(&v4, size), v4);
+    }
+}
+
+#[test]
+fn nobody_is_logged_in_behind_a_message() {
+    for end in [packet(b'E', b""), packet(b'E', b"last"), packet(b'A', b"")] {
+        let next = packet(b'M', b"<a@x.example>\0");
+        let expected = [end.as_slice(), NOBODY, &next].concat();
+        for size in [1, 7, 1000] {
+            assert_eq!(mended(&[end.as_slice(), &next].concat(), size), expected);
+        }
+    }
+}
+
+#[test]
+fn a_session_ends_at_quit_nc() {
+    let quit = [packet(b'H', b"a\0"), packet(b'K', b""), packet(b'H', b"b\0")].concat();
+    assert_eq!(mended(&quit, 1000), packet(b'H', b"a\0"));
+}
+
+#[test]
+fn macros_that_nobody_asks_for_are_left_out() {
+    let [rcpt, end] = [packet(b'D', b"R{rcpt_addr}\0a@b.example\0"), packet(b'D', b"Ei\x001\0")];
+    for size in [1, 1000] {
+        assert_eq!(mended(&[&rcpt[..], &end, &rcpt, &rcpt, &end].concat(), size), [&end[..], &end].concat());
+    }
+}
+
+/// Two messages whose MTA waits for no reply at all: what is taken must find its place all the same.
+#[test]
+fn what_the_session_gets_keeps_its_place() {
+    let message = |n: u8| {
+        let field = packet(b'L', &[b"X", &[b'0' + n][..], b"\0 v\0"].concat());
+        let body = packet(b'B', &vec![b'a' + n; 40_000]);
+        [packet(b'M', b"<a@x.example>\0"), field, packet(b'N', b""), body, packet(b'E', b"end")].concat()
+    };
+    let expected = |n: u8| {
+        let body = String::from_utf8(vec![b'a' + n; 40_000]).unwrap();
+        format!("X{n}: v\r\n\r\n{body}end").into_bytes()
+    };
+    for size in [1000, 100_000] {
+        for (options, header) in [(ProtoOpts::NOREPLY_HEADER, 0), (ProtoOpts::empty(), 1)] {
+            let (packets, last) = seen(&[message(0), message(1)].concat(), size, options);
+            let fields = packets.iter().filter(|(command, _)| *command == b'L').count();
+            assert_eq!((fields, last), (2 * header, expected(1)));
+            let bodies: Vec<_> = packets.iter().filter(|(command, _)| b"BE".contains(command)).collect();
+            assert_eq!(bodies, [&(b'B', 1), &(b'E', 0), &(b'B', 1), &(b'E', 0)]);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn nonsense_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..300), size in 1_usize..50) {
+        mended(&bytes, size);
+    }
+
+    #[test]
+    fn bodies_without_a_message_pass_as_they_are(bodies in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..300), 1..5), size in 1_usize..50) {
+        let bytes: Vec<u8> = bodies.iter().flat_map(|body| packet(b'B', body)).collect();
+        prop_assert_eq!(mended(&bytes, size), bytes);
+    }
+
+    #[test]
+    fn a_message_is_collected_whatever_pieces_it_comes_in(
+        chunks in prop::collection::vec(0_usize..70_000, 0..4),
+        size in prop::sample::select(vec![7, 100, 5_000, 20_000, 1 << 20]),
+    ) {
+        let mut bytes = [packet(b'M', b"<a@x.example>\0"), packet(b'L', b"A\0 b\0"), packet(b'N', b"")].concat();
+        let mut body = Vec::new();
+        for (n, length) in chunks.into_iter().enumerate() {
+            let chunk: Vec<u8> = (0..length).map(|at| (at % 251) as u8 ^ n as u8).collect();
+            bytes.extend(packet(b'B', &chunk));
+            body.extend(chunk);
+        }
+        bytes.extend(packet(b'E', b""));
+        let (_, message) = seen(&bytes, size, ProtoOpts::NOREPLY_HEADER);
+        prop_assert_eq!(message, [b"A: b\r\n\r\n", &body[..]].concat());
+    }
+}

@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What the milter counts, each defined and explained here; `thundergate_milter_` stands before every name, and the
+//! encoder adds `_total` to the names of counters.
+//!
+//! * `messages_total{decision,cause}`: messages by what the policy decided, also in passive mode, and why
+//! * `message_bytes_total`: their bytes
+//! * `passed_unscanned_total{cause}`: messages that the MTA was told to deliver although something in them was not
+//!   scanned, once for each reason; in passive mode too, which delivers everything
+//! * `parts_total{disposition,source}`: parts by how they ended and where that comes from: `local` (this process knew),
+//!   `hub` (another had it scanned), `scan`, `joined` (the scan was under way already), `none`
+//! * `unscannable_total{reason}`: parts whose content no scanner can see
+//! * `ambiguities_total{kind}`: messages that clients could read in several ways
+//! * `malformed_total{budget}`: messages that were not taken apart to their end
+//! * `lookups_total{layer,result}`: samples looked up: `hit` or `miss`, first in this process (`local`), then in the `hub`
+//! * `inspection_duration_seconds`: from the end of a message to its decision
+//! * `wait_duration_seconds`: how long messages waited for verdicts, of those that had to
+//! * `waiting_messages`, `waiting_messages_limit`: messages that wait now, and `wait.sessions`
+//! * `no_seat_total`: messages that could not wait, all of `wait.sessions` being taken
+//! * `wait_deadline_seconds`: `wait.deadline`
+//! * `passive_mode`: 1 where `mode = "passive"`
+//! * `hub_up`: 1 where the hub answered last time; it is asked every second
+//! * `receipts_dropped_total`: receipts that the hub could not store
+//!
+//! A message that is known takes tens of microseconds, so what it counts is found by number, not by name.
+
+use crate::{
+    config::{Config, Mode},
+    extract::ambiguity,
+    outcome::inspection::Inspection,
+};
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::{Registry, Unit},
+};
+use std::{sync::atomic::AtomicU64, time::Instant};
+use thundergate_common::verdict::SkipReason;
+use thundergate_policy::{Action, Cause, Disposition, Source};
+
+const DISPOSITIONS: [&str; 5] = ["clean", "found", "pending", "skipped", "failed"];
+/// What [`crate::extract`] can run out of.
+const BUDGETS: [&str; 6] = ["parts", "depth", "readings", "decoded_bytes", "header_bytes", "field_bytes"];
+/// Of the reasons to skip a part, those where there is something that was not scanned and could not be.
+const UNSCANNABLE: [SkipReason; 4] =
+    [SkipReason::TooLarge, SkipReason::Encrypted, SkipReason::ExternalBody, SkipReason::Partial];
+/// From a quick scan to beyond the default `wait.deadline`, which has a bucket of its own.
+const WAIT: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0];
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Message {
+    decision: &'static str,
+    cause: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Unscanned {
+    /// One of [`Cause::UNSCANNED`].
+    cause: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Part {
+    disposition: &'static str,
+    source: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Ambiguity {
+    /// One of [`ambiguity::ALL`].
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Malformed {
+    /// One of [`BUDGETS`].
+    budget: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Unscannable {
+    /// One of [`UNSCANNABLE`].
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct LookUp {
+    layer: &'static str,
+    result: &'static str,
+}
+
+/// The milter's metrics.
+pub struct Metrics {
+    /// By [`Action::ALL`], then by [`Cause::ALL`].
+    messages: [[Counter; Cause::ALL.len()]; Action::ALL.len()],
+    message_bytes: Counter,
+    passed_unscanned: [Counter; Cause::UNSCANNED.len()],
+    /// By [`DISPOSITIONS`], then by [`Source::ALL`].
+    parts: [[Counter; Source::ALL.len()]; DISPOSITIONS.len()],
+    unscannable: [Counter; UNSCANNABLE.len()],
+    ambiguities: Family<Ambiguity, Counter>,
+    malformed: Family<Malformed, Counter>,
+    /// Hits and misses.
+    local: [Counter; 2],
+    hub: [Counter; 2],
+    inspection: Histogram,
+    wait: Histogram,
+    waiting: Gauge,
+    seats: Gauge,
+    no_seat: Counter,
+    deadline: Gauge<f64, AtomicU64>,
+    passive: Gauge,
+    hub_up: Gauge,
+    receipts_dropped: Counter,
+}
+
+/// A message that waits, as long as this lives.
+pub struct Waiting<'a> {
+    metrics: &'a Metrics,
+    since: Instant,
+}
+
+impl Metrics {
+    /// Registers them all.
+    pub fn register(registry: &mut Registry) -> Self {
+        let registry = registry.sub_registry_with_prefix("thundergate_milter");
+        let messages = Family::<Message, Counter>::default();
+        registry.register("messages", "Messages by decision and its cause", messages.clone());
+        let message_bytes = Counter::default();
+        registry.register("message_bytes", "Bytes of all messages", message_bytes.clone());
+        let passed_unscanned = Family::<Unscanned, Counter>::default();
+        registry.register(
+            "passed_unscanned",
+            "Messages that were delivered although something in them was not scanned, by why",
+            passed_unscanned.clone(),
+        );
+        let parts = Family::<Part, Counter>::default();
+        registry.register("parts", "Parts by disposition and where it comes from", parts.clone());
+        let unscannable = Family::<Unscannable, Counter>::default();
+        registry.register(
+            "unscannable",
+            "Parts whose content no scanner can see, by reason",
+            unscannable.clone(),
+        );
+        let look_ups = Family::<LookUp, Counter>::default();
+        registry.register("lookups", "Samples looked up by layer and result", look_ups.clone());
+        let looked_up =
+            |layer| ["hit", "miss"].map(|result| look_ups.get_or_create_owned(&LookUp { layer, result }));
+        let metrics = Self {
+            messages: Action::ALL.map(|action| {
+                let label = |cause: Cause| Message { decision: action.as_str(), cause: cause.as_str() };
+                Cause::ALL.map(|cause| messages.get_or_create_owned(&label(cause)))
+            }),
+            message_bytes,
+            passed_unscanned: Cause::UNSCANNED
+                .map(|cause| passed_unscanned.get_or_create_owned(&Unscanned { cause: cause.as_str() })),
+            parts: DISPOSITIONS.map(|disposition| {
+                let label = |source: Source| Part { disposition, source: source.as_str() };
+                Source::ALL.map(|source| parts.get_or_create_owned(&label(source)))
+            }),
+            unscannable: UNSCANNABLE
+                .map(|reason| unscannable.get_or_create_owned(&Unscannable { reason: reason.as_str() })),
+            ambiguities: Family::default(),
+            malformed: Family::default(),
+            local: looked_up("local"),
+            hub: looked_up("hub"),
+            inspection: Histogram::new(exponential_buckets(0.000_25, 2.0, 18)),
+            wait: Histogram::new(WAIT),
+            waiting: Gauge::default(),
+            seats: Gauge::default(),
+            no_seat: Counter::default(),
+            deadline: Gauge::default(),
+            passive: Gauge::default(),
+            hub_up: Gauge::default(),
+            receipts_dropped: Counter::default(),
+        };
+        for (kind, _) in ambiguity::ALL {
+            drop(metrics.ambiguities.get_or_create(&Ambiguity { kind }));
+        }
+        for budget in BUDGETS {
+            drop(metrics.malformed.get_or_create(&Malformed { budget }));
+        }
+        metrics.register_the_rest(registry);
+        metrics
+    }
+
+    fn register_the_rest(&self, registry: &mut Registry) {
+        registry.register(
+            "ambiguities",
+            "Messages that clients could read in several ways, by kind of ambiguity",
+            self.ambiguities.clone(),
+        );
+        registry.register(
+            "malformed",
+            "Messages that were not taken apart to their end, by the budget they exceed",
+            self.malformed.clone(),
+        );
+        registry.register_with_unit(
+            "inspection_duration",
+            "From the end of a message to its decision",
+            Unit::Seconds,
+            self.inspection.clone(),
+        );
+        registry.register_with_unit(
+            "wait_duration",
+            "How long messages waited for verdicts, of those that had to",
+            Unit::Seconds,
+            self.wait.clone(),
+        );
+        registry.register("waiting_messages", "Messages that wait for a verdict now", self.waiting.clone());
+        registry.register("waiting_messages_limit", "Messages that may wait at once", self.seats.clone());
+        registry.register(
+            "no_seat",
+            "Messages that could not wait, all wait.sessions being taken",
+            self.no_seat.clone(),
+        );
+        registry.register_with_unit(
+            "wait_deadline",
+            "How long a message may wait",
+            Unit::Seconds,
+            self.deadline.clone(),
+        );
+        registry.register("passive_mode", "1 where every message is delivered", self.passive.clone());
+        registry.register("hub_up", "1 where the hub answered last time", self.hub_up.clone());
+        registry.register(
+            "receipts_dropped",
+            "Receipts that the hub could not store",
+            self.receipts_dropped.clone(),
+        );
+    }
+
+    /// This is the configuration from now on.
+    pub fn configured(&self, config: &Config) {
+        self.passive.set(i64::from(config.mode == Mode::Passive));
+        self.seats.set(i64::try_from(config.wait.sessions).unwrap_or(i64::MAX));
+        self.deadline.set(config.wait.deadline.as_secs_f64());
+    }
+
+    /// A message was decided on.
+    pub fn decided(&self, inspection: &Inspection) {
+        let decision = inspection.decision;
+        let by_cause = self.messages.get(decision.action as usize);
+        by_cause.and_then(|counters| counters.get(decision.cause as usize)).map(Counter::inc);
+        self.message_bytes.inc_by(inspection.size);
+        self.inspection.observe(inspection.duration.as_secs_f64());
+        for part in &inspection.parts {
+            let by_source = self.parts.get(number(&part.disposition));
+            by_source.and_then(|counters| counters.get(part.source as usize)).map(Counter::inc);
+            if let Disposition::Skipped(reason) = part.disposition
+                && let Some(number) = UNSCANNABLE.iter().position(|one| *one == reason)
+            {
+                self.unscannable[number].inc();
+            }
+        }
+        for kind in &inspection.ambiguities {
+            self.ambiguities.get_or_create(&Ambiguity { kind }).inc();
+        }
+        if let Some(budget) = inspection.malformed {
+            self.malformed.get_or_create(&Malformed { budget }).inc();
+        }
+        if matches!(inspection.action, Action::Accept | Action::Tag) {
+            self.passed(inspection);
+        }
+    }
+
+    /// A message passes: what of it nobody has scanned?
+    fn passed(&self, inspection: &Inspection) {
+        for (unscanned, counter) in inspection.unscanned().into_iter().zip(&self.passed_unscanned) {
+            if unscanned {
+                counter.inc();
+            }
+        }
+    }
+
+    /// `hits` of `asked` samples were known to `layer`.
+    pub fn looked_up(&self, layer: &'static str, hits: usize, asked: usize) {
+        let [hit, miss] = if layer == "local" { &self.local } else { &self.hub };
+        hit.inc_by(hits as u64);
+        miss.inc_by((asked - hits) as u64);
+    }
+
+    /// A message waits from now on.
+    pub fn waiting(&self) -> Waiting<'_> {
+        self.waiting.inc();
+        Waiting { metrics: self, since: Instant::now() }
+    }
+
+    /// A message could not wait.
+    pub fn no_seat(&self) {
+        self.no_seat.inc();
+    }
+
+    /// The hub was asked whether it is there.
+    pub fn hub_is_up(&self, up: bool) {
+        self.hub_up.set(i64::from(up));
+    }
+
+    /// So many receipts could not be stored.
+    pub fn receipts_dropped(&self, count: usize) {
+        self.receipts_dropped.inc_by(count as u64);
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.metrics.waiting.dec();
+        self.metrics.wait.observe(self.since.elapsed().as_secs_f64());
+    }
+}
+
+/// Its place in [`DISPOSITIONS`].
+fn number(disposition: &Disposition) -> usize {
+    match disposition {
+        Disposition::Clean => 0,
+        Disposition::Found(_) => 1,
+        Disposition::Pending => 2,
+        Disposition::Skipped(_) => 3,
+        Disposition::Failed(_) => 4,
+    }
+}
+
+#[cfg(test)]
+mod tests;

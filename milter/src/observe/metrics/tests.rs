@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What is counted shows under the right name.
+
+use super::*;
+use crate::{extract::Skipped, outcome::inspection::Inspected};
+use prometheus_client::encoding::text::encode;
+use thundergate_policy::{Decision, Failure};
+
+fn shown(registry: &Registry) -> Vec<String> {
+    let mut text = String::new();
+    encode(&mut text, registry).unwrap();
+    let lines = text.lines().filter_map(|line| line.strip_prefix("thundergate_milter_"));
+    lines.map(str::to_owned).collect()
+}
+
+fn skipped(reason: SkipReason) -> Inspected {
+    Inspected::skipped(&Skipped { name: None, media_type: String::new(), size: 1, reason })
+}
+
+#[test]
+fn what_is_counted_by_number_has_the_right_name() {
+    let mut registry = Registry::default();
+    let metrics = Metrics::register(&mut registry);
+    for (action, decision) in Action::ALL.into_iter().enumerate() {
+        for (cause, reason) in Cause::ALL.into_iter().enumerate() {
+            assert_eq!((decision as usize, reason as usize), (action, cause));
+            metrics.decided(&Inspection::of(Decision { action: decision, cause: reason }));
+        }
+    }
+    assert!(Source::ALL.into_iter().enumerate().all(|(number, source)| source as usize == number));
+    for disposition in [Disposition::Clean, Disposition::Pending, Disposition::Failed(Failure::Overload)] {
+        assert_eq!(DISPOSITIONS[number(&disposition)], disposition.as_str());
+    }
+    let lines = shown(&registry);
+    let counters: Vec<_> = lines.iter().filter(|line| line.starts_with("messages_total{")).collect();
+    assert_eq!(counters.len(), Action::ALL.len() * Cause::ALL.len());
+    assert!(counters.iter().all(|line| line.ends_with(" 1")), "{counters:#?}");
+    assert!(lines.contains(&"lookups_total{layer=\"hub\",result=\"hit\"} 0".to_owned()), "{lines:#?}");
+}
+
+#[test]
+fn ambiguities_malformed_messages_and_what_cannot_be_scanned_are_counted_by_kind() {
+    let mut registry = Registry::default();
+    let metrics = Metrics::register(&mut registry);
+    let inspection = Inspection {
+        parts: [SkipReason::Encrypted, SkipReason::Encrypted, SkipReason::PlainText].map(skipped).to_vec(),
+        ambiguities: vec!["base64_junk", "header_junk"],
+        malformed: Some("parts"),
+        ..Inspection::of(Decision::BUG)
+    };
+    metrics.decided(&inspection);
+    metrics.decided(&Inspection { ambiguities: vec!["base64_junk"], ..Inspection::of(Decision::BUG) });
+    let lines = shown(&registry);
+    for line in [
+        "ambiguities_total{kind=\"base64_junk\"} 2",
+        "ambiguities_total{kind=\"header_junk\"} 1",
+        "malformed_total{budget=\"parts\"} 1",
+        "unscannable_total{reason=\"encrypted\"} 2",
+    ] {
+        assert!(lines.iter().any(|found| found == line), "{line}\n{lines:#?}");
+    }
+    let all = |name: &str| lines.iter().filter(|line| line.starts_with(name)).count();
+    assert_eq!(
+        all("ambiguities_total{"),
+        ambiguity::ALL.len(),
+        "no kind but those that are there from the start"
+    );
+    assert_eq!((all("malformed_total{"), all("unscannable_total{")), (BUDGETS.len(), UNSCANNABLE.len()));
+}
+
+#[test]
+fn what_passes_unscanned_is_counted_once_for_each_reason() {
+    let mut registry = Registry::default();
+    let metrics = Metrics::register(&mut registry);
+    let message = |action, cause, parts: &[SkipReason]| Inspection {
+        parts: parts.iter().map(|reason| skipped(*reason)).collect(),
+        ..Inspection::of(Decision { action, cause })
+    };
+    let parts = [SkipReason::Encrypted, SkipReason::Encrypted, SkipReason::Partial, SkipReason::PlainText];
+    metrics.decided(&message(Action::Tag, Cause::Partial, &parts));
+    metrics.decided(&message(Action::Quarantine, Cause::Partial, &parts));
+    metrics.decided(&message(Action::Accept, Cause::Clean, &[SkipReason::PlainText]));
+    metrics.decided(&message(Action::Tag, Cause::Oversize, &[]));
+    let passive = Inspection { action: Action::Accept, ..message(Action::Tempfail, Cause::Overload, &[]) };
+    metrics.decided(&passive);
+    let lines = shown(&registry);
+    let counted = |cause: &str| {
+        let name = format!("passed_unscanned_total{{cause=\"{cause}\"}} ");
+        lines.iter().find_map(|line| line.strip_prefix(&name)).map(str::to_owned)
+    };
+    for cause in ["encrypted", "partial", "oversize", "overload"] {
+        assert_eq!(counted(cause).as_deref(), Some("1"), "{cause}");
+    }
+    assert_eq!(counted("pending").as_deref(), Some("0"));
+    assert_eq!(counted("clean"), None);
+}
