@@ -3,24 +3,24 @@
 //!
 //! | module | owns |
 //! |---|---|
-//! | [`action`], [`cause`], [`disposition`] | the vocabulary: what can happen, why, and how a part ended |
-//! | [`settings`] | `[policy]`: expressions, the failure table `[policy.on]`, `[policy.trust]` |
-//! | [`policy`] | the expressions, compiled; what they say of a finding |
-//! | [`decide()`] | facts and a policy in, a decision out |
+//! | `action`, `cause`, `disposition` | the vocabulary: what can happen, why, and how a part ended |
+//! | `settings` | `[policy]`: expressions, the failure table `[policy.on]`, `[policy.trust]` |
+//! | `policy`, `expressions` | the expressions, compiled; what they say of a finding |
+//! | `decide` | facts and a policy in, a decision out |
 //!
 //! To add a row to the failure table: a [`Cause`], its field in [`On`] and its line in [`On::action`], its comment and
 //! default in `deploy/milter.toml`, and where it comes from: a [`Disposition`] or a [`Trouble`].
 //!
 //! It must not know how a message is taken apart, where verdicts come from, or what an MTA is told.
 
-pub mod action;
-pub mod cause;
-pub mod decide;
-pub mod disposition;
+mod action;
+mod cause;
+mod decide;
+mod disposition;
 mod expressions;
-pub mod network;
-pub mod policy;
-pub mod settings;
+mod network;
+mod policy;
+mod settings;
 
 pub use action::Action;
 pub use cause::{Cause, Trouble};
