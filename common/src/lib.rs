@@ -10,6 +10,7 @@
 //! | [`cache`] | the verdicts this process remembers, asked before the hub |
 //! | [`config`] | loading a TOML file over compiled-in defaults, and the sections both programs have |
 //! | [`telemetry`], [`traces`], [`metrics`] | logs, spans for a collector, what every process exposes |
+//! | [`terminal`] | what others wrote, made fit for people's terminals |
 //! | [`admin`], [`health`] | the admin HTTP server with its status page, the health check that asks it |
 //! | [`shutdown`], [`reload`], [`service`] | signals: the drain, the configuration read again; what systemd is told |
 
@@ -28,5 +29,6 @@ pub mod sample;
 pub mod service;
 pub mod shutdown;
 pub mod telemetry;
+pub mod terminal;
 pub mod traces;
 pub mod verdict;

@@ -8,9 +8,11 @@
 //! A field whose name ends in `.json` holds JSON text: the line carries it as structure, under the name without that
 //! ending. `tracing::warn!(recipients.json = %json, "Finding")` gives `"recipients":["a@b.example"]`.
 //!
-//! Nothing in a value can break a line. A line that cannot be written (a full disk, a closed pipe) is lost; the program
+//! Nothing in a value can break a line, or make it longer than 16 KiB: what is too long is cut, and the line says so with
+//! `"truncated":true`. A line that cannot be written (a full disk, a closed pipe) is lost; the program
 //! goes on.
 
+mod cut;
 mod line;
 
 use crate::config::{Log, LogFormat, Rotation};
@@ -293,6 +295,7 @@ mod tests {
             file: directory.path().join("milter.log"),
             rotation,
             keep: 2,
+            findings: None,
         };
         writeln!(file(&config(Rotation::Daily)).unwrap(), "a").unwrap();
         writeln!(file(&config(Rotation::Never)).unwrap(), "b").unwrap();

@@ -35,7 +35,7 @@ fn lines(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("report");
     for (name, inspection) in [("clean", clean()), ("found", found())] {
         group.bench_function(name, |bencher| {
-            bencher.iter(|| report::log(&client, &envelope, black_box(&inspection), Mode::Active));
+            bencher.iter(|| report::log(&client, &envelope, black_box(&inspection), Mode::Active, 20));
         });
     }
     group.finish();

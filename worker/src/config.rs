@@ -74,6 +74,9 @@ impl Config {
         if self.limits.memory_bytes.as_u64() == 0 {
             return Err(Fault::new(&["limits.memory_bytes"], "must be more than 0"));
         }
+        if self.log.findings.is_some() {
+            return Err(Fault::new(&["log.findings"], "is the milter's, which has lines of findings"));
+        }
         self.admin.token()?;
         check_shared(Some(&self.redis), Some(&self.farm), &self.queue, &self.cache, &self.log, &self.traces)
     }

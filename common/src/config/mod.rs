@@ -208,6 +208,9 @@ pub struct Log {
     pub rotation: Rotation,
     /// How many old files are kept.
     pub keep: usize,
+    /// Lines of findings for one message; the milter's alone, who always has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub findings: Option<usize>,
 }
 
 /// `[traces]`: what is told to an OpenTelemetry collector.

@@ -2,7 +2,11 @@
 //! How an event becomes a line: fields are collected as JSON values, in their order, and written as one JSON object or
 //! as text for people.
 
-use super::INDISCREET;
+use super::{
+    INDISCREET,
+    cut::{self, LONGEST},
+};
+use crate::terminal::without_controls;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::{
@@ -26,6 +30,12 @@ const STRUCTURE: &str = ".json";
 /// Names that a line has of its own.
 const OWN: [&str; 4] = ["time", "level", "msg", "target"];
 
+/// Says that values of the line were cut.
+const TRUNCATED: &str = "truncated";
+
+/// More than a line has beside its target, its fields and what its message says: time, level, [`TRUNCATED`].
+const AROUND: usize = 256;
+
 /// Room for what most lines hold.
 const USUAL: usize = 1024;
 
@@ -41,6 +51,11 @@ impl<W: Write + Clone> Lines<W> {
     }
 
     fn line(&self, level: Level, target: &str, fields: &Fields) -> String {
+        let line = self.written(level, target, fields);
+        if line.len() <= LONGEST { line } else { self.written(level, target, &fields.cut(target)) }
+    }
+
+    fn written(&self, level: Level, target: &str, fields: &Fields) -> String {
         let time = humantime::format_rfc3339_millis(SystemTime::now());
         if self.json { fields.to_json(time, level, target) } else { fields.to_text(time, level, target) }
     }
@@ -134,6 +149,20 @@ impl Fields {
         self.set(name, |shown| json(shown, value));
     }
 
+    /// The same with its longest values cut, so that its line is no longer than [`LONGEST`] in either form.
+    fn cut(&self, target: &str) -> Self {
+        let names: usize = self.entries.iter().map(|(name, _)| name.len() + r#","":"#.len()).sum();
+        let room = LONGEST.saturating_sub(AROUND + target.len() + names);
+        let values = self.entries.iter().map(|(_, range)| range.len());
+        let most = cut::share(values.chain([cut::escaped(&self.message)]), room);
+        let mut fields = Self { message: cut::plain(&self.message, most).to_owned(), ..Self::default() };
+        for (name, shown) in self.iter() {
+            fields.set(name.clone(), |text| text.push_str(&cut::json(shown, most)));
+        }
+        fields.set(TRUNCATED, |text| text.push_str("true"));
+        fields
+    }
+
     fn to_json(&self, time: impl fmt::Display, level: Level, target: &str) -> String {
         let mut line = String::with_capacity(self.shown.len() + USUAL);
         // writing to a string cannot fail
@@ -196,23 +225,6 @@ impl Write for WithoutControls<'_> {
     }
 }
 
-/// JSON allows DEL, C1 controls and Unicode's line ends in a string, and log viewers break lines at some of them.
-/// `\uXXXX` means the same inside a JSON string.
-fn without_controls(line: &mut String, text: &str) {
-    if text.bytes().all(|byte| (b' '..0x7f).contains(&byte)) {
-        return line.push_str(text);
-    }
-    for c in text.chars() {
-        if c.is_control()
-            || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-        {
-            let _ = write!(line, "\\u{:04x}", u32::from(c));
-        } else {
-            line.push(c);
-        }
-    }
-}
-
 fn is_word(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '"' | '=' | '\\'))
 }
@@ -267,108 +279,4 @@ impl Visit for Fields {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::Value;
-    use std::sync::{Arc, Mutex};
-    use tracing_subscriber::layer::SubscriberExt;
-
-    #[derive(Clone, Default)]
-    struct Memory(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Memory {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    fn logged(json: bool, log: impl FnOnce()) -> String {
-        let memory = Memory::default();
-        let subscriber = tracing_subscriber::registry().with(Lines::new(json, memory.clone()));
-        tracing::subscriber::with_default(subscriber, log);
-        let bytes = memory.0.lock().unwrap().clone();
-        String::from_utf8(bytes).unwrap()
-    }
-
-    #[test]
-    fn a_line_is_flat_json_with_the_keys_that_people_alert_on() {
-        let line = logged(true, || {
-            let span = tracing::info_span!("message", queue.id = "4XyZ", level = 3).entered();
-            let recipients = r#"["a@b.example","c@d.example"]"#;
-            tracing::warn!(score = 95, ratio = 0.5, held = true, recipients.json = recipients, "Finding");
-            drop(span);
-        });
-        assert!(line.starts_with(r#"{"time":"20"#) && line.ends_with("}\n"), "{line}");
-        assert!(line.contains(r#""level":"warning","msg":"Finding""#), "{line}");
-        let value: Value = serde_json::from_str(&line).unwrap();
-        assert_eq!(value["queue.id"], "4XyZ");
-        assert_eq!(value["field.level"], 3);
-        assert_eq!(value["score"], 95);
-        assert_eq!(value["held"], true);
-        assert_eq!(value["recipients"][1], "c@d.example");
-        assert!(value["time"].as_str().unwrap().ends_with('Z'));
-    }
-
-    #[test]
-    fn what_is_no_json_stays_a_text() {
-        let line = logged(true, || tracing::info!(parts.json = "[1,", "x"));
-        let value: Value = serde_json::from_str(&line).unwrap();
-        assert_eq!(value["parts.json"], "[1,");
-    }
-
-    #[test]
-    fn no_value_can_break_a_line() {
-        let hostile = "a\r\n{\"level\":\"error\"}\u{85}\u{2028}\u{1b}[31m\u{7f}\u{202e}";
-        let structure = serde_json::to_string_pretty(&[hostile]).unwrap();
-        for json in [true, false] {
-            let line = logged(json, || tracing::warn!(name = hostile, names.json = structure, "{hostile}"));
-            assert_eq!(line.matches('\n').count(), 1, "{line:?}");
-            assert!(line.trim_end_matches('\n').chars().all(|c| !c.is_control()), "{line:?}");
-            assert!(!line.contains(['\u{2028}', '\u{202e}']), "{line:?}");
-            if json {
-                let value: Value = serde_json::from_str(&line).unwrap();
-                assert_eq!((value["name"].as_str(), value["msg"].as_str()), (Some(hostile), Some(hostile)));
-                assert_eq!(value["names"][0], hostile);
-            }
-        }
-    }
-
-    #[test]
-    fn an_error_tells_its_causes() {
-        let cause = std::io::Error::other("connection refused");
-        let error = crate::hub::HubError::Unavailable(Box::new(cause));
-        let error = &error as &(dyn std::error::Error + 'static);
-        let line = logged(false, || tracing::error!(error, "The hub is gone"));
-        assert!(
-            line.contains(r#"error   The hub is gone error="hub unavailable: connection refused""#),
-            "{line}"
-        );
-    }
-
-    #[test]
-    fn a_line_of_the_crate_log_looks_like_any_other() {
-        use tracing_log::log::{Level, Record};
-        let record = |level, target| {
-            let mut record = Record::builder();
-            record.level(level).target(target).file(Some("/build/library.rs")).line(Some(7));
-            record.args(format_args!("trouble"));
-            tracing_log::format_trace(&record.build()).unwrap();
-        };
-        let line = logged(true, || record(Level::Warn, "library::tls"));
-        assert!(line.ends_with("\"msg\":\"trouble\",\"target\":\"library::tls\"}\n"), "{line}");
-        assert_eq!(logged(true, || record(Level::Debug, "indymilter::session")), "");
-    }
-
-    #[test]
-    fn the_milter_library_cannot_log_mails() {
-        let line = logged(true, || {
-            tracing::trace!(target: "indymilter::session", "whole mail");
-            tracing::warn!(target: "indymilter", "trouble");
-        });
-        assert!(!line.contains("whole mail") && line.contains("trouble"), "{line}");
-    }
-}
+mod tests;

@@ -18,7 +18,8 @@ use thundergate_policy::Policy;
 use tokio::sync::watch;
 
 /// What can change while the program runs.
-const LIVE: [&str; 8] = ["mode", "farm.", "scan.", "policy.", "wait.", "limits.", "tag.", "log.level"];
+const LIVE: [&str; 9] =
+    ["mode", "farm.", "scan.", "policy.", "wait.", "limits.", "tag.", "log.level", "log.findings"];
 
 /// Where wishes to reload come from, and what they concern outside the mail.
 pub struct Source {

@@ -81,6 +81,8 @@ pub struct Gate {
     pub progress: Duration,
     /// The header fields that a tagged message gets.
     pub tag: Tag,
+    /// `log.findings`.
+    pub findings: usize,
     /// Turns for taking large messages apart: as many as there are processors, so that the parts decoded meanwhile take
     /// memory for so many messages only.
     turns: Arc<Semaphore>,
@@ -115,6 +117,7 @@ impl Gate {
             message_bytes: usize::try_from(limits.message_bytes.as_u64()).unwrap_or(usize::MAX),
             progress: config.wait.progress,
             tag: config.tag.clone(),
+            findings: config.log.findings.expect("the defaults have it"),
             turns: Arc::new(Semaphore::new(available_parallelism().map_or(1, NonZeroUsize::get))),
         }
     }
@@ -153,7 +156,7 @@ impl Gate {
         };
         self.metrics.decided(&inspection);
         self.resolver.activity.decided(&envelope.queue_id, &inspection);
-        report::log(client, envelope, &inspection, self.mode);
+        report::log(client, envelope, &inspection, self.mode, self.findings);
         spans::decided(&span, &inspection, self.mode);
         self.ledger.record(envelope, &inspection);
         inspection

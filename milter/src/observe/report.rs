@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! What the log says of a message: one line with its decision and the dispositions behind it, and one warning for each
 //! finding. `Finding` and `Quarantined email` are the names that postfix2thunderstorm gave its warnings; sites alert on
-//! them.
+//! them. However many recipients, parts and findings a message has, its lines are bounded in number and length; what they
+//! leave out they count, under names that no list has: a site's index takes `recipients` for a list of texts and would
+//! refuse a line with `recipients.omitted`.
 
 use crate::{
     config::Mode,
@@ -10,9 +12,22 @@ use crate::{
 };
 use mail_parser::MessageParser;
 use serde::Serialize;
-use std::time::Duration;
-use thundergate_common::verdict::{Finding, Rule};
+use std::{cmp::Reverse, collections::HashMap, time::Duration};
+use thundergate_common::{
+    sample::SampleKey,
+    verdict::{Finding, Rule, SkipReason},
+};
 use thundergate_policy::{Action, Disposition};
+
+/// Recipients, parts and rules in one line.
+const MOST_LISTED: usize = 50;
+
+/// How much of a message its lines leave out.
+struct Omitted {
+    findings: Option<usize>,
+    recipients: Option<usize>,
+    parts: Option<usize>,
+}
 
 /// A part in the log.
 #[derive(Serialize)]
@@ -37,16 +52,26 @@ struct RuleLine<'a> {
     subscore: i64,
 }
 
-/// Writes the lines of one message.
-pub fn log(client: &Client, envelope: &Envelope, inspection: &Inspection, mode: Mode) {
-    for part in &inspection.parts {
-        if let Disposition::Found(verdict) = &part.disposition {
-            for finding in &verdict.findings {
-                log_finding(client, envelope, inspection, part, finding);
-            }
-        }
-    }
-    let parts: Vec<_> = inspection.parts.iter().map(PartLine::of).collect();
+/// Writes the lines of one message: at most `findings` for what was found, and one for the decision.
+pub fn log(client: &Client, envelope: &Envelope, inspection: &Inspection, mode: Mode, findings: usize) {
+    let recipients = json(&envelope.recipients[..envelope.recipients.len().min(MOST_LISTED)]);
+    let omitted = Omitted {
+        findings: log_findings(client, envelope, inspection, &recipients, findings),
+        recipients: beyond(envelope.recipients.len(), MOST_LISTED),
+        parts: beyond(inspection.parts.len(), MOST_LISTED),
+    };
+    log_decision(client, envelope, inspection, mode, &recipients, omitted);
+}
+
+fn log_decision(
+    client: &Client,
+    envelope: &Envelope,
+    inspection: &Inspection,
+    mode: Mode,
+    recipients: &str,
+    omitted: Omitted,
+) {
+    let parts = listed(&inspection.parts);
     macro_rules! line {
         ($level:ident, $message:literal) => {
             tracing::$level!(
@@ -56,7 +81,7 @@ pub fn log(client: &Client, envelope: &Envelope, inspection: &Inspection, mode: 
                 trace_id = inspection.trace_id,
                 message.size_bytes = inspection.size,
                 sender = envelope.sender,
-                recipients.json = json(&envelope.recipients),
+                recipients.json = recipients,
                 mta = client.mta,
                 client.name = client.name,
                 client.address = client.address.map(tracing::field::display),
@@ -68,6 +93,9 @@ pub fn log(client: &Client, envelope: &Envelope, inspection: &Inspection, mode: 
                 malformed = inspection.malformed,
                 ambiguities.json = ambiguities(inspection),
                 parts.json = json(&parts),
+                omitted.findings = omitted.findings,
+                omitted.recipients = omitted.recipients,
+                omitted.parts = omitted.parts,
                 duration_ms = milliseconds(inspection.duration),
                 $message
             )
@@ -84,20 +112,61 @@ pub fn log(client: &Client, envelope: &Envelope, inspection: &Inspection, mode: 
     }
 }
 
+/// Logs at most `most` of the findings, and says how many it left out.
+fn log_findings(
+    client: &Client,
+    envelope: &Envelope,
+    inspection: &Inspection,
+    recipients: &str,
+    most: usize,
+) -> Option<usize> {
+    let mut findings: Vec<_> = inspection.parts.iter().flat_map(findings_in).collect();
+    let omitted = beyond(findings.len(), most);
+    if omitted.is_some() {
+        the_telling_ones_first(&mut findings);
+    }
+    for (part, finding) in findings.into_iter().take(most) {
+        log_finding(client, envelope, inspection, recipients, part, finding);
+    }
+    omitted
+}
+
+fn findings_in(part: &Inspected) -> impl Iterator<Item = (&Inspected, &Finding)> {
+    let findings: &[Finding] = match &part.disposition {
+        Disposition::Found(verdict) => &verdict.findings,
+        _ => &[],
+    };
+    findings.iter().map(move |finding| (part, finding))
+}
+
+/// The highest score first, each sample once before any comes again: a part that is there 900 times must not hide
+/// another one.
+fn the_telling_ones_first(findings: &mut [(&Inspected, &Finding)]) {
+    let mut first_parts: HashMap<Option<&SampleKey>, &Inspected> = HashMap::new();
+    for (part, _) in &*findings {
+        first_parts.entry(part.key.as_ref()).or_insert(part);
+    }
+    findings.sort_by_cached_key(|(part, finding)| {
+        let comes_again = !std::ptr::eq(first_parts[&part.key.as_ref()], *part);
+        (comes_again, Reverse(finding.score))
+    });
+}
+
 fn log_finding(
     client: &Client,
     envelope: &Envelope,
     inspection: &Inspection,
+    recipients: &str,
     part: &Inspected,
     finding: &Finding,
 ) {
-    let rules: Vec<_> = finding.rules.iter().map(RuleLine::of).collect();
+    let rules: Vec<_> = finding.rules.iter().take(MOST_LISTED).map(RuleLine::of).collect();
     tracing::warn!(
         event = "finding",
         queue.id = envelope.queue_id,
         message.id = inspection.message_id,
         sender = envelope.sender,
-        recipients.json = json(&envelope.recipients),
+        recipients.json = recipients,
         client.name = client.name,
         client.address = client.address.map(tracing::field::display),
         part.name = part.name,
@@ -111,8 +180,30 @@ fn log_finding(
         rules.json = json(&rules),
         source = part.source.as_str(),
         ambiguities.json = ambiguities(inspection),
+        omitted.recipients = beyond(envelope.recipients.len(), MOST_LISTED),
+        omitted.rules = beyond(finding.rules.len(), MOST_LISTED),
         "Finding"
     );
+}
+
+/// The parts that a line lists: all, or those that tell most.
+fn listed(parts: &[Inspected]) -> Vec<PartLine<'_>> {
+    if parts.len() <= MOST_LISTED {
+        return parts.iter().map(PartLine::of).collect();
+    }
+    let mut parts: Vec<_> = parts.iter().collect();
+    parts.sort_by_key(|part| match &part.disposition {
+        Disposition::Found(_) => 0,
+        Disposition::Pending | Disposition::Failed(_) => 1,
+        Disposition::Skipped(SkipReason::PlainText | SkipReason::Empty) | Disposition::Clean => 3,
+        Disposition::Skipped(_) => 2,
+    });
+    parts.into_iter().take(MOST_LISTED).map(PartLine::of).collect()
+}
+
+/// How many of `all` are more than `most`; nothing in a line where none is.
+fn beyond(all: usize, most: usize) -> Option<usize> {
+    all.checked_sub(most).filter(|more| *more > 0)
 }
 
 /// Where readers could differ; nothing in a line where they could not.
@@ -126,7 +217,7 @@ pub fn milliseconds(duration: Duration) -> f64 {
 }
 
 /// JSON text for a field whose name ends in `.json`: the log line carries it as structure.
-fn json(value: &impl Serialize) -> String {
+fn json<T: Serialize + ?Sized>(value: &T) -> String {
     serde_json::to_string(value).expect("texts and numbers always serialise")
 }
 
@@ -186,6 +277,47 @@ impl<'a> RuleLine<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+    use thundergate_common::{digest::Digest, sample::NameHint, verdict::Verdict};
+    use thundergate_policy::Source;
+
+    fn part(content: &[u8], disposition: Disposition) -> Inspected {
+        Inspected {
+            name: None,
+            media_type: "text/plain".to_owned(),
+            size: 1,
+            key: Some(SampleKey { digest: Digest::of(content), hint: NameHint::None }),
+            disposition,
+            source: Source::Scan,
+        }
+    }
+
+    fn found(content: &[u8], scores: &[i64]) -> Inspected {
+        let findings = scores.iter().map(|score| Finding { score: *score, ..Finding::default() }).collect();
+        part(content, Disposition::Found(Arc::new(Verdict { findings, ..Verdict::default() })))
+    }
+
+    #[test]
+    fn a_part_that_comes_again_and_again_hides_no_other_finding() {
+        let mut parts: Vec<_> = (0..900).map(|_| found(b"the same", &[100, 40])).collect();
+        parts.push(found(b"another", &[60]));
+        let mut findings: Vec<_> = parts.iter().flat_map(findings_in).collect();
+        the_telling_ones_first(&mut findings);
+        let scores: Vec<_> = findings.iter().map(|(_, finding)| finding.score).collect();
+        assert_eq!((&scores[..5], scores.len()), (&[100, 60, 40, 100, 100][..], 1801));
+    }
+
+    #[test]
+    fn the_parts_that_a_line_lists_are_those_that_are_not_clean() {
+        let mut parts: Vec<_> = (0..60).map(|_| part(b"a", Disposition::Clean)).collect();
+        parts.push(part(b"b", Disposition::Skipped(SkipReason::Encrypted)));
+        parts.push(part(b"c", Disposition::Pending));
+        parts.push(found(b"d", &[80]));
+        let listed = listed(&parts);
+        let kinds: Vec<_> = listed.iter().map(|part| part.disposition).collect();
+        assert_eq!((&kinds[..4], kinds.len()), (&["found", "pending", "skipped", "clean"][..], MOST_LISTED));
+        assert_eq!([beyond(49, 50), beyond(50, 50), beyond(51, 50)], [None, None, Some(1)]);
+    }
 
     #[test]
     fn the_message_id_is_found_wherever_it_stands_in_the_header() {
