@@ -8,15 +8,19 @@
 //! A field whose name ends in `.json` holds JSON text: the line carries it as structure, under the name without that
 //! ending. `tracing::warn!(recipients.json = %json, "Finding")` gives `"recipients":["a@b.example"]`.
 //!
+//! On stdout that is a stream to systemd's journal a line begins with its priority, such as `<4>`, which the journal takes
+//! off and keeps as its own: `journalctl --priority warning` shows findings.
+//!
 //! Nothing in a value can break a line, or make it longer than 16 KiB: what is too long is cut, and the line says so with
 //! `"truncated":true`. A line that cannot be written (a full disk, a closed pipe) is lost; the program
 //! goes on.
 
 mod cut;
+mod journal;
 mod line;
 
 use crate::config::{Log, LogFormat, Rotation};
-use line::Lines;
+use line::{Form, Lines};
 use std::{
     ffi::OsStr,
     fs::File,
@@ -101,12 +105,15 @@ pub enum TelemetryError {
 pub fn init(config: &Log) -> Result<Guard, TelemetryError> {
     let filter = filter(&config.level)?;
     let builder = NonBlockingBuilder::default().lossy(false).buffered_lines_limit(BACKLOG).thread_name("log");
-    let (writer, worker) = if config.file.as_os_str().is_empty() {
+    let on_stdout = config.file.as_os_str().is_empty();
+    let (writer, worker) = if on_stdout {
         builder.finish(Gathering::new(io::stdout()))
     } else {
         builder.finish(Gathering::new(file(config)?))
     };
-    let lines = Lines::new(config.format == LogFormat::Json, writer);
+    let form =
+        Form { json: config.format == LogFormat::Json, priorities: on_stdout && journal::has_stdout() };
+    let lines = Lines::new(form, writer);
     let (filter, handle) = reload::Layer::new(filter);
     tracing_subscriber::registry().with(filter).with(lines).try_init().map_err(TelemetryError::Twice)?;
     Ok(Guard { _worker: worker, levels: Levels(handle) })

@@ -26,7 +26,7 @@ use thundergate_milter::{
         permits::Permits,
     },
     observe::metrics::Metrics,
-    outcome::inspection::Inspection,
+    outcome::inspection::{Forged, Inspection},
 };
 use thundergate_policy::Policy;
 
@@ -146,7 +146,12 @@ fn gate(panics: bool) -> (Gate, Arc<MemoryHub>) {
 
 async fn inspect(gate: &Gate) -> Inspection {
     let bytes = Bytes::from_static(b"Content-Type: application/pdf\r\n\r\n%PDF-1.7\r\n");
-    let message = Message { size: bytes.len() as u64, bytes: Ok(bytes), share: gate.memory.share() };
+    let message = Message {
+        size: bytes.len() as u64,
+        bytes: Ok(bytes),
+        share: gate.memory.share(),
+        forged: Forged::default(),
+    };
     gate.inspect(&Client::default(), &Envelope::default(), message).await
 }
 

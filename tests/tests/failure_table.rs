@@ -261,13 +261,19 @@ async fn a_fragment_of_a_message_is_quarantined() {
 }
 
 #[tokio::test]
-async fn a_message_of_forged_tags_does_not_occupy_the_mta() {
+async fn a_message_of_forged_tags_neither_occupies_the_mta_nor_is_delivered() {
     let site = Site::single(1, Settings::default()).await;
     let milter = site.milter("").await;
-    let message = "X-Thundergate: accept\r\n".repeat(5_000) + "\r\nHello\r\n";
-    let reply = milter.send(&Mail::of(message)).await;
-    assert!(reply.delivers(), "{:?}", reply.action);
-    assert_eq!(reply.headers_changed.len(), 100);
+    let mail = || Mail::of("X-Thundergate: accept\r\n".repeat(5_000) + "\r\nHello\r\n");
+    let first = mail();
+    let reply = told(&milter, &first, "malformed").await;
+    assert!(reply.quarantine.is_some() && reply.headers_changed.is_empty(), "{:?}", reply.action);
+    assert_eq!(milter.line_of(&first).await["malformed"], "forged_headers");
+    for toml in ["policy.on.malformed = \"tag\"", "policy.trust.networks = [\"192.0.2.0/24\"]"] {
+        let milter = site.milter(toml).await;
+        let reply = milter.send(&mail()).await;
+        assert!(is_tempfail(&reply, "4.7.1"), "{toml}: {:?}", reply.action);
+    }
 }
 
 #[tokio::test]

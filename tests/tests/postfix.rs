@@ -172,6 +172,21 @@ async fn ambiguous_mail_carries_one_result_of_ours_folded() {
 }
 
 #[tokio::test]
+async fn no_forged_field_is_delivered_however_many_there_are_and_however_they_are_spelt() {
+    let site = Site::single(1, Settings::default()).await;
+    let milter = site.milter("").await;
+    let postfix = postfix(&milter).await;
+    let spelt = "X-Thundergate : a\r\nMIME-Ambiguity-Results\t: b\r\nx-thundergate \t : c\r\n";
+    let many = "MIME-Ambiguity-Results: mx.example.net; scan=clean\r\n".repeat(1_000);
+    let message = format!("{spelt}{many}Subject: forged\r\n\r\nHello\r\n");
+    postfix.submit(SENDER, &RECIPIENTS, message.as_bytes()).await.unwrap();
+    eventually(PATIENCE, "delivery", async || !postfix.delivered().is_empty()).await;
+    let data = String::from_utf8_lossy(&postfix.delivered()[0].data).to_lowercase();
+    assert!(data.contains("subject: forged"), "{data}");
+    assert!(!data.contains("x-thundergate") && !data.contains("mime-ambiguity-results"), "{data}");
+}
+
+#[tokio::test]
 async fn two_milters_in_front_of_one_redis_scan_once() {
     let site = Site::cluster(1, Settings::default()).await;
     let _worker = site.worker("").await;

@@ -74,3 +74,24 @@ async fn sendmail_carries_one_ambiguity_result_of_ours_folded() {
     let expected = "MIME-Ambiguity-Results: mx.example.net; scan=clean mime.samples=2 mime.ambiguity=";
     assert!(results[0].starts_with(expected), "{data}");
 }
+
+#[tokio::test]
+async fn sendmail_delivers_no_forged_field_however_it_is_spelt() {
+    if let Err(reason) = Sendmail::prepare().await {
+        println!("skipped: Sendmail cannot be had here: {reason:#}");
+        return;
+    }
+    let site = Site::single(1, Settings::default()).await;
+    let milter = site.milter("").await;
+    let port = milter.address.rsplit(':').next().unwrap();
+    let sendmail = Sendmail::start(&format!("inet:{port}@127.0.0.1")).await.unwrap();
+    let spelt = "X-Thundergate : a\r\nMIME-Ambiguity-Results\t: b\r\nx-thundergate \t : c\r\n";
+    let many = "MIME-Ambiguity-Results: mx.example.net; scan=clean\r\n".repeat(150);
+    let message = format!("{spelt}{many}Subject: forged\r\n\r\nHello\r\n");
+    let reply = sendmail.submit("anna@example.org", &["bert@example.net"], message.as_bytes()).await.unwrap();
+    assert_eq!(reply.code, 250, "{reply:?}\n{}", sendmail.log());
+    eventually(PATIENCE, "delivery", async || !sendmail.delivered().is_empty()).await;
+    let data = String::from_utf8_lossy(&sendmail.delivered()[0].data).to_lowercase();
+    assert!(data.contains("subject: forged"), "{data}");
+    assert!(!data.contains("x-thundergate") && !data.contains("mime-ambiguity-results"), "{data}");
+}

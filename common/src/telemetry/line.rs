@@ -5,6 +5,7 @@
 use super::{
     INDISCREET,
     cut::{self, LONGEST},
+    journal,
 };
 use crate::terminal::without_controls;
 use serde::Serialize;
@@ -33,21 +34,30 @@ const OWN: [&str; 4] = ["time", "level", "msg", "target"];
 /// Says that values of the line were cut.
 const TRUNCATED: &str = "truncated";
 
-/// More than a line has beside its target, its fields and what its message says: time, level, [`TRUNCATED`].
+/// More than a line has beside its target, its fields and what its message says: time, level, priority, [`TRUNCATED`].
 const AROUND: usize = 256;
 
 /// Room for what most lines hold.
 const USUAL: usize = 1024;
 
+/// How lines look.
+#[derive(Clone, Copy)]
+pub(super) struct Form {
+    /// As JSON; else as text for people.
+    pub(super) json: bool,
+    /// With the journal's priority before them.
+    pub(super) priorities: bool,
+}
+
 /// Writes one line an event to `W`.
 pub(super) struct Lines<W> {
-    json: bool,
+    form: Form,
     writer: W,
 }
 
 impl<W: Write + Clone> Lines<W> {
-    pub(super) fn new(json: bool, writer: W) -> Self {
-        Self { json, writer }
+    pub(super) fn new(form: Form, writer: W) -> Self {
+        Self { form, writer }
     }
 
     fn line(&self, level: Level, target: &str, fields: &Fields) -> String {
@@ -57,7 +67,16 @@ impl<W: Write + Clone> Lines<W> {
 
     fn written(&self, level: Level, target: &str, fields: &Fields) -> String {
         let time = humantime::format_rfc3339_millis(SystemTime::now());
-        if self.json { fields.to_json(time, level, target) } else { fields.to_text(time, level, target) }
+        let mut line = String::with_capacity(fields.shown.len() + USUAL);
+        if self.form.priorities {
+            line.push_str(journal::priority(level));
+        }
+        if self.form.json {
+            fields.to_json(&mut line, time, level, target);
+        } else {
+            fields.to_text(&mut line, time, level, target);
+        }
+        line
     }
 }
 
@@ -163,32 +182,29 @@ impl Fields {
         fields
     }
 
-    fn to_json(&self, time: impl fmt::Display, level: Level, target: &str) -> String {
-        let mut line = String::with_capacity(self.shown.len() + USUAL);
+    fn to_json(&self, line: &mut String, time: impl fmt::Display, level: Level, target: &str) {
         // writing to a string cannot fail
         let _ = write!(line, r#"{{"time":"{time}","level":"{}","msg":"#, name_of(level));
-        json(&mut line, &self.message);
+        json(line, &self.message);
         line.push_str(r#","target":"#);
-        json(&mut line, target);
+        json(line, target);
         for (name, shown) in self.iter() {
             line.push(',');
-            json(&mut line, name);
+            json(line, name);
             line.push(':');
             line.push_str(shown);
         }
         line.push_str("}\n");
-        line
     }
 
-    fn to_text(&self, time: impl fmt::Display, level: Level, target: &str) -> String {
-        let mut line = format!("{time} {:<7} ", name_of(level));
-        without_controls(&mut line, &self.message);
+    fn to_text(&self, line: &mut String, time: impl fmt::Display, level: Level, target: &str) {
+        let _ = write!(line, "{time} {:<7} ", name_of(level));
+        without_controls(line, &self.message);
         for (name, shown) in self.iter() {
             let word = shown.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
             let _ = write!(line, " {name}={}", word.filter(|word| is_word(word)).unwrap_or(shown));
         }
         let _ = writeln!(line, " [{target}]");
-        line
     }
 }
 

@@ -16,7 +16,7 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
 };
-use thundergate_common::verdict::SkipReason;
+use thundergate_common::{terminal, verdict::SkipReason};
 use thundergate_policy::{Decision, Disposition, Facts, Policy, Trouble, decide};
 
 /// How one message was taken apart.
@@ -39,7 +39,7 @@ pub fn run(config: &Config, files: &[PathBuf], json: bool, out: &mut impl Write)
     for file in files {
         let explained = Explained::of(config, &policy, file)?;
         if json {
-            writeln!(out, "{}", explained.as_json())?;
+            writeln!(out, "{}", terminal::json(&explained.as_json(), false)?)?;
         } else {
             write!(out, "{}", explained.as_text())?;
         }
@@ -80,7 +80,7 @@ impl Explained {
 
     fn as_text(&self) -> String {
         let steps: String = self.steps.iter().map(step_as_text).collect();
-        format!("{}\n{steps}{}", self.file, self.summary())
+        format!("{}\n{steps}{}", terminal::shown(&self.file), self.summary())
     }
 
     fn summary(&self) -> String {
@@ -161,7 +161,7 @@ fn step_as_text(step: &Step) -> String {
 }
 
 fn shown(text: &str) -> String {
-    short(text).escape_debug().to_string()
+    terminal::shown(&short(text)).to_string()
 }
 
 fn push(text: &mut String, more: std::fmt::Arguments<'_>) {

@@ -10,7 +10,7 @@ use crate::{
         message::{Lost, Message},
     },
     observe::report::milliseconds,
-    outcome::inspection::{Inspected, Inspection},
+    outcome::inspection::{Forged, Inspected, Inspection},
 };
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
@@ -20,6 +20,10 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
     time::Duration,
+};
+use thundergate_common::{
+    terminal::{self, shown},
+    verdict::Rule,
 };
 use thundergate_policy::{Action, Disposition, Failure};
 use tokio_util::sync::CancellationToken;
@@ -60,7 +64,7 @@ pub async fn run(
     let (gate, mut running) = assembly.start(CancellationToken::new());
     running.wait_until_ready(START_PATIENCE).await;
     let scanned = each(&gate, files, |file, inspection| match json {
-        true => writeln!(out, "{}", as_json(file, inspection)),
+        true => writeln!(out, "{}", terminal::json(&as_json(file, inspection), false)?),
         false => write_text(file, inspection, out),
     })
     .await;
@@ -118,7 +122,7 @@ fn message(gate: &Gate, bytes: Vec<u8>) -> Message {
         length if !share.take(length) => Err(Lost::Overload),
         _ => Ok(bytes),
     };
-    Message { bytes, size, share }
+    Message { bytes, size, share, forged: Forged::default() }
 }
 
 impl Ended {
@@ -171,38 +175,75 @@ fn as_json(file: &Path, inspection: &Inspection) -> serde_json::Value {
 
 fn write_text(file: &Path, inspection: &Inspection, out: &mut impl Write) -> std::io::Result<()> {
     let decision = inspection.decision;
-    writeln!(out, "{}: {} ({})", file.display(), decision.action.as_str(), decision.cause.as_str())?;
+    let name = file.display().to_string();
+    writeln!(out, "{}: {} ({})", shown(&name), decision.action.as_str(), decision.cause.as_str())?;
     if let Some(budget) = inspection.malformed {
         writeln!(out, "  malformed: {budget}")?;
     }
     if !inspection.ambiguities.is_empty() {
         writeln!(out, "  ambiguous: {}", inspection.ambiguities.join(", "))?;
     }
-    for part in &inspection.parts {
-        let name = part.name.as_deref().unwrap_or("-").escape_debug();
-        let digest = part.key.as_ref().map_or("-".to_owned(), |key| key.digest.to_string());
-        let reason = part.disposition.reason().map(|reason| format!(" ({reason})")).unwrap_or_default();
+    inspection.parts.iter().try_for_each(|part| write_part(part, out))
+}
+
+fn write_part(part: &Inspected, out: &mut impl Write) -> std::io::Result<()> {
+    let digest = part.key.as_ref().map_or("-".to_owned(), |key| key.digest.to_string());
+    let reason = part.disposition.reason().map(|reason| format!(" ({})", shown(reason))).unwrap_or_default();
+    writeln!(
+        out,
+        "  {:8}{reason} {} {} {} bytes {digest}",
+        part.disposition.as_str(),
+        shown(part.name.as_deref().unwrap_or("-")),
+        shown(&part.media_type),
+        part.size
+    )?;
+    let Disposition::Found(verdict) = &part.disposition else { return Ok(()) };
+    for finding in &verdict.findings {
+        let rule = |rule: &Rule| format!("{} {}", shown(&rule.name), rule.subscore);
         writeln!(
             out,
-            "  {:8}{reason} {name} {} {} bytes {digest}",
-            part.disposition.as_str(),
-            part.media_type.escape_debug(),
-            part.size
+            "           {} {} {}: {}",
+            shown(&finding.level),
+            finding.score,
+            shown(&finding.message),
+            finding.rules.iter().map(rule).collect::<Vec<_>>().join(", ")
         )?;
-        if let Disposition::Found(verdict) = &part.disposition {
-            for finding in &verdict.findings {
-                let rules: Vec<_> =
-                    finding.rules.iter().map(|rule| format!("{} {}", rule.name, rule.subscore)).collect();
-                writeln!(
-                    out,
-                    "           {} {} {}: {}",
-                    finding.level,
-                    finding.score,
-                    finding.message,
-                    rules.join(", ")
-                )?;
-            }
-        }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use thundergate_common::verdict::{Finding, Verdict};
+    use thundergate_policy::{Cause, Decision, Source};
+
+    #[test]
+    fn nothing_that_sender_or_scanner_wrote_reaches_the_terminal_as_it_is() {
+        let hostile = "\u{1b}]0;x\u{7}a\u{202e}fdp.exe\r\n\u{9b}2J".to_owned();
+        let rule = Rule { name: hostile.clone(), subscore: 95, ..Rule::default() };
+        let (level, message) = (hostile.clone(), hostile.clone());
+        let finding = Finding { level, message, score: 95, rules: vec![rule], ..Finding::default() };
+        let verdict = Verdict { findings: vec![finding], ..Verdict::default() };
+        let part = Inspected {
+            name: Some(hostile.clone()),
+            media_type: hostile.clone(),
+            size: 1,
+            key: None,
+            disposition: Disposition::Found(Arc::new(verdict)),
+            source: Source::Scan,
+        };
+        let failed = Disposition::Failed(Failure::Scan(hostile.clone()));
+        let parts = vec![Inspected { disposition: failed, ..part.clone() }, part];
+        let decision = Decision { action: Action::Quarantine, cause: Cause::Found };
+        let inspection = Inspection { parts, ..Inspection::of(decision) };
+        let mut text = Vec::new();
+        write_text(Path::new(&hostile), &inspection, &mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        assert!(text.chars().all(|c| c.is_ascii_graphic() || matches!(c, ' ' | '\n')), "{text:?}");
+        assert_eq!((text.lines().count(), text.matches("fdp.exe").count()), (4, 9), "{text}");
+        let json = terminal::json(&as_json(Path::new(&hostile), &inspection), false).unwrap();
+        assert!(json.chars().all(|c| c.is_ascii_graphic()), "{json:?}");
+    }
 }

@@ -21,7 +21,7 @@ use crate::{
         message::{Lost, Memory, Message},
     },
     observe::{metrics::Metrics, report, spans},
-    outcome::inspection::{Inspected, Inspection, short},
+    outcome::inspection::{Forged, Inspected, Inspection, short},
 };
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -140,7 +140,7 @@ impl Gate {
     /// Decides what happens to `message`, logs it and counts it.
     pub async fn inspect(&self, client: &Client, envelope: &Envelope, message: Message) -> Inspection {
         let began = Instant::now();
-        let size = message.size;
+        let (size, forged) = (message.size, message.forged);
         let span = spans::message(&envelope.queue_id, size);
         let inspected = AssertUnwindSafe(self.look_at(client, envelope, message, &span)).catch_unwind().await;
         let mut inspection = inspected.unwrap_or_else(|_| {
@@ -148,6 +148,7 @@ impl Gate {
             Inspection::of_a_bug()
         });
         inspection.size = size;
+        inspection.forged = forged;
         inspection.trace_id = span.trace_id();
         inspection.duration = began.elapsed();
         inspection.action = match self.mode {
@@ -174,7 +175,10 @@ impl Gate {
             Err(lost) => return self.of_a_lost_message(client, envelope, lost),
         };
         let message_id = report::message_id(&bytes);
-        let extraction = self.take_apart(bytes.clone()).await;
+        let mut extraction = self.take_apart(bytes.clone()).await;
+        if !message.forged.are_removable() {
+            extraction.malformed.get_or_insert(Forged::BUDGET);
+        }
         if self.trust.covers(client.address, envelope.authenticated.as_deref()) {
             return self.trusted(message_id, extraction);
         }

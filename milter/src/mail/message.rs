@@ -5,7 +5,7 @@
 //! Two limits: `limits.message_bytes` for one message, and `limits.memory_bytes` for all messages in flight. Past
 //! either the bytes collected so far are given up at once and the reason is kept; the policy decides on it.
 
-use crate::mail::permits::Permits;
+use crate::{mail::permits::Permits, outcome::inspection::Forged};
 use bytes::{BufMut, Bytes, buf::Limit};
 use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
@@ -52,6 +52,8 @@ pub struct Message {
     pub size: u64,
     /// The memory it occupies.
     pub share: Share,
+    /// What it brought that only we may write.
+    pub forged: Forged,
 }
 
 impl Memory {
@@ -153,7 +155,7 @@ impl Collector {
             Some(lost) => Err(lost),
             None => Ok(Bytes::from(self.buffer)),
         };
-        Message { bytes, size: self.received, share: self.share }
+        Message { bytes, size: self.received, share: self.share, forged: Forged::default() }
     }
 
     fn push(&mut self, bytes: &[u8]) {

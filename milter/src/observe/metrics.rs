@@ -26,7 +26,7 @@
 use crate::{
     config::{Config, Mode},
     extract::ambiguity,
-    outcome::inspection::Inspection,
+    outcome::inspection::{Forged, Inspection},
 };
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -43,8 +43,9 @@ use thundergate_common::verdict::SkipReason;
 use thundergate_policy::{Action, Cause, Disposition, Source};
 
 const DISPOSITIONS: [&str; 5] = ["clean", "found", "pending", "skipped", "failed"];
-/// What [`crate::extract`] can run out of.
-const BUDGETS: [&str; 6] = ["parts", "depth", "readings", "decoded_bytes", "header_bytes", "field_bytes"];
+/// What makes a message malformed: what [`crate::extract`] can run out of, and what an MTA cannot remove.
+const BUDGETS: [&str; 7] =
+    ["parts", "depth", "readings", "decoded_bytes", "header_bytes", "field_bytes", Forged::BUDGET];
 /// Of the reasons to skip a part, those where there is something that was not scanned and could not be.
 const UNSCANNABLE: [SkipReason; 4] =
     [SkipReason::TooLarge, SkipReason::Encrypted, SkipReason::ExternalBody, SkipReason::Partial];

@@ -13,7 +13,10 @@ use crate::{
 };
 use serde::Serialize;
 use std::time::SystemTime;
-use thundergate_common::generation::{FarmReport, InstanceReport};
+use thundergate_common::{
+    generation::{FarmReport, InstanceReport},
+    terminal,
+};
 
 /// No line is longer, so that it fits most terminals; `--json` cuts nothing.
 const WIDTH: usize = 100;
@@ -92,7 +95,7 @@ fn lines(shown: &[Shown], now: SystemTime) -> Vec<String> {
     let mut lines: Vec<String> = rows.next().into_iter().collect();
     for (one, row) in shown.iter().zip(rows) {
         lines.push(row);
-        lines.extend(below(one).into_iter().map(|line| format!("    {line}")));
+        lines.extend(below(one).into_iter().map(|line| format!("    {}", terminal::shown(&line))));
     }
     lines.iter().map(|line| cut(line, WIDTH)).collect()
 }

@@ -3,7 +3,7 @@
 
 use super::{CliError, print_json};
 use std::time::{Duration, UNIX_EPOCH};
-use thundergate_common::{generation::Generation, hub::Hub};
+use thundergate_common::{generation::Generation, hub::Hub, terminal::shown};
 
 /// Prints the generation.
 pub async fn show(hub: &dyn Hub, json: bool) -> Result<(), CliError> {
@@ -22,7 +22,7 @@ fn print(generation: &Generation, json: bool) -> Result<(), CliError> {
         return print_json(generation);
     }
     let bumped = UNIX_EPOCH + Duration::from_secs(generation.bumped_at);
-    say!("Signatures: {}", generation.signatures.as_deref().unwrap_or("not known"));
+    say!("Signatures: {}", shown(generation.signatures.as_deref().unwrap_or("not known")));
     match generation.bumped_at {
         0 => say!("Bumped: never"),
         _ => say!("Bumped: {}", humantime::format_rfc3339_seconds(bumped)),

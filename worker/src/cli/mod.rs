@@ -27,6 +27,7 @@ use thundergate_common::{
     hub::{Hub, HubError, redis::RedisHub},
     sample::SampleKey,
     telemetry::{self, TelemetryError},
+    terminal,
 };
 
 /// EX_USAGE
@@ -286,7 +287,7 @@ async fn connect(config: &Config) -> Result<Arc<dyn Hub>, CliError> {
 
 /// Prints any value as indented JSON.
 fn print_json(value: &impl serde::Serialize) -> Result<(), CliError> {
-    say!("{}", serde_json::to_string_pretty(value).map_err(anyhow::Error::from)?);
+    say!("{}", terminal::json(value, true).map_err(anyhow::Error::from)?);
     Ok(())
 }
 
@@ -300,8 +301,11 @@ fn say_all(lines: &[String]) {
     lines.iter().for_each(|line| say!("{line}"));
 }
 
-/// The head and the rows in columns that are as wide as what stands in them, one line each.
+/// The head and the rows in columns that are as wide as what stands in them, one line each. Cells are escaped: names,
+/// addresses and reasons come from mails, scanners and Redis.
 fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> Vec<String> {
+    let shown = |row: &[String; N]| row.each_ref().map(|cell| terminal::shown(cell).to_string());
+    let rows: Vec<[String; N]> = rows.iter().map(shown).collect();
     let width = |column: usize| {
         let longest = rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
         longest.max(head[column].len())

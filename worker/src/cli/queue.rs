@@ -6,6 +6,7 @@ use clap::Args;
 use std::time::Duration;
 use thundergate_common::{
     hub::{DeadLetter, Hub, LaneState, Retried},
+    terminal::shown,
     verdict::now,
 };
 
@@ -52,7 +53,7 @@ pub async fn retry(hub: &dyn Hub, which: &Which) -> Result<(), CliError> {
         match hub.retry(&letter).await? {
             Retried::Queued => queued += 1,
             Retried::BytesGone => gone += 1,
-            Retried::Unknown => say!("{}: somebody else has taken it", letter.id),
+            Retried::Unknown => say!("{}: somebody else has taken it", shown(&letter.id)),
         }
     }
     say!("{queued} queued again");
@@ -102,8 +103,8 @@ fn letter(letter: &DeadLetter) -> [String; 7] {
         humantime::format_duration(age).to_string(),
         bytesize::ByteSize(letter.job.size).to_string(),
         letter.deliveries.to_string(),
-        letter.job.queue_id.escape_debug().to_string(),
+        letter.job.queue_id.clone(),
         letter.job.sample.to_string(),
-        letter.reason.escape_debug().to_string(),
+        letter.reason.clone(),
     ]
 }

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! `verdict` and `seen`: what is known of one sample.
 
-use super::{CliError, print_json, print_table};
+use super::{CliError, print_json, print_table, say_all};
 use std::time::{Duration, UNIX_EPOCH};
 use thundergate_common::{
     hub::{Hub, Receipt},
     sample::{HintStyle, NameHint, SampleKey},
+    terminal::shown,
     verdict::Verdict,
 };
 
@@ -35,7 +36,7 @@ pub async fn show(hub: &dyn Hub, sample: &SampleKey, json: bool) -> Result<(), C
     if json {
         return print_json(&*verdict);
     }
-    print_verdict(&verdict);
+    say_all(&lines(&verdict));
     Ok(())
 }
 
@@ -61,30 +62,35 @@ pub async fn seen(hub: &dyn Hub, sample: &SampleKey, json: bool) -> Result<(), C
 }
 
 fn row(receipt: &Receipt) -> [String; 6] {
-    // Names and addresses come from mails: nothing of them may reach the terminal as a control sequence.
-    let shown = |text: &str| text.escape_debug().to_string();
     [
         time(receipt.at),
-        shown(&receipt.queue_id),
+        receipt.queue_id.clone(),
         receipt.decision.clone(),
-        shown(&receipt.sender),
-        shown(&receipt.recipients.join(", ")),
-        shown(receipt.name.as_deref().unwrap_or("-")),
+        receipt.sender.clone(),
+        receipt.recipients.join(", "),
+        receipt.name.clone().unwrap_or_else(|| "-".to_owned()),
     ]
 }
 
-fn print_verdict(verdict: &Verdict) {
+fn lines(verdict: &Verdict) -> Vec<String> {
     let signatures = verdict.signatures.as_deref().unwrap_or("unknown");
-    say!("{}", if verdict.is_clean() { "clean" } else { "found" });
-    say!("score       {}", verdict.score());
-    say!("scanned at  {} by {} in {} ms", time(verdict.scanned_at), verdict.instance, verdict.scan_ms);
-    say!("signatures  {signatures}");
+    let (at, instance) = (time(verdict.scanned_at), shown(&verdict.instance));
+    let mut lines = vec![
+        if verdict.is_clean() { "clean" } else { "found" }.to_owned(),
+        format!("score       {}", verdict.score()),
+        format!("scanned at  {at} by {instance} in {} ms", verdict.scan_ms),
+        format!("signatures  {}", shown(signatures)),
+    ];
     for finding in &verdict.findings {
-        say!("\n{} {} (score {})", finding.level, finding.message.escape_debug(), finding.score);
-        for rule in &finding.rules {
-            say!("  {:>4}  {}  {}", rule.subscore, rule.name.escape_debug(), rule.reason.escape_debug());
-        }
+        let (level, message) = (shown(&finding.level), shown(&finding.message));
+        lines.extend([String::new(), format!("{level} {message} (score {})", finding.score)]);
+        lines.extend(
+            finding.rules.iter().map(|rule| {
+                format!("  {:>4}  {}  {}", rule.subscore, shown(&rule.name), shown(&rule.reason))
+            }),
+        );
     }
+    lines
 }
 
 fn time(seconds: u64) -> String {
@@ -94,7 +100,25 @@ fn time(seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::table, *};
+    use thundergate_common::verdict::{Finding, Rule};
+
+    #[test]
+    fn nothing_that_others_wrote_reaches_the_terminal_as_it_is() {
+        let hostile = || "\u{1b}]0;x\u{7}a\u{202e}fdp.exe\r\n\u{9b}2J".to_owned();
+        let rule = Rule { name: hostile(), reason: hostile(), ..Rule::default() };
+        let (level, message) = (hostile(), hostile());
+        let finding = Finding { level, message, rules: vec![rule], ..Finding::default() };
+        let (instance, signatures) = (hostile(), Some(hostile()));
+        let verdict = Verdict { instance, signatures, findings: vec![finding], ..Verdict::default() };
+        let mut all = lines(&verdict);
+        all.extend(table(["A"], &[[hostile()]]));
+        assert!(
+            all.iter().flat_map(|line| line.chars()).all(|c| c.is_ascii_graphic() || c == ' '),
+            "{all:?}"
+        );
+        assert_eq!(all.iter().map(|line| line.matches("fdp.exe").count()).sum::<usize>(), 7, "{all:?}");
+    }
 
     #[test]
     fn a_sample_is_named_as_it_is_written() {

@@ -21,8 +21,12 @@ impl Write for Memory {
 }
 
 fn logged(json: bool, log: impl FnOnce()) -> String {
+    logged_as(Form { json, priorities: false }, log)
+}
+
+fn logged_as(form: Form, log: impl FnOnce()) -> String {
     let memory = Memory::default();
-    let subscriber = tracing_subscriber::registry().with(Lines::new(json, memory.clone()));
+    let subscriber = tracing_subscriber::registry().with(Lines::new(form, memory.clone()));
     tracing::subscriber::with_default(subscriber, log);
     let bytes = memory.0.lock().unwrap().clone();
     String::from_utf8(bytes).unwrap()
@@ -45,6 +49,25 @@ fn a_line_is_flat_json_with_the_keys_that_people_alert_on() {
     assert_eq!(value["held"], true);
     assert_eq!(value["recipients"][1], "c@d.example");
     assert!(value["time"].as_str().unwrap().ends_with('Z'));
+}
+
+#[test]
+fn the_journal_gets_a_priority_before_each_line() {
+    for json in [true, false] {
+        let lines = logged_as(Form { json, priorities: true }, || {
+            tracing::error!("a");
+            tracing::warn!("b");
+            tracing::info!("c");
+            tracing::debug!("d");
+            tracing::trace!("e");
+        });
+        let priorities: Vec<_> = lines.lines().map(|line| line.split_at(3).0).collect();
+        assert_eq!(priorities, ["<3>", "<4>", "<6>", "<7>", "<7>"]);
+        assert!(
+            !json || lines.lines().all(|line| serde_json::from_str::<Value>(&line[3..]).is_ok()),
+            "{lines}"
+        );
+    }
 }
 
 #[test]

@@ -10,7 +10,9 @@
 //! | reject | 550 5.7.1 |
 //! | discard | discard |
 //!
-//! An action that the MTA does not offer or that cannot be written becomes a temporary failure, never an accept.
+//! An action that the MTA does not offer or that cannot be written becomes a temporary failure, never an accept; so does
+//! the delivery of a message with more forged header fields of ours than can be removed, which the policy has decided to be
+//! malformed.
 
 use crate::outcome::{ambiguity_results, inspection::Inspection};
 use indymilter::{ActionError, ContextActions, EomActions, EomContext, SetErrorReply, Status};
@@ -52,9 +54,20 @@ async fn carry_out<T: Send>(
     marks: Marks<'_>,
     inspection: &Inspection,
 ) -> Result<Status, ActionError> {
-    if matches!(inspection.action, Action::Accept | Action::Tag | Action::Quarantine) {
-        remove_forged(&cx.actions, marks.tag, inspection.forged.tags).await?;
-        remove_forged(&cx.actions, ambiguity_results::NAME, inspection.forged.results).await?;
+    let forged = inspection.forged;
+    match inspection.action {
+        Action::Accept | Action::Tag if !forged.are_removable() => {
+            tracing::warn!(
+                forged = forged.tags + forged.results,
+                "a message has too many forged header fields to remove them, it is deferred"
+            );
+            return Ok(tempfail(cx, Cause::Malformed));
+        }
+        Action::Accept | Action::Tag | Action::Quarantine if forged.are_removable() => {
+            remove_forged(&cx.actions, marks.tag, forged.tags).await?;
+            remove_forged(&cx.actions, ambiguity_results::NAME, forged.results).await?;
+        }
+        _ => {}
     }
     Ok(match inspection.action {
         Action::Accept => Status::Accept,
@@ -86,22 +99,10 @@ async fn mark(actions: &EomActions, marks: Marks<'_>, inspection: &Inspection) -
     actions.insert_header(0, marks.tag, value).await
 }
 
-/// Header fields of one name removed from one message. The MTA looks each up from the start of the message, so a message
-/// made of nothing else would keep it busy for hours. What is left tells of no more than a sender who tries.
-const MOST_REMOVED: usize = 100;
-
-/// A sender must not be able to write our header fields.
+/// A sender must not be able to write our header fields: all go. The MTA counts those with a blank before the colon, too.
 async fn remove_forged(actions: &EomActions, name: &str, forged: usize) -> Result<(), ActionError> {
-    if forged > MOST_REMOVED {
-        tracing::warn!(
-            header = name,
-            forged,
-            removed = MOST_REMOVED,
-            "a message has too many forged header fields to remove them all"
-        );
-    }
     // From the last to the first, since each removal renumbers those behind it.
-    for index in (1..=forged.min(MOST_REMOVED) as i32).rev() {
+    for index in (1..=i32::try_from(forged).unwrap_or(i32::MAX)).rev() {
         actions.change_header(name, index, None::<&str>).await?;
     }
     Ok(())

@@ -6,7 +6,7 @@ use crate::{
     inspect::inspector::Gate,
     mail::{
         envelope::{Client, Envelope},
-        message::Collector,
+        message::{Collector, Message},
     },
     outcome::{
         ambiguity_results,
@@ -91,9 +91,13 @@ impl Session {
     /// A header field.
     pub fn header(&mut self, name: &[u8], value: &[u8]) {
         if let Some(transaction) = &mut self.transaction {
-            let is = |own: &str| usize::from(name.eq_ignore_ascii_case(own.as_bytes()));
+            // Blanks before the colon (RFC 5322, 4.5) belong to no name; Postfix and Sendmail leave them out, others may
+            // not.
+            let bare = name.trim_ascii_end();
+            let is = |own: &str| usize::from(bare.eq_ignore_ascii_case(own.as_bytes()));
             transaction.forged.tags += is(&self.gate.tag.header);
             transaction.forged.results += is(ambiguity_results::NAME);
+            transaction.forged.fields += 1;
             transaction.collector.header(name, value);
         }
     }
@@ -152,8 +156,8 @@ impl Arrived {
     pub async fn inspect(self) -> Inspection {
         // `open` lives until the decision is made.
         let Transaction { envelope, collector, forged, open: _open, .. } = self.transaction;
-        let inspection = self.gate.inspect(&self.client, &envelope, collector.finish()).await;
-        Inspection { forged, ..inspection }
+        let message = Message { forged, ..collector.finish() };
+        self.gate.inspect(&self.client, &envelope, message).await
     }
 
     /// What was collected.
