@@ -7,11 +7,11 @@
 
 use crate::{
     config::On,
-    extract::Extraction,
     policy::{Action, Policy},
 };
 use std::sync::Arc;
 use thundergate_common::verdict::{SkipReason, Verdict};
+use thundergate_extract::Extraction;
 
 /// How one part ended.
 #[derive(Clone, Debug, PartialEq)]

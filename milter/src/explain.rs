@@ -5,7 +5,6 @@
 use crate::{
     config::Config,
     decision::{Decision, Disposition, Trouble, decide},
-    extract::{Extraction, Step, ambiguity, explain},
     inspection::short,
     policy::Policy,
     scan,
@@ -18,6 +17,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use thundergate_common::verdict::SkipReason;
+use thundergate_extract::{Extraction, Step, ambiguity, explain};
 
 /// How one message was taken apart.
 struct Explained {
@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn what_could_not_be_scanned_or_taken_apart_decides() {
-        let skipped = crate::extract::Skipped {
+        let skipped = thundergate_extract::Skipped {
             name: None,
             media_type: "message/partial".into(),
             size: 1,

@@ -13,7 +13,6 @@ use crate::{
     config::{Config, Mode, On, Tag, Trust},
     decision::{Cause, Decision, Disposition, Source, Trouble, decide},
     envelope::{Client, Envelope},
-    extract::{self, Bodies, Budget, Extraction, Part, Recall},
     inspection::{Inspected, Inspection, short},
     ledger::Ledger,
     message::{Lost, Memory, Message},
@@ -38,6 +37,7 @@ use thundergate_common::{
     traces::Span,
     verdict::SkipReason,
 };
+use thundergate_extract::{Bodies, Budget, Extraction, Part, Recall, extract_recalling};
 use tokio::{sync::Semaphore, time::Instant};
 
 /// Messages above this are taken apart on a thread of their own: digesting 2 MiB takes about 1 ms, and handing it over
@@ -204,7 +204,7 @@ impl Gate {
     async fn take_apart(&self, message: Bytes) -> Extraction {
         let (bodies, budget, recall) = (self.bodies, self.budget, self.recall.clone());
         let off_reactor = message.len() > OFF_REACTOR_BYTES;
-        let extract = move || extract::extract_recalling(&message, bodies, &budget, &recall);
+        let extract = move || extract_recalling(&message, bodies, &budget, &recall);
         if !off_reactor {
             return extract();
         }

@@ -4,11 +4,11 @@
 
 use crate::{
     decision::{Cause, Decision, Disposition, Failure, Source},
-    extract::Skipped,
     policy::Action,
 };
 use std::time::Duration;
 use thundergate_common::{sample::SampleKey, verdict::SkipReason};
+use thundergate_extract::Skipped;
 
 /// Bytes of a text of the sender's that logs and the ledger repeat; a name may have 128 KiB, and a message many.
 const LONGEST_TEXT: usize = 1024;

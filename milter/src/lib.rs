@@ -11,7 +11,6 @@ pub mod config;
 pub mod decision;
 pub mod envelope;
 pub mod explain;
-pub mod extract;
 pub mod inspect;
 pub mod inspection;
 pub mod ledger;

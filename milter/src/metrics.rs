@@ -26,7 +26,6 @@
 use crate::{
     config::{Config, Mode},
     decision::{Cause, Disposition, Source},
-    extract::ambiguity,
     inspection::{Inspection, UNSCANNED},
     policy::Action,
 };
@@ -42,9 +41,10 @@ use prometheus_client::{
 };
 use std::{sync::atomic::AtomicU64, time::Instant};
 use thundergate_common::verdict::SkipReason;
+use thundergate_extract::ambiguity;
 
 const DISPOSITIONS: [&str; 5] = ["clean", "found", "pending", "skipped", "failed"];
-/// What [`crate::extract`] can run out of.
+/// What [`thundergate_extract`] can run out of.
 const BUDGETS: [&str; 6] = ["parts", "depth", "readings", "decoded_bytes", "header_bytes", "field_bytes"];
 /// Of the reasons to skip a part, those where there is something that was not scanned and could not be.
 const UNSCANNABLE: [SkipReason; 4] =

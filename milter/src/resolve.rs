@@ -16,7 +16,6 @@
 use crate::{
     activity::Activity,
     decision::{Disposition, Failure, Source},
-    extract::Part,
     metrics::Metrics,
     outage::Outages,
     permits::Permits,
@@ -38,6 +37,7 @@ use thundergate_common::{
     traces::Span,
     verdict::{Answer, Verdict},
 };
+use thundergate_extract::Part;
 use tokio::time::Instant;
 
 /// A sample whose verdict is wanted.

@@ -2,7 +2,6 @@
 use super::*;
 use crate::{
     decision::{Cause, Decision},
-    extract::Skipped,
     inspection::Inspected,
 };
 use std::sync::Arc;
@@ -11,6 +10,7 @@ use thundergate_common::{
     sample::NameHint,
     verdict::{Finding, SkipReason},
 };
+use thundergate_extract::Skipped;
 
 fn part(disposition: Disposition, source: Source) -> Inspected {
     let skipped = Skipped { name: None, media_type: String::new(), size: 1, reason: SkipReason::Empty };

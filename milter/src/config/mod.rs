@@ -8,11 +8,7 @@ mod network;
 pub use listen::{Listen, SocketMode};
 pub use network::Network;
 
-use crate::{
-    extract::{Bodies, Budget},
-    migrate,
-    policy::Action,
-};
+use crate::{migrate, policy::Action};
 use bytesize::ByteSize;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use std::{
@@ -24,6 +20,7 @@ use thundergate_common::{
     config::{Admin, Cache, ConfigError, Farm, Log, Queue, Redis, Source, Traces, exact_size, load_checked},
     sample::HintStyle,
 };
+use thundergate_extract::{Bodies, Budget};
 
 /// The compiled-in default, and the documentation of every key.
 pub const DEFAULTS: &str = include_str!("../../../deploy/milter.toml");

@@ -4,10 +4,10 @@
 use super::*;
 use crate::{
     decision::{Decision, Failure},
-    extract::Skipped,
     inspection::Inspected,
 };
 use prometheus_client::encoding::text::encode;
+use thundergate_extract::Skipped;
 
 fn shown(registry: &Registry) -> Vec<String> {
     let mut text = String::new();

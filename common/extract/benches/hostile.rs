@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Messages made to cost as much as they can, beside a well-formed one of the same size.
 //!
-//! `cargo bench -p thundergate-milter --bench hostile [CASE…]` prints for each case how long the extraction takes in
+//! `cargo bench -p thundergate-extract --bench hostile [CASE…]` prints for each case how long the extraction takes in
 //! multiples of the well-formed message of 10 MiB, how that grows from 5 to 10 MiB (2.0 is linear, less: a budget cut it
 //! off), how much memory it takes in multiples of the message, and what cut it off. Each measurement runs in a process of
 //! its own, so that the peak of its memory is its own.
@@ -16,7 +16,7 @@ use std::{
     process::Command,
     time::{Duration, Instant},
 };
-use thundergate_milter::extract::{Bodies, Budget, Extraction, extract};
+use thundergate_extract::{Bodies, Budget, Extraction, extract};
 
 /// As deployed.
 const BUDGET: Budget = Budget { parts: 1000, depth: 50, readings: 500, decoded_bytes: 200 << 20 };

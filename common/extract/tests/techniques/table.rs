@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The table in `deploy/mime-ambiguity.md`: how many variants of each technique there are, and who finds them.
 //!
-//! `UPDATE=1 cargo test -p thundergate-milter --test techniques` writes it; otherwise it is compared. That all variants
+//! `UPDATE=1 cargo test -p thundergate-extract --test techniques` writes it; otherwise it is compared. That all variants
 //! are found by us is what the tests of the rows say, so it is counted only where the table is written.
 
 use super::{ROWS, Row, message::Variant, missed, readers};
 use std::fs;
 
-const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/mime-ambiguity.md");
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/mime-ambiguity.md");
 const START: &str =
-    "<!-- The table is written by `UPDATE=1 cargo test -p thundergate-milter --test techniques`. -->\n";
+    "<!-- The table is written by `UPDATE=1 cargo test -p thundergate-extract --test techniques`. -->\n";
 const END: &str = "<!-- End of the table. -->\n";
 
 /// One line of the table.

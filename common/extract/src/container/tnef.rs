@@ -3,7 +3,7 @@
 //! properties. Checksums are not looked at.
 
 use super::{Enclosed, Opened, rtf};
-use crate::extract::decode::shown_name;
+use crate::decode::shown_name;
 use bytes::{Buf, Bytes};
 
 pub(super) const SIGNATURE: &[u8] = b"\x78\x9f\x3e\x22";

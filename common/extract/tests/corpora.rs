@@ -19,7 +19,7 @@ use std::{
     process::Command,
 };
 use thundergate_common::digest::Digest;
-use thundergate_milter::extract::{Bodies, Budget, extract};
+use thundergate_extract::{Bodies, Budget, extract};
 
 const BUDGET: Budget = Budget { parts: 1000, depth: 50, readings: 500, decoded_bytes: 200 << 20 };
 
@@ -261,5 +261,5 @@ fn exceptions() -> Vec<Exception> {
 }
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }

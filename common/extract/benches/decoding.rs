@@ -6,7 +6,7 @@ mod mails;
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
-use thundergate_milter::extract::{Bodies, Budget, Content, extract};
+use thundergate_extract::{Bodies, Budget, Content, extract};
 
 /// As deployed.
 const BUDGET: Budget = Budget { parts: 1000, depth: 50, readings: 500, decoded_bytes: 200 << 20 };

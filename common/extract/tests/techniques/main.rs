@@ -28,7 +28,7 @@ mod transfer;
 use bytes::Bytes;
 use message::{Form, Variant};
 use thundergate_common::digest::Digest;
-use thundergate_milter::extract::{Bodies, Budget, Extraction, extract};
+use thundergate_extract::{Bodies, Budget, Extraction, extract};
 
 /// As deployed.
 const BUDGET: Budget = Budget { parts: 1000, depth: 50, readings: 500, decoded_bytes: 200 << 20 };

@@ -8,7 +8,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use encodify::base64;
 use std::hint::black_box;
 use thundergate_common::digest::Digest;
-use thundergate_milter::extract::{Bodies, Budget, extract};
+use thundergate_extract::{Bodies, Budget, extract};
 
 const BUDGET: Budget = Budget { parts: 1000, depth: 100, readings: 500, decoded_bytes: 100 << 20 };
 

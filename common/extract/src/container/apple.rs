@@ -3,7 +3,7 @@
 //! which has a header of 128 bytes, then the data fork and the resource fork, each filled up to 128.
 
 use super::{Enclosed, Opened};
-use crate::extract::decode::shown_name;
+use crate::decode::shown_name;
 use bytes::Bytes;
 
 const SINGLE: &[u8] = b"\0\x05\x16\0";

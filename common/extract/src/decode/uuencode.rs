@@ -5,7 +5,7 @@
 //! decodes whatever stands before `end`. [`uu_files`] gives the ranges, [`decode`] and [`decode_all`] the two views.
 
 use super::{MAX_FILES, TextFile, base64, line_start, shown_name, split_line};
-use crate::extract::bytewise;
+use crate::bytewise;
 use memchr::{memchr, memmem};
 use std::sync::LazyLock;
 
@@ -158,12 +158,12 @@ fn length(first: u8) -> usize {
 }
 
 /// True where `line` could be uuencoded.
-pub(in crate::extract) fn is_uu_line(line: &[u8]) -> bool {
+pub(crate) fn is_uu_line(line: &[u8]) -> bool {
     is_data(line) && is_plausible(line)
 }
 
 /// True where `line` could be uuencoded and is as long as it says it is.
-pub(in crate::extract) fn is_whole_uu_line(line: &[u8]) -> bool {
+pub(crate) fn is_whole_uu_line(line: &[u8]) -> bool {
     is_data(line) && is_whole(line)
 }
 

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 
 /// Feeds `target` with what is kept for it.
 fn replay(name: &str, target: fn(&[u8])) {
-    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz");
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fuzz");
     let corpus = feed(&kept.join("corpus").join(name), target);
     assert!(corpus > 0, "no corpus for {name}");
     feed(&kept.join("regressions").join(name), target);

@@ -9,7 +9,7 @@ use super::{
     Enclosed, MAX_FILES, MAX_LAYERS, Opened,
     ber::{EXPLICIT_0, Element, OBJECT_IDENTIFIER, SEQUENCE},
 };
-use crate::extract::decode::Decoding;
+use crate::decode::Decoding;
 use bytes::Bytes;
 use flate2::read::ZlibDecoder;
 use memchr::memchr;

@@ -90,7 +90,7 @@ fn declared(field: &[u8]) -> Result<Decoding, Vec<Decoding>> {
 /// and nothing else: to other clients it is a text that makes no harm.
 pub(super) fn is_one_file(source: &[u8], decoding: Decoding) -> bool {
     let files = text_files(source);
-    let whole = |file: &crate::extract::decode::TextFile| {
+    let whole = |file: &crate::decode::TextFile| {
         let (before, after) = (&source[..file.range.start], &source[file.range.end..]);
         let after = after.trim_ascii();
         let after = after.strip_prefix(b"`").unwrap_or(after).trim_ascii_start();

@@ -2,12 +2,12 @@
 //! Quoted-printable (RFC 2045 section 6.7): as Thunderbird reads it (escapes in either case, a soft break before any
 //! line end, broken escapes and blanks at line ends as they stand), and in the ways in which others differ.
 
-use crate::extract::{body::has_bare_returns, bytewise};
+use crate::{body::has_bare_returns, bytewise};
 use encodify::hex::decode_pair;
 
 /// What reads quoted-printable differently from [`decode`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(in crate::extract) enum Dialect {
+pub(crate) enum Dialect {
     /// Blanks at line ends go (RFC 2045 section 6.7 rule 3), also those behind a soft break's `=`.
     Trimmed,
     /// Hard line breaks become LF.
@@ -91,7 +91,7 @@ enum Escape {
 }
 
 /// True where `text` starts with an escape.
-pub(in crate::extract) fn is_escape(text: &[u8]) -> bool {
+pub(crate) fn is_escape(text: &[u8]) -> bool {
     matches!(text, [b'=', high, low, ..] if decode_pair(*high, *low).is_some())
 }
 
@@ -228,7 +228,7 @@ fn line_end_length(text: &[u8]) -> usize {
 
 /// What in a quoted-printable text readers take differently.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::extract) struct Doubts {
+pub(crate) struct Doubts {
     /// Line breaks that are not soft.
     pub hard_breaks: bool,
     /// Line breaks of several kinds, escaped ones among them.

@@ -14,7 +14,7 @@ use super::{
     payload::{Kind, base64, quoted_printable, wrapped},
 };
 use bytes::Bytes;
-use thundergate_milter::extract::{Bodies, extract};
+use thundergate_extract::{Bodies, extract};
 
 /// What one sample is.
 #[derive(Clone, Copy)]

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use mail_builder::MessageBuilder;
-use thundergate_milter::extract::{Bodies, Budget, Extraction, Recall, extract, extract_recalling};
+use thundergate_extract::{Bodies, Budget, Extraction, Recall, extract, extract_recalling};
 
 const BUDGET: Budget = Budget { parts: 1000, depth: 50, readings: 500, decoded_bytes: 200 << 20 };
 

@@ -7,7 +7,7 @@ use mail_builder::{MessageBuilder, mime::MimePart};
 use proptest::prelude::*;
 use std::time::{Duration, Instant};
 use thundergate_common::{digest::Digest, verdict::SkipReason};
-use thundergate_milter::extract::{Bodies, Budget, Extraction, Step, ambiguity, explain, extract};
+use thundergate_extract::{Bodies, Budget, Extraction, Step, ambiguity, explain, extract};
 
 const BUDGET: Budget = Budget { parts: 1000, depth: 50, readings: 500, decoded_bytes: 64 << 20 };
 /// Not text, with line ends in it.

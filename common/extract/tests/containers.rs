@@ -5,7 +5,7 @@ use bytes::Bytes;
 use encodify::base64::MIME;
 use std::fs;
 use thundergate_common::{digest::Digest, verdict::SkipReason};
-use thundergate_milter::extract::{Bodies, Budget, Extraction, extract};
+use thundergate_extract::{Bodies, Budget, Extraction, extract};
 
 const BUDGET: Budget = Budget { parts: 1000, depth: 50, readings: 500, decoded_bytes: 64 << 20 };
 /// What the attachment in the signed and compressed entities under tests/data holds.

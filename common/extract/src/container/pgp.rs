@@ -3,7 +3,7 @@
 //! starts with session keys for the recipients, or with encrypted data, is not.
 
 use super::{Enclosed, MAX_FILES, MAX_LAYERS, Opened, cms};
-use crate::extract::decode::{Decoding, shown_name};
+use crate::decode::{Decoding, shown_name};
 use bytes::{Buf, Bytes};
 use flate2::read::{DeflateDecoder, ZlibDecoder};
 use memchr::memmem;

@@ -2,11 +2,11 @@
 //! The ways in which readers differ about base64 that is malformed.
 
 use super::{PADDING, Quantum, VALUES, append, belongs, symbols};
-use crate::extract::bytewise;
+use crate::bytewise;
 
 /// What reads malformed base64 differently from [`super::decode`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(in crate::extract) enum Dialect {
+pub(crate) enum Dialect {
     /// Each line on its own: whole quanta count, what is left of them does not.
     Lines,
     /// Each line on its own, with what is left of the last quantum.
@@ -54,7 +54,7 @@ impl Dialect {
 }
 
 /// Appends `source`, decoded as `dialect` says.
-pub(in crate::extract::decode) fn decode_as(dialect: Dialect, source: &[u8], out: &mut Vec<u8>) {
+pub(in crate::decode) fn decode_as(dialect: Dialect, source: &[u8], out: &mut Vec<u8>) {
     let bytes = source.iter().copied();
     match dialect {
         Dialect::Lines | Dialect::LineTails => {

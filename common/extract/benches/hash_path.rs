@@ -2,7 +2,7 @@
 //! How near the extraction of a well-formed message with one attachment comes to what cannot be avoided: decoding its
 //! base64 and digesting what comes out, one after the other in one thread.
 //!
-//! `cargo bench -p thundergate-milter --bench hash_path` prints, by size of the attachment, GB/s of encoded bytes of the
+//! `cargo bench -p thundergate-extract --bench hash_path` prints, by size of the attachment, GB/s of encoded bytes of the
 //! extraction and of the two, and the extraction's speed beside that of the slower of the two and of both; last, beside
 //! the slower, that of a message whose attachment came before. They are measured in turn, and the shortest of many rounds
 //! counts: whatever else the machine does makes the others longer.
@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 use thundergate_common::digest::Digest;
-use thundergate_milter::extract::{Bodies, Budget, Recall, extract, extract_recalling};
+use thundergate_extract::{Bodies, Budget, Recall, extract, extract_recalling};
 
 /// As deployed.
 const BUDGET: Budget = Budget { parts: 1000, depth: 50, readings: 500, decoded_bytes: 200 << 20 };

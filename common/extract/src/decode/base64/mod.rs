@@ -4,8 +4,8 @@
 
 mod dialect;
 
-use crate::extract::bytewise;
-pub(in crate::extract) use dialect::Dialect;
+use crate::bytewise;
+pub(crate) use dialect::Dialect;
 pub(super) use dialect::decode_as;
 use encodify::base64::LENIENT;
 use memchr::memchr;
@@ -77,7 +77,7 @@ const PIECE: usize = 32 << 10;
 /// Hands `source`, decoded, to `sink` in pieces, for which it uses `buffer`; returns how many bytes that is. None, possibly
 /// after some pieces, where it is not what programs write: lines of one length that hold whole quanta, the last one
 /// shorter, with padding at its end. Of that there is one reading only.
-pub(in crate::extract) fn decode_pieces(
+pub(crate) fn decode_pieces(
     source: &[u8],
     buffer: &mut Vec<u8>,
     mut sink: impl FnMut(&[u8]),
@@ -171,7 +171,7 @@ fn append(bytes: impl Iterator<Item = u8>, out: &mut Vec<u8>) {
 }
 
 /// Where the first padding ends, if data follows it.
-pub(in crate::extract) fn padding_end(source: &[u8]) -> Option<usize> {
+pub(crate) fn padding_end(source: &[u8]) -> Option<usize> {
     let start = memchr(b'=', source)?;
     let ignored = |byte: &u8| *byte == b'=' || byte.is_ascii_whitespace();
     let end = start + source[start..].iter().take_while(|&byte| ignored(byte)).count();
@@ -179,20 +179,20 @@ pub(in crate::extract) fn padding_end(source: &[u8]) -> Option<usize> {
 }
 
 /// Where the first byte stands that is neither alphabet, padding nor white space.
-pub(in crate::extract) fn first_junk(source: &[u8]) -> Option<usize> {
+pub(crate) fn first_junk(source: &[u8]) -> Option<usize> {
     let fits = |byte: u8| belongs(byte) | byte.is_ascii_whitespace() & !is_strange(byte);
     let clean = source.chunks(1024).take_while(|chunk| bytewise::all(chunk, fits)).map(<[u8]>::len).sum();
     source[clean..].iter().position(|&byte| !fits(byte)).map(|at| clean + at)
 }
 
 /// True where a blank stands inside a line.
-pub(in crate::extract) fn has_blanks(source: &[u8]) -> bool {
+pub(crate) fn has_blanks(source: &[u8]) -> bool {
     bytewise::pairs(source, |byte, next| ((byte == b' ') | (byte == b'\t')) & belongs(next))
         .any(|at| at > 0 && belongs(source[at - 1]))
 }
 
 /// True where a line, the last one aside, does not hold whole quanta.
-pub(in crate::extract) fn has_odd_lines(source: &[u8]) -> bool {
+pub(crate) fn has_odd_lines(source: &[u8]) -> bool {
     let Some(width) = memchr(b'\n', source) else { return false };
     let symbols = source[..width].strip_suffix(b"\r").unwrap_or(&source[..width]).len();
     let stride = width + 1;
@@ -208,7 +208,7 @@ pub(in crate::extract) fn has_odd_lines(source: &[u8]) -> bool {
     odd
 }
 
-pub(in crate::extract) const fn belongs(byte: u8) -> bool {
+pub(crate) const fn belongs(byte: u8) -> bool {
     let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
     let digit = byte.wrapping_sub(b'0') < 10;
     // Without a branch, so that many bytes can be asked at a time.
