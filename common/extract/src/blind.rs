@@ -7,12 +7,12 @@
 //! every way that they look like. What was found before is dropped by its digest; the budget bounds the rest.
 
 use super::{
-    Content,
     body::{Class, has_magic},
     bytewise,
     candidates::{self, is_base64, is_only_base64},
     decode::{Decoding, base64::belongs, is_uu_line, quoted_printable::is_escape},
     names,
+    part::Content,
     samples::Samples,
     value::{Value, contains_ignoring_case},
 };

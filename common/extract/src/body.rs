@@ -1,7 +1,24 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Which leaves are bodies, and which bodies are samples (`scan.bodies`).
 
-use super::{Bodies, bytewise, decode::text_files, runs};
+use super::{
+    bytewise::{self, has_bare_returns},
+    decode::text_files,
+    runs,
+};
+use serde::{Deserialize, Serialize};
+
+/// Which bodies without a file name are samples (`scan.bodies`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Bodies {
+    /// HTML always, plain text only where it holds encoded or binary content.
+    Html,
+    /// Every one.
+    All,
+    /// None.
+    None,
+}
 
 /// What a client does with a leaf.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,11 +99,6 @@ pub(super) fn hides_structure(source: &[u8], class: Option<Class>) -> bool {
             matches!(&source[at - 1..], [before, _, b'-', next, ..] if blank(*before) && *next != b' ');
         field.is_some_and(indented) || text && delimiter && indented(at)
     })
-}
-
-/// True where a CR is no part of a line end.
-pub(super) fn has_bare_returns(text: &[u8]) -> bool {
-    bytewise::pairs(text, |byte, next| (byte == b'\r') & (next != b'\n')).next().is_some()
 }
 
 /// True where `text` is what programs put before and behind the parts: a sentence or two for readers without MIME.

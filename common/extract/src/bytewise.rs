@@ -51,6 +51,11 @@ pub(super) fn pairs(text: &[u8], fit: impl Fn(u8, u8) -> bool) -> impl Iterator<
     })
 }
 
+/// True where a CR is no part of a line end.
+pub(super) fn has_bare_returns(text: &[u8]) -> bool {
+    pairs(text, |byte, next| (byte == b'\r') & (next != b'\n')).next().is_some()
+}
+
 /// The first `needle` in `text`, which is often near its start.
 pub(super) fn find(needle: u8, text: &[u8]) -> Option<usize> {
     let near = &text[..text.len().min(NEAR)];

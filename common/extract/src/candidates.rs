@@ -4,7 +4,7 @@
 //! Each is a sample in addition: what the likeliest reading gave stays.
 
 use super::{
-    Content, ambiguity,
+    ambiguity,
     body::{Class, is_binary},
     bytewise,
     decode::{
@@ -14,6 +14,7 @@ use super::{
         quoted_printable::{self, Doubts},
         text_files,
     },
+    part::Content,
     runs::{self, Run},
     value::without_comments,
 };

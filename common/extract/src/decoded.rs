@@ -3,11 +3,11 @@
 //! never stands in memory as a whole.
 
 use super::{
-    Bodies, Content,
-    body::{self, Class},
+    body::{self, Bodies, Class},
     candidates::{self, Candidate},
     container,
     decode::{Decoding, base64},
+    part::Content,
     recall::{Attachment, Recall},
     runs,
 };

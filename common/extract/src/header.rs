@@ -4,7 +4,10 @@
 //! Only the three fields that say how to read the body are kept, as they stand, each with its repetitions up to a
 //! bound. A line is looked at once, so a block costs what it is long, whatever is in it.
 
-use super::{body::has_bare_returns, bytewise, value::contains_ignoring_case};
+use super::{
+    bytewise::{self, has_bare_returns},
+    value::contains_ignoring_case,
+};
 
 /// How many values of a repeated field are kept: the first ones, and the last.
 const REPETITIONS: usize = 8;

@@ -2,16 +2,17 @@
 //! Collects what the walks find: decodes and digests each candidate once, drops duplicates, keeps to the budget.
 
 use super::{
-    Bodies, Budget, Content, Extraction, Part, Skipped, Step,
-    allowance::Allowance,
     ambiguity,
-    body::{self, Class},
+    body::{self, Bodies, Class},
+    budget::{Allowance, Budget},
     candidates::{self, Candidate},
     container,
     decode::Decoding,
     decoded::Decoded,
     leaf::Leaf,
     names::{self, danger},
+    outline::Step,
+    part::{Content, Extraction, Part, Skipped},
     recall::Recall,
 };
 use bytes::Bytes;

@@ -10,9 +10,10 @@
 //! read once more without its structure.
 
 use super::{
-    Budget, ambiguity,
+    ambiguity,
     body::{self, Class},
     boundary::{self, Multipart, Open},
+    budget::Budget,
     candidates, container,
     decode::Decoding,
     header::Block,

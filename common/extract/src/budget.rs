@@ -1,7 +1,19 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! What the budget still allows. Whatever asks for more than is left makes the message `malformed`.
+//! What one message may cost, and what of that is left. Whatever asks for more than is left makes the message
+//! `malformed`.
 
-use super::Budget;
+/// How much work one message may cause.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    /// Parts, leaves and containers together.
+    pub parts: usize,
+    /// Nesting of multiparts and messages.
+    pub depth: usize,
+    /// Other ways to decode or to delimit something than the likeliest.
+    pub readings: usize,
+    /// Sum of decoded bytes; what a small message may cause is less ([`Allowance`]).
+    pub decoded_bytes: u64,
+}
 
 /// Encoded bytes that further readings may decode, however long the message is: several readings of a small attachment,
 /// none of one that takes long.
