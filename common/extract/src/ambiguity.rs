@@ -64,7 +64,7 @@ kinds! {
 }
 
 /// True where the kind concerns one part only: the structure around it is in no doubt.
-pub(super) fn is_local(kind: &str) -> bool {
+pub(crate) fn is_local(kind: &str) -> bool {
     matches!(
         kind,
         NAMES

@@ -36,7 +36,7 @@ const NAME: usize = 32;
 const WINDOW: usize = 4 * 1024;
 
 /// Reads `message` without its structure. Hands what it finds to `samples`.
-pub(super) fn read(message: &Bytes, samples: &mut Samples) {
+pub(crate) fn read(message: &Bytes, samples: &mut Samples) {
     let (mut start, mut opens) = (0, true);
     while start < message.len() && samples.left.has_readings_left() {
         let (end, next) = line_at(message, start);

@@ -22,7 +22,7 @@ pub enum Bodies {
 
 /// What a client does with a leaf.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Class {
+pub(crate) enum Class {
     /// Shows it as text.
     Plain,
     /// Renders it: HTML, and every other text that is not plain.
@@ -33,7 +33,7 @@ pub(super) enum Class {
 
 impl Class {
     /// The class of a leaf of type `media_type`; `file` where it has a name or is an attachment.
-    pub fn of(media_type: &str, file: bool) -> Self {
+    pub(crate) fn of(media_type: &str, file: bool) -> Self {
         match media_type {
             _ if file => Self::File,
             "text/plain" | "text" | "" => Self::Plain,
@@ -44,7 +44,12 @@ impl Class {
 
     /// True where a leaf of this class that decodes to `decoded` is a sample; `holds_files` tells whether there are encoded
     /// files in it.
-    pub fn is_sample(self, bodies: Bodies, decoded: &[u8], holds_files: impl FnOnce() -> bool) -> bool {
+    pub(crate) fn is_sample(
+        self,
+        bodies: Bodies,
+        decoded: &[u8],
+        holds_files: impl FnOnce() -> bool,
+    ) -> bool {
         match (self, bodies) {
             (Self::File, _) | (_, Bodies::All) | (Self::Markup, Bodies::Html) => true,
             (_, Bodies::None) => false,
@@ -54,10 +59,10 @@ impl Class {
 }
 
 /// Bytes from its start by which a file is told to be a message.
-pub(super) const START: usize = 4096;
+pub(crate) const START: usize = 4096;
 
 /// True where a file that starts with `start` is a message, whatever its type says: fields, those of MIME among them.
-pub(super) fn is_message(start: &[u8]) -> bool {
+pub(crate) fn is_message(start: &[u8]) -> bool {
     let start = &start[..start.len().min(START)];
     let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
     let name = start.iter().take_while(|byte| is_word(byte)).count();
@@ -70,14 +75,14 @@ pub(super) fn is_message(start: &[u8]) -> bool {
 }
 
 /// True where `bytes` hold what no text holds.
-pub(super) fn is_binary(bytes: &[u8]) -> bool {
+pub(crate) fn is_binary(bytes: &[u8]) -> bool {
     // Besides white space, ISO-2022 uses SO, SI and ESC, and some print with BS.
     bytewise::any(bytes, |byte| (byte < b' ') & !matches!(byte, 8..=15 | 27))
 }
 
 /// True where a leaf holds what a reader could take for the fields or delimiters of parts, or control characters that end
 /// a line for some and not for others; or where a file starts with an empty line, so that it could begin behind that.
-pub(super) fn hides_structure(source: &[u8], class: Option<Class>) -> bool {
+pub(crate) fn hides_structure(source: &[u8], class: Option<Class>) -> bool {
     let text = class != Some(Class::File);
     if text && (bytewise::any(source, |byte| (byte == 0) | (byte == 11)) || has_bare_returns(source)) {
         return true;
@@ -102,7 +107,7 @@ pub(super) fn hides_structure(source: &[u8], class: Option<Class>) -> bool {
 }
 
 /// True where `text` is what programs put before and behind the parts: a sentence or two for readers without MIME.
-pub(super) fn is_filler(text: &[u8]) -> bool {
+pub(crate) fn is_filler(text: &[u8]) -> bool {
     text.len() <= 2048
         && !hides_structure(text, Some(Class::Plain))
         && text.iter().all(|byte| matches!(byte, b'\t' | b'\r' | b'\n' | b' '..=b'~' | 128..))
@@ -110,7 +115,7 @@ pub(super) fn is_filler(text: &[u8]) -> bool {
 }
 
 /// True where `bytes` start as files do that harm.
-pub(super) fn has_magic(bytes: &[u8]) -> bool {
+pub(crate) fn has_magic(bytes: &[u8]) -> bool {
     const MAGIC: &[&[u8]] = &[
         b"MZ",
         b"PK\x03\x04",
@@ -148,7 +153,7 @@ pub(super) fn has_magic(bytes: &[u8]) -> bool {
 }
 
 /// True where `text` holds an encoded file.
-pub(super) fn holds_files(text: &[u8]) -> bool {
+pub(crate) fn holds_files(text: &[u8]) -> bool {
     runs::longest(text).is_some() || !text_files(text).is_empty()
 }
 

@@ -18,7 +18,7 @@ static LINE: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder
 
 /// The boundaries that readers could take from a Content-Type `field`, parsed as `value`, the likeliest first. More than
 /// one only where the field leaves a choice.
-pub(super) fn named(field: &[u8], value: &Value) -> Vec<Vec<u8>> {
+pub(crate) fn named(field: &[u8], value: &Value) -> Vec<Vec<u8>> {
     let parameters = value.plain("boundary").chain(value.extended("boundary"));
     let mut found: Vec<Vec<u8>> = parameters.map(|text| text.bytes).collect();
     if value.odd {
@@ -72,7 +72,7 @@ fn literal(field: &[u8]) -> Vec<Vec<u8>> {
 }
 
 /// True where the line `--boundary` stands somewhere in `text`.
-pub(super) fn delimits(boundary: &[u8], text: &[u8]) -> bool {
+pub(crate) fn delimits(boundary: &[u8], text: &[u8]) -> bool {
     let line = [b"\n--", boundary].concat();
     let ends = |rest: &[u8]| {
         let rest = rest.strip_prefix(b"--").unwrap_or(rest);
@@ -83,41 +83,41 @@ pub(super) fn delimits(boundary: &[u8], text: &[u8]) -> bool {
 }
 
 /// True where `field`, which is no Content-Type, names a boundary.
-pub(super) fn is_mentioned(field: &[u8]) -> bool {
+pub(crate) fn is_mentioned(field: &[u8]) -> bool {
     contains_ignoring_case(&field[..field.len().min(MAX_FIELD)], b"bound")
 }
 
 /// The multiparts whose delimiters count, outermost first.
 #[derive(Default)]
-pub(super) struct Open {
-    pub stack: Vec<Multipart>,
+pub(crate) struct Open {
+    pub(crate) stack: Vec<Multipart>,
     /// Where in the stack each boundary stands, so that a line costs one look-up however deep it is.
     places: HashMap<Vec<u8>, Vec<usize>>,
     longest: usize,
     /// A line was nearly a delimiter: some readers compare beginnings.
-    pub near: Cell<bool>,
+    pub(crate) near: Cell<bool>,
 }
 
 /// A multipart that was opened.
-pub(super) struct Multipart {
-    pub boundary: Vec<u8>,
+pub(crate) struct Multipart {
+    pub(crate) boundary: Vec<u8>,
     /// Of its parts.
-    pub depth: usize,
+    pub(crate) depth: usize,
     /// Their type where they name none.
-    pub default: &'static str,
+    pub(crate) default: &'static str,
     /// Its closing delimiter was seen.
-    pub closed: bool,
+    pub(crate) closed: bool,
 }
 
 /// A line that delimits the multipart at `index`.
-pub(super) struct Delimiter {
-    pub line: Range<usize>,
-    pub index: usize,
-    pub closes: bool,
+pub(crate) struct Delimiter {
+    pub(crate) line: Range<usize>,
+    pub(crate) index: usize,
+    pub(crate) closes: bool,
 }
 
 impl Open {
-    pub fn push(&mut self, multipart: Multipart) {
+    pub(crate) fn push(&mut self, multipart: Multipart) {
         self.longest = self.longest.max(multipart.boundary.len());
         if let Some(outer) = self.stack.last() {
             // The delimiter of one closes the other.
@@ -130,12 +130,12 @@ impl Open {
     }
 
     /// True where the innermost multipart is the one at `index`, and closed.
-    pub fn is_closed(&self, index: usize) -> bool {
+    pub(crate) fn is_closed(&self, index: usize) -> bool {
         index + 1 == self.stack.len() && self.stack[index].closed
     }
 
     /// Forgets the multiparts inside the one at `index`.
-    pub fn close_above(&mut self, index: usize) {
+    pub(crate) fn close_above(&mut self, index: usize) {
         for multipart in self.stack.drain(index + 1..) {
             if let Some(places) = self.places.get_mut(&multipart.boundary) {
                 places.pop();
@@ -144,7 +144,7 @@ impl Open {
     }
 
     /// The first delimiter in `message` at or after `from`, which is the start of a line.
-    pub fn next(&self, message: &[u8], from: usize) -> Option<Delimiter> {
+    pub(crate) fn next(&self, message: &[u8], from: usize) -> Option<Delimiter> {
         let mut at = from;
         let mut next = message[from..].starts_with(b"--").then_some(from);
         while !self.stack.is_empty() {
@@ -165,7 +165,7 @@ impl Open {
     }
 
     /// The multipart that `line` delimits, and whether it closes it.
-    pub fn matches(&self, line: &[u8]) -> Option<(usize, bool)> {
+    pub(crate) fn matches(&self, line: &[u8]) -> Option<(usize, bool)> {
         let text = line.strip_prefix(b"--")?.trim_ascii_end();
         let found = |boundary: &[u8]| {
             let places = match self.stack.as_slice() {
@@ -199,7 +199,7 @@ impl Open {
 }
 
 /// The first line of `body` that looks like a delimiter: where it starts, and its boundary.
-pub(super) fn likely(body: &[u8]) -> Option<(usize, &[u8])> {
+pub(crate) fn likely(body: &[u8]) -> Option<(usize, &[u8])> {
     let starts = body.starts_with(b"--").then_some(0);
     starts.into_iter().chain(memmem::find_iter(body, b"\n--").map(|at| at + 1)).find_map(|start| {
         let boundary = &body[start + 2..];

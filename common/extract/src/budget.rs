@@ -25,7 +25,7 @@ const SPARE_SEARCH_BYTES: u64 = 16 << 20;
 const SPARE_DECODED_BYTES: u64 = 8 << 20;
 
 /// The budget of one message, and what was spent of it.
-pub(super) struct Allowance {
+pub(crate) struct Allowance {
     budget: Budget,
     walks: usize,
     parts: usize,
@@ -38,7 +38,7 @@ pub(super) struct Allowance {
 
 impl Allowance {
     /// All of `budget`, for a message of `length` bytes.
-    pub fn new(budget: &Budget, length: usize) -> Self {
+    pub(crate) fn new(budget: &Budget, length: usize) -> Self {
         let length = length as u64;
         Self {
             budget: *budget,
@@ -53,44 +53,44 @@ impl Allowance {
     }
 
     /// The budget itself.
-    pub fn budget(&self) -> &Budget {
+    pub(crate) fn budget(&self) -> &Budget {
         &self.budget
     }
 
     /// Why the message is malformed, if it is.
-    pub fn exceeded(&self) -> Option<&'static str> {
+    pub(crate) fn exceeded(&self) -> Option<&'static str> {
         self.exceeded
     }
 
     /// Bytes that may still be decoded.
-    pub fn decoded(&self) -> u64 {
+    pub(crate) fn decoded(&self) -> u64 {
         self.decoded
     }
 
     /// False where no further readings are left, although there is something to read.
-    pub fn has_readings_left(&mut self) -> bool {
+    pub(crate) fn has_readings_left(&mut self) -> bool {
         let left = self.readings > 0 && self.reading_bytes > 0 && self.decoded > 0;
         self.unless_exceeded(left, "readings")
     }
 
     /// Records why the message is malformed; the first reason stays.
-    pub fn malformed(&mut self, why: &'static str) {
+    pub(crate) fn malformed(&mut self, why: &'static str) {
         self.exceeded.get_or_insert(why);
     }
 
     /// A reading of the structure begins: each may have as many parts as the first.
-    pub fn next_reading(&mut self) {
+    pub(crate) fn next_reading(&mut self) {
         self.walks += 1;
         self.parts = 0;
     }
 
     /// True until the second reading of the structure begins.
-    pub fn is_first_reading(&self) -> bool {
+    pub(crate) fn is_first_reading(&self) -> bool {
         self.walks < 2
     }
 
     /// True where nothing more may be decoded.
-    pub fn is_exhausted(&mut self) -> bool {
+    pub(crate) fn is_exhausted(&mut self) -> bool {
         if self.decoded == 0 {
             self.malformed("decoded_bytes");
         }
@@ -98,7 +98,7 @@ impl Allowance {
     }
 
     /// Counts one part; false where none is left, or no bytes.
-    pub fn spend_part(&mut self) -> bool {
+    pub(crate) fn spend_part(&mut self) -> bool {
         if self.is_exhausted() {
             return false;
         }
@@ -111,14 +111,14 @@ impl Allowance {
     }
 
     /// Counts decoded bytes.
-    pub fn spend_bytes(&mut self, count: usize) -> bool {
+    pub(crate) fn spend_bytes(&mut self, count: usize) -> bool {
         let left = self.decoded.checked_sub(count as u64);
         self.decoded = left.unwrap_or(0);
         self.unless_exceeded(left.is_some(), "decoded_bytes")
     }
 
     /// Counts a further reading of `bytes`.
-    pub fn spend_reading(&mut self, bytes: usize) -> bool {
+    pub(crate) fn spend_reading(&mut self, bytes: usize) -> bool {
         let left = self.reading_bytes.checked_sub(bytes as u64).filter(|_| self.readings > 0);
         self.reading_bytes = left.unwrap_or(0);
         self.readings = self.readings.saturating_sub(1);
@@ -126,7 +126,7 @@ impl Allowance {
     }
 
     /// Counts bytes that a walk looks at a second time.
-    pub fn spend_search(&mut self, bytes: usize) -> bool {
+    pub(crate) fn spend_search(&mut self, bytes: usize) -> bool {
         let left = self.search_bytes.checked_sub(bytes as u64);
         self.search_bytes = left.unwrap_or(0);
         self.unless_exceeded(left.is_some(), "readings")

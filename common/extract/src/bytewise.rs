@@ -10,7 +10,7 @@ const BLOCK: usize = 64;
 const NEAR: usize = 16;
 
 /// True where some byte of `text` `fits`.
-pub(super) fn any(text: &[u8], fits: impl Fn(u8) -> bool) -> bool {
+pub(crate) fn any(text: &[u8], fits: impl Fn(u8) -> bool) -> bool {
     let (blocks, rest) = text.as_chunks::<BLOCK>();
     // Not with booleans, of which the compiler makes no vectors.
     let in_block = |block: &[u8; BLOCK]| block.iter().fold(0, |any, &byte| any | u8::from(fits(byte))) > 0;
@@ -18,12 +18,12 @@ pub(super) fn any(text: &[u8], fits: impl Fn(u8) -> bool) -> bool {
 }
 
 /// True where every byte of `text` `fits`.
-pub(super) fn all(text: &[u8], fits: impl Fn(u8) -> bool) -> bool {
+pub(crate) fn all(text: &[u8], fits: impl Fn(u8) -> bool) -> bool {
     !any(text, |byte| !fits(byte))
 }
 
 /// How many bytes of `text` `fit`.
-pub(super) fn count(text: &[u8], fits: impl Fn(u8) -> bool) -> usize {
+pub(crate) fn count(text: &[u8], fits: impl Fn(u8) -> bool) -> usize {
     // The count of a block fits into a byte.
     let in_block = |block: &[u8]| block.iter().map(|&byte| u8::from(fits(byte))).sum::<u8>();
     let (blocks, rest) = text.as_chunks::<BLOCK>();
@@ -31,7 +31,7 @@ pub(super) fn count(text: &[u8], fits: impl Fn(u8) -> bool) -> usize {
 }
 
 /// Where bytes of `text` stand that `fit` together with the next one.
-pub(super) fn pairs(text: &[u8], fit: impl Fn(u8, u8) -> bool) -> impl Iterator<Item = usize> {
+pub(crate) fn pairs(text: &[u8], fit: impl Fn(u8, u8) -> bool) -> impl Iterator<Item = usize> {
     let mut at = 0;
     std::iter::from_fn(move || {
         while at + 1 < text.len() {
@@ -52,19 +52,19 @@ pub(super) fn pairs(text: &[u8], fit: impl Fn(u8, u8) -> bool) -> impl Iterator<
 }
 
 /// True where a CR is no part of a line end.
-pub(super) fn has_bare_returns(text: &[u8]) -> bool {
+pub(crate) fn has_bare_returns(text: &[u8]) -> bool {
     pairs(text, |byte, next| (byte == b'\r') & (next != b'\n')).next().is_some()
 }
 
 /// The first `needle` in `text`, which is often near its start.
-pub(super) fn find(needle: u8, text: &[u8]) -> Option<usize> {
+pub(crate) fn find(needle: u8, text: &[u8]) -> Option<usize> {
     let near = &text[..text.len().min(NEAR)];
     let found = near.iter().position(|&byte| byte == needle);
     found.or_else(|| memchr(needle, &text[near.len()..]).map(|at| near.len() + at))
 }
 
 /// The first `one` or `other` in `text`, which is often near its start.
-pub(super) fn find2(one: u8, other: u8, text: &[u8]) -> Option<usize> {
+pub(crate) fn find2(one: u8, other: u8, text: &[u8]) -> Option<usize> {
     let near = &text[..text.len().min(NEAR)];
     let found = near.iter().position(|&byte| byte == one || byte == other);
     found.or_else(|| memchr2(one, other, &text[near.len()..]).map(|at| near.len() + at))

@@ -22,19 +22,19 @@ use encodify::rfc2047;
 use memchr::{memchr, memchr_iter, memchr2, memmem, memrchr};
 
 /// Another way to read a part.
-pub(super) struct Candidate {
+pub(crate) struct Candidate {
     /// Its bytes.
-    pub content: Content,
+    pub(crate) content: Content,
     /// The name, where the encoding has one.
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
     /// Why it could be read so; none where all who read it so agree.
-    pub kind: Option<&'static str>,
+    pub(crate) kind: Option<&'static str>,
     /// How it counts.
-    pub class: Class,
+    pub(crate) class: Class,
 }
 
 /// The ways to decode that the Content-Transfer-Encoding `fields` name, and why there is more than one.
-pub(super) fn decodings(fields: &[&[u8]], class: Class) -> (Vec<Decoding>, Vec<&'static str>) {
+pub(crate) fn decodings(fields: &[&[u8]], class: Class) -> (Vec<Decoding>, Vec<&'static str>) {
     let (mut decodings, mut kinds) = (Vec::new(), Vec::new());
     for field in fields {
         match declared(field) {
@@ -89,7 +89,7 @@ fn declared(field: &[u8]) -> Result<Decoding, Vec<Decoding>> {
 
 /// True where a body in the encoding `decoding`, which no standard knows nor do most clients, is one file in that encoding
 /// and nothing else: to other clients it is a text that makes no harm.
-pub(super) fn is_one_file(source: &[u8], decoding: Decoding) -> bool {
+pub(crate) fn is_one_file(source: &[u8], decoding: Decoding) -> bool {
     let files = text_files(source);
     let whole = |file: &crate::decode::TextFile| {
         let (before, after) = (&source[..file.range.start], &source[file.range.end..]);
@@ -114,7 +114,7 @@ fn known(name: &str) -> Option<Decoding> {
 }
 
 /// What else `content` could be that decoded to `decoded`; `clean` as the decoder said, `run` the longest one in a text.
-pub(super) fn further(
+pub(crate) fn further(
     content: &Content,
     class: Class,
     clean: bool,
@@ -205,7 +205,7 @@ const KINDS_OF_JUNK: usize = 24;
 
 /// True where the start of `text` looks like base64, whatever stands between its symbols: in words upper-case letters and
 /// digits are rare, in markup angle brackets are not, in binary content everything stands beside everything.
-pub(super) fn is_base64(text: &[u8]) -> bool {
+pub(crate) fn is_base64(text: &[u8]) -> bool {
     let text = &text[..text.len().min(WINDOW)];
     let (mut counts, mut symbols, mut rare, mut visible) = ([0_usize; 256], 0, 0, 0);
     for &byte in text {
@@ -253,7 +253,7 @@ fn is_escaped(text: &[u8]) -> bool {
 }
 
 /// True where there is hardly anything but base64 in the start of `text`.
-pub(super) fn is_only_base64(text: &[u8]) -> bool {
+pub(crate) fn is_only_base64(text: &[u8]) -> bool {
     let text = &text[..text.len().min(WINDOW)];
     let visible = bytewise::count(text, |byte| !byte.is_ascii_whitespace());
     let symbols = bytewise::count(text, base64::belongs);
@@ -315,7 +315,7 @@ fn base64_in(text: &Content, run: &Run, kind: Option<&'static str>) -> Vec<Candi
 }
 
 /// The base64 or uuencoded files in `gap`, which is no part.
-pub(super) fn hidden(gap: Content, kind: &'static str) -> Vec<Candidate> {
+pub(crate) fn hidden(gap: Content, kind: &'static str) -> Vec<Candidate> {
     let run = runs::longest(&gap.source);
     let runs = run.map(|run| base64_in(&gap, &run, Some(kind))).unwrap_or_default();
     let files = files_in_text(&gap).into_iter().map(|file| Candidate { kind: Some(kind), ..file });
@@ -323,7 +323,7 @@ pub(super) fn hidden(gap: Content, kind: &'static str) -> Vec<Candidate> {
 }
 
 /// The files that `text` holds in encodings which name themselves.
-pub(super) fn files_in_text(text: &Content) -> Vec<Candidate> {
+pub(crate) fn files_in_text(text: &Content) -> Vec<Candidate> {
     let files = text_files(&text.source).into_iter().flat_map(|(file, decodings)| {
         let source = text.source.slice(file.range);
         decodings.iter().map(move |&decoding| Candidate {

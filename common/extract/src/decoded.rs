@@ -14,22 +14,22 @@ use super::{
 use thundergate_common::digest::{Digest, Hasher};
 
 /// What a candidate turned out to be.
-pub(super) struct Decoded {
+pub(crate) struct Decoded {
     /// Of its bytes, where it shall be scanned.
-    pub digest: Option<Digest>,
+    pub(crate) digest: Option<Digest>,
     /// Its bytes.
-    pub size: usize,
+    pub(crate) size: usize,
     /// It starts as messages do.
-    pub message: bool,
+    pub(crate) message: bool,
     /// It starts as containers do.
-    pub container: bool,
+    pub(crate) container: bool,
     /// What else it could be.
-    pub others: Vec<Candidate>,
+    pub(crate) others: Vec<Candidate>,
 }
 
 impl Decoded {
     /// Decodes `content` into `buffer`, up to `limit` bytes, unless what it holds can be recalled.
-    pub fn of(
+    pub(crate) fn of(
         content: &Content,
         class: Class,
         bodies: Bodies,

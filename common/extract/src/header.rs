@@ -17,24 +17,24 @@ const MAX_BLOCK: usize = 1 << 20;
 
 /// What is kept of one header block, as slices of the message.
 #[derive(Default)]
-pub(super) struct Block<'a> {
+pub(crate) struct Block<'a> {
     /// Values of Content-Type, in order.
-    pub types: Vec<&'a [u8]>,
+    pub(crate) types: Vec<&'a [u8]>,
     /// Values of Content-Disposition, in order.
-    pub dispositions: Vec<&'a [u8]>,
+    pub(crate) dispositions: Vec<&'a [u8]>,
     /// Values of Content-Transfer-Encoding, in order.
-    pub encodings: Vec<&'a [u8]>,
+    pub(crate) encodings: Vec<&'a [u8]>,
     /// How many fields there are, of any name.
-    pub fields: usize,
+    pub(crate) fields: usize,
     /// A line was neither a field, nor a continuation, nor empty.
-    pub junk: bool,
+    pub(crate) junk: bool,
     /// Something else that no program writes unless it means to confuse: control characters, blank continuations,
     /// strange names.
-    pub odd: bool,
+    pub(crate) odd: bool,
     /// It is longer than what is read of it.
-    pub too_long: bool,
+    pub(crate) too_long: bool,
     /// Where the body starts, from the start of the block.
-    pub body: usize,
+    pub(crate) body: usize,
 }
 
 /// Where a field stands, its name first; nowhere where it has no end.
@@ -49,7 +49,7 @@ struct Field {
 impl<'a> Block<'a> {
     /// Reads the block at the start of `text`. It ends after its empty line, or before a line that `ends` says is a
     /// delimiter, or at a line that is no field unless `skip_junk`.
-    pub fn parse(text: &'a [u8], skip_junk: bool, ends: impl Fn(&[u8]) -> bool) -> Self {
+    pub(crate) fn parse(text: &'a [u8], skip_junk: bool, ends: impl Fn(&[u8]) -> bool) -> Self {
         let mut block = Self::default();
         let (mut field, mut at) = (Field::default(), 0);
         let cut = text.len() > MAX_BLOCK;

@@ -5,17 +5,17 @@ use super::{body::Class, decode::Decoding};
 
 /// What a header block says of a leaf.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Leaf {
+pub(crate) struct Leaf {
     /// Lower-case `type/subtype`.
-    pub media_type: String,
+    pub(crate) media_type: String,
     /// The names a client could show, the most dangerous first.
-    pub names: Vec<String>,
+    pub(crate) names: Vec<String>,
     /// How the content counts.
-    pub class: Option<Class>,
+    pub(crate) class: Option<Class>,
     /// The ways to decode it, the likeliest first.
-    pub decodings: Vec<Decoding>,
+    pub(crate) decodings: Vec<Decoding>,
     /// Its nesting.
-    pub depth: usize,
+    pub(crate) depth: usize,
     /// A client would open it as a message.
-    pub message: bool,
+    pub(crate) message: bool,
 }

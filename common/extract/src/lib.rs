@@ -15,6 +15,12 @@
 //! Containers (multiparts, nested messages) are no samples, their leaves are. Nothing here fails: a message over a
 //! budget is `malformed`, with everything found until then, and not read in further ways. All work is linear in the
 //! message, except that a budget may multiply it by a constant; nothing recurses.
+//!
+//! This crate knows no MTA, no Redis and no policy, reads no configuration and writes no log: what an ambiguity or an
+//! exceeded budget means for the mail is for those who call it. Of thundergate it knows digests and the reasons why a part
+//! is no sample, from thundergate-common.
+
+#![warn(unreachable_pub)]
 
 pub mod ambiguity;
 mod blind;

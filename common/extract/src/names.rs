@@ -22,15 +22,15 @@ const MAX_ENCODED_NAME: usize = 8 * 1024;
 
 /// What a header block says of its part's name.
 #[derive(Default)]
-pub(super) struct Names {
+pub(crate) struct Names {
     /// Every one, the most dangerous first.
-    pub all: Vec<String>,
+    pub(crate) all: Vec<String>,
     /// A field says that it is an attachment.
-    pub attachment: bool,
+    pub(crate) attachment: bool,
 }
 
 /// The names of the part under `block`, whose Content-Type is `value`.
-pub(super) fn of_part(block: &Block<'_>, value: &Value) -> Names {
+pub(crate) fn of_part(block: &Block<'_>, value: &Value) -> Names {
     let mut dispositions: Vec<Value> = block.dispositions.iter().map(|field| Value::parse(field)).collect();
     let attachment =
         dispositions.iter().any(|disposition| !matches!(disposition.token.as_str(), "" | "inline"));
@@ -45,14 +45,14 @@ pub(super) fn of_part(block: &Block<'_>, value: &Value) -> Names {
 }
 
 /// Every name under `parameter`.
-pub(super) fn names(value: &Value, parameter: &str) -> Vec<String> {
+pub(crate) fn names(value: &Value, parameter: &str) -> Vec<String> {
     let extended = value.extended(parameter).take(MAX_VALUES).map(|text| converted(&text));
     let plain = value.plain(parameter).take(MAX_VALUES).map(|text| decoded_words(&text.bytes));
     extended.chain(plain).flat_map(|name| readings(&name)).collect()
 }
 
 /// `names` without repetitions and without the harmless ones of too many, the most dangerous first.
-pub(super) fn most_dangerous_first(names: Vec<String>) -> Vec<String> {
+pub(crate) fn most_dangerous_first(names: Vec<String>) -> Vec<String> {
     let mut all = Vec::new();
     for name in names {
         if !all.contains(&name) {
@@ -65,7 +65,7 @@ pub(super) fn most_dangerous_first(names: Vec<String>) -> Vec<String> {
 }
 
 /// How much harm a file of this name can do, from 0: pictures and the like, to 4: what runs when it is opened.
-pub(super) fn danger(name: Option<&str>) -> u8 {
+pub(crate) fn danger(name: Option<&str>) -> u8 {
     const HARMLESS: &[&str] =
         &["txt", "log", "jpg", "jpeg", "png", "gif", "bmp", "tif", "tiff", "ics", "vcf", "asc", "p7s", "sig"];
     const PASSIVE: &[&str] =
@@ -151,13 +151,13 @@ pub(super) fn danger(name: Option<&str>) -> u8 {
 }
 
 /// The lower-case extension, as Windows sees it: dots and blanks at the end do not count.
-pub(super) fn extension(name: &str) -> Option<String> {
+pub(crate) fn extension(name: &str) -> Option<String> {
     let name = name.trim_end_matches(|character: char| character == '.' || character.is_whitespace());
     name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase())
 }
 
 /// True where two names have different extensions, so that a client would open the part with different programs.
-pub(super) fn differ(one: &str, other: &str) -> bool {
+pub(crate) fn differ(one: &str, other: &str) -> bool {
     extension(one) != extension(other)
 }
 

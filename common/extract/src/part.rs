@@ -25,8 +25,8 @@ pub struct Part {
 /// Encoded bytes and how to decode them. Cheap to clone: a slice of the message.
 #[derive(Clone)]
 pub struct Content {
-    pub(super) source: Bytes,
-    pub(super) decoding: Decoding,
+    pub(crate) source: Bytes,
+    pub(crate) decoding: Decoding,
 }
 
 /// A part that is no sample.
@@ -69,21 +69,21 @@ impl Content {
 
     /// Decodes into `out`, except where `source` is what it would be. False where readers may differ about what it holds.
     /// Stops where it becomes longer than `limit`.
-    pub(super) fn decode_unless_plain(&self, limit: u64, out: &mut Vec<u8>) -> bool {
+    pub(crate) fn decode_unless_plain(&self, limit: u64, out: &mut Vec<u8>) -> bool {
         self.decoding == Decoding::Identity || self.decoding.decode_into(&self.source, limit, out)
     }
 
     /// The same, ending at `end` of the encoded bytes.
-    pub(super) fn up_to(&self, end: usize) -> Self {
+    pub(crate) fn up_to(&self, end: usize) -> Self {
         Self { source: self.source.slice(..end), decoding: self.decoding }
     }
 
     /// The same, starting at `start` of the encoded bytes.
-    pub(super) fn starting_at(&self, start: usize) -> Self {
+    pub(crate) fn starting_at(&self, start: usize) -> Self {
         Self { source: self.source.slice(start..), decoding: self.decoding }
     }
 
-    pub(super) fn decoded_as(&self, decoding: Decoding) -> Self {
+    pub(crate) fn decoded_as(&self, decoding: Decoding) -> Self {
         Self { source: self.source.clone(), decoding }
     }
 }

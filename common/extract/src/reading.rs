@@ -6,18 +6,18 @@
 
 /// What one walk takes where it has a choice. The default is what most clients do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Reading {
+pub(crate) struct Reading {
     /// Of several Content-Type fields the last.
-    pub last_type: bool,
+    pub(crate) last_type: bool,
     /// Of several boundaries the last.
-    pub last_boundary: bool,
+    pub(crate) last_boundary: bool,
     /// A line in a header that is no field does not end the header.
-    pub skip_junk: bool,
+    pub(crate) skip_junk: bool,
 }
 
 impl Reading {
     /// A reading that is not among `done`, with other choices only where `met` says that there are any.
-    pub fn next(met: Self, done: &[Self]) -> Option<Self> {
+    pub(crate) fn next(met: Self, done: &[Self]) -> Option<Self> {
         let possible = |reading: &Self| {
             (met.last_type || !reading.last_type)
                 && (met.last_boundary || !reading.last_boundary)
@@ -33,7 +33,7 @@ impl Reading {
     }
 
     /// The choices of both.
-    pub fn and(self, other: Self) -> Self {
+    pub(crate) fn and(self, other: Self) -> Self {
         Self {
             last_type: self.last_type || other.last_type,
             last_boundary: self.last_boundary || other.last_boundary,
@@ -42,7 +42,7 @@ impl Reading {
     }
 
     /// Its choices, for people.
-    pub fn describe(self) -> String {
+    pub(crate) fn describe(self) -> String {
         let choices = [
             (self.last_type, "the last Content-Type"),
             (self.last_boundary, "the last boundary"),

@@ -23,20 +23,20 @@ pub struct Recall {
 
 /// What base64 that holds one file without any doubt decodes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Attachment {
+pub(crate) struct Attachment {
     /// Of the decoded bytes.
-    pub digest: Digest,
+    pub(crate) digest: Digest,
     /// Decoded bytes.
-    pub size: usize,
+    pub(crate) size: usize,
     /// They start as messages do.
-    pub message: bool,
+    pub(crate) message: bool,
     /// They start as containers do.
-    pub container: bool,
+    pub(crate) container: bool,
 }
 
 impl Recall {
     /// What `source` decodes to: recalled, or told by `decode` and remembered.
-    pub(super) fn or_decode(
+    pub(crate) fn or_decode(
         &self,
         source: &Bytes,
         decode: impl FnOnce() -> Option<Attachment>,

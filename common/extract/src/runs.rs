@@ -14,9 +14,9 @@ const LEAST_IN_A_LINE: usize = 20;
 
 /// Whole lines of base64 one after the other, blank ones between them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Run {
+pub(crate) struct Run {
     /// Where in the text.
-    pub range: Range<usize>,
+    pub(crate) range: Range<usize>,
     symbols: usize,
     /// Something else than hexadecimal digits: digests of files stand in many texts.
     beyond_hex: bool,
@@ -26,13 +26,13 @@ pub(super) struct Run {
 
 impl Run {
     /// True where `text` is hardly anything else.
-    pub fn is_nearly_all_of(&self, text: &[u8]) -> bool {
+    pub(crate) fn is_nearly_all_of(&self, text: &[u8]) -> bool {
         let visible = bytewise::count(text, |byte| !byte.is_ascii_whitespace());
         self.symbols >= visible - visible / 10
     }
 
     /// Where in `text` the file can be: all of the run, or without the words before it or what follows the padding.
-    pub fn readings(&self, text: &[u8]) -> Vec<Range<usize>> {
+    pub(crate) fn readings(&self, text: &[u8]) -> Vec<Range<usize>> {
         let mut ranges = Vec::new();
         for start in [self.range.start, self.wide.unwrap_or(self.range.start)] {
             let padding = padding_end(&text[start..self.range.end]).map(|length| start + length);
@@ -47,7 +47,7 @@ impl Run {
 }
 
 /// The longest run in `text`, if one is long enough.
-pub(super) fn longest(text: &[u8]) -> Option<Run> {
+pub(crate) fn longest(text: &[u8]) -> Option<Run> {
     if text.len() < LEAST || !has_wide_line(text) {
         return None;
     }

@@ -30,10 +30,10 @@ const WALK: usize = 3;
 type Place = (usize, usize, Decoding);
 
 /// What was found so far.
-pub(super) struct Samples {
+pub(crate) struct Samples {
     bodies: Bodies,
     /// What the budget still allows.
-    pub left: Allowance,
+    pub(crate) left: Allowance,
     found: Extraction,
     steps: Option<Vec<Step>>,
     /// Each digest with the danger of its most dangerous name.
@@ -65,7 +65,7 @@ struct Found {
 
 impl Samples {
     /// Nothing found yet in a message of `length` bytes. Steps are recorded where `explain`.
-    pub fn new(bodies: Bodies, budget: &Budget, length: usize, explain: bool) -> Self {
+    pub(crate) fn new(bodies: Bodies, budget: &Budget, length: usize, explain: bool) -> Self {
         Self {
             bodies,
             left: Allowance::new(budget, length),
@@ -87,31 +87,31 @@ impl Samples {
     }
 
     /// Attachments that came before need not be decoded.
-    pub fn recalling(self, recall: &Recall) -> Self {
+    pub(crate) fn recalling(self, recall: &Recall) -> Self {
         Self { recall: Some(recall.clone()), ..self }
     }
 
     /// A further reading begins: it may have as many parts as the first.
-    pub fn next_reading(&mut self, describe: impl FnOnce() -> String) {
+    pub(crate) fn next_reading(&mut self, describe: impl FnOnce() -> String) {
         self.left.next_reading();
         self.note(|| Step::Reading { choices: describe() });
     }
 
     /// Everything found, and how.
-    pub fn finish(mut self) -> (Extraction, Vec<Step>) {
+    pub(crate) fn finish(mut self) -> (Extraction, Vec<Step>) {
         self.found.malformed = self.left.exceeded();
         (self.found, self.steps.take().unwrap_or_default())
     }
 
     /// Records a step, where anybody wants to know.
-    pub fn note(&mut self, step: impl FnOnce() -> Step) {
+    pub(crate) fn note(&mut self, step: impl FnOnce() -> Step) {
         if let Some(steps) = &mut self.steps {
             steps.push(step());
         }
     }
 
     /// Records a kind of ambiguity.
-    pub fn ambiguous(&mut self, kind: &'static str) {
+    pub(crate) fn ambiguous(&mut self, kind: &'static str) {
         self.in_doubt |= !ambiguity::is_local(kind);
         if !self.found.ambiguities.contains(&kind) {
             self.found.ambiguities.push(kind);
@@ -119,17 +119,17 @@ impl Samples {
     }
 
     /// Readers could differ about the structure, although nothing shows that they do.
-    pub fn doubt(&mut self) {
+    pub(crate) fn doubt(&mut self) {
         self.in_doubt = true;
     }
 
     /// True where the message should be read without its structure.
-    pub fn is_in_doubt(&self) -> bool {
+    pub(crate) fn is_in_doubt(&self) -> bool {
         self.in_doubt
     }
 
     /// A walk goes over `message`.
-    pub fn walked(&mut self, message: &Bytes) {
+    pub(crate) fn walked(&mut self, message: &Bytes) {
         let known = |other: &Bytes| other.as_ptr() == message.as_ptr() && other.len() == message.len();
         if self.walked.iter().any(known) {
             return;
@@ -141,7 +141,7 @@ impl Samples {
     }
 
     /// The messages that were walked over, without those that are part of another in memory.
-    pub fn all_walked(&self) -> Vec<Bytes> {
+    pub(crate) fn all_walked(&self) -> Vec<Bytes> {
         let range = |bytes: &Bytes| bytes.as_ptr_range();
         let mut outer: Vec<Bytes> = Vec::new();
         for message in &self.walked {
@@ -156,12 +156,12 @@ impl Samples {
     }
 
     /// The messages found inside containers since the last call, with their depth.
-    pub fn take_messages(&mut self) -> Vec<(Bytes, usize)> {
+    pub(crate) fn take_messages(&mut self) -> Vec<(Bytes, usize)> {
         std::mem::take(&mut self.messages)
     }
 
     /// Takes a leaf whose encoded bytes are `source`, in each way it could be read.
-    pub fn leaf(&mut self, leaf: &Leaf, source: Bytes) {
+    pub(crate) fn leaf(&mut self, leaf: &Leaf, source: Bytes) {
         let class = leaf.class.unwrap_or(Class::File);
         if leaf.names.len() > 1 && leaf.names.iter().any(|other| names::differ(&leaf.names[0], other)) {
             self.ambiguous(ambiguity::NAMES);
@@ -190,7 +190,7 @@ impl Samples {
     }
 
     /// Takes what hides in `gap`, outside all parts.
-    pub fn gap(&mut self, gap: Bytes, kind: &'static str) {
+    pub(crate) fn gap(&mut self, gap: Bytes, kind: &'static str) {
         if !body::is_filler(&gap) {
             self.doubt();
         }
@@ -201,12 +201,12 @@ impl Samples {
     }
 
     /// True where a part consists of these bytes, however it is decoded.
-    pub fn is_part(&self, source: &Bytes) -> bool {
+    pub(crate) fn is_part(&self, source: &Bytes) -> bool {
         self.sources.contains(&(source.as_ptr().addr(), source.len()))
     }
 
     /// Takes what only the reading without structure finds; what is known already does not count.
-    pub fn hidden(&mut self, content: Content, name: Option<String>, class: Class) {
+    pub(crate) fn hidden(&mut self, content: Content, name: Option<String>, class: Class) {
         let leaf = Leaf { media_type: "application/octet-stream".into(), ..Leaf::default() };
         if !self.left.spend_reading(content.source.len()) {
             return;
@@ -220,12 +220,12 @@ impl Samples {
     }
 
     /// What a part of this type holds cannot be scanned.
-    pub fn unscannable(&mut self, leaf: &Leaf, size: usize, reason: SkipReason) {
+    pub(crate) fn unscannable(&mut self, leaf: &Leaf, size: usize, reason: SkipReason) {
         self.skip(leaf, leaf.names.first(), size, reason);
     }
 
     /// The message inside a leaf: `source` decoded. None where the budget has nothing left for it.
-    pub fn nested(&mut self, source: &Bytes, decoding: Decoding) -> Option<Bytes> {
+    pub(crate) fn nested(&mut self, source: &Bytes, decoding: Decoding) -> Option<Bytes> {
         if decoding == Decoding::Identity {
             return self.left.spend_search(WALK * source.len()).then(|| source.clone());
         }

@@ -8,25 +8,25 @@
 use memchr::{memchr2_iter, memmem};
 
 /// What is read of one field; the MTAs cut at about as much.
-pub(super) const MAX_FIELD: usize = 128 * 1024;
+pub(crate) const MAX_FIELD: usize = 128 * 1024;
 /// The parameters that are kept, and how many of them.
 const KEPT: [&[u8]; 3] = [b"boundary", b"filename", b"name"];
 const MAX_KEPT: usize = 1000;
 
 /// A field's value, taken apart.
 #[derive(Default)]
-pub(super) struct Value {
+pub(crate) struct Value {
     /// What stands before the parameters, in lower case.
-    pub token: String,
+    pub(crate) token: String,
     /// Readers could see something else in it that decides how the body is read.
-    pub odd: bool,
+    pub(crate) odd: bool,
     parameters: Vec<Parameter>,
 }
 
 /// What a parameter says: its bytes, and their charset where it names one.
-pub(super) struct Text {
-    pub bytes: Vec<u8>,
-    pub charset: Vec<u8>,
+pub(crate) struct Text {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) charset: Vec<u8>,
 }
 
 struct Parameter {
@@ -40,7 +40,7 @@ struct Parameter {
 
 impl Value {
     /// Takes `field` apart.
-    pub fn parse(field: &[u8]) -> Self {
+    pub(crate) fn parse(field: &[u8]) -> Self {
         let raw = &field[..field.len().min(MAX_FIELD)];
         let field = without_comments(raw);
         let field = field.trim_ascii_start();
@@ -61,7 +61,7 @@ impl Value {
     }
 
     /// The values of parameter `name` that are neither encoded nor in sections.
-    pub fn plain(&self, name: &str) -> impl Iterator<Item = Text> {
+    pub(crate) fn plain(&self, name: &str) -> impl Iterator<Item = Text> {
         self.named(name)
             .filter(|parameter| parameter.section.is_none() && !parameter.extended)
             .map(|parameter| Text { bytes: parameter.value.clone(), charset: Vec::new() })
@@ -69,7 +69,7 @@ impl Value {
 
     /// The values of parameter `name` by RFC 2231: the encoded ones, the one in sections, and what that is to readers who
     /// stop where a section lacks.
-    pub fn extended(&self, name: &str) -> impl Iterator<Item = Text> {
+    pub(crate) fn extended(&self, name: &str) -> impl Iterator<Item = Text> {
         let whole = self
             .named(name)
             .filter(|parameter| parameter.section.is_none() && parameter.extended)
@@ -172,14 +172,14 @@ fn is_strict_parameter(name: &[u8], value: &[u8]) -> bool {
 }
 
 /// True where `needle`, in lower case, stands somewhere in `text`.
-pub(super) fn contains_ignoring_case(text: &[u8], needle: &[u8]) -> bool {
+pub(crate) fn contains_ignoring_case(text: &[u8], needle: &[u8]) -> bool {
     let [first, ..] = needle else { return true };
     memchr2_iter(*first, first.to_ascii_uppercase(), text)
         .any(|at| text[at..].get(..needle.len()).is_some_and(|found| found.eq_ignore_ascii_case(needle)))
 }
 
 /// `field` without its comments and line ends. A comment that never ends is none.
-pub(super) fn without_comments(field: &[u8]) -> Vec<u8> {
+pub(crate) fn without_comments(field: &[u8]) -> Vec<u8> {
     let mut clean = Vec::with_capacity(field.len());
     let (mut depth, mut opened, mut quoted, mut escaped) = (0_usize, 0, false, false);
     for (at, &byte) in field.iter().enumerate() {

@@ -31,7 +31,7 @@ const PLAIN: &str = "text/plain";
 const MESSAGE: &str = "message/rfc822";
 
 /// Walks over `message` as `reading` says. Hands what it finds to `samples`; returns which choices it met.
-pub(super) fn walk(message: &Bytes, reading: Reading, budget: &Budget, samples: &mut Samples) -> Reading {
+pub(crate) fn walk(message: &Bytes, reading: Reading, budget: &Budget, samples: &mut Samples) -> Reading {
     let mut met = Reading::default();
     let mut tasks = vec![Task { message: message.clone(), depth: 0, boundary: None }];
     while let Some(Task { message, depth, boundary }) = tasks.pop() {

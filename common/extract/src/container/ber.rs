@@ -21,16 +21,16 @@ const END: &[u8] = &[0, 0];
 #[derive(Clone, Debug)]
 pub(super) struct Element {
     /// Its first byte: class, form and number.
-    pub tag: u8,
+    pub(crate) tag: u8,
     /// Where its content stands; to the end of what is around it, where the length is indefinite.
-    pub content: Range<usize>,
+    pub(crate) content: Range<usize>,
     /// The content ends where an end marker says so.
     indefinite: bool,
 }
 
 impl Element {
     /// The element at the start of `range`.
-    pub fn at(bytes: &[u8], range: Range<usize>) -> Option<Self> {
+    pub(crate) fn at(bytes: &[u8], range: Range<usize>) -> Option<Self> {
         let mut rest = bytes.get(range.clone())?.iter();
         let tag = *rest.next()?;
         if tag & 0x1f == 0x1f {
@@ -52,18 +52,18 @@ impl Element {
     }
 
     /// The first element inside.
-    pub fn first(&self, bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn first(&self, bytes: &[u8]) -> Option<Self> {
         Self::at(bytes, self.content.clone()).filter(|_| !self.ends_at(bytes, self.content.start))
     }
 
     /// The element after `child`, which is inside.
-    pub fn after(&self, bytes: &[u8], child: &Self) -> Option<Self> {
+    pub(crate) fn after(&self, bytes: &[u8], child: &Self) -> Option<Self> {
         let start = child.end(bytes);
         Self::at(bytes, start..self.content.end).filter(|_| !self.ends_at(bytes, start))
     }
 
     /// The content of an octet string: its own, or that of all strings inside. None where it is no octet string.
-    pub fn octets(&self, bytes: &Bytes) -> Option<Bytes> {
+    pub(crate) fn octets(&self, bytes: &Bytes) -> Option<Bytes> {
         match self.tag & !CONSTRUCTED {
             OCTET_STRING if self.tag & CONSTRUCTED == 0 => return Some(bytes.slice(self.content.clone())),
             OCTET_STRING => (),

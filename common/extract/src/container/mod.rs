@@ -26,15 +26,15 @@ const MAX_FILES: usize = 1024;
 #[derive(Debug, Default)]
 pub(super) struct Opened {
     /// Its files, in order.
-    pub files: Vec<Enclosed>,
+    pub(crate) files: Vec<Enclosed>,
     /// Why there is more that cannot be seen.
-    pub sealed: Option<SkipReason>,
+    pub(crate) sealed: Option<SkipReason>,
     /// True where there is more than the limit allows.
-    pub over_limit: bool,
+    pub(crate) over_limit: bool,
     /// The container: `tnef`, `cms`, `openpgp`, `apple_file` or `mac_binary`; empty where it is none.
-    pub kind: &'static str,
+    pub(crate) kind: &'static str,
     /// Bytes of the files that are no slices of the container, but in memory beside it.
-    pub held_bytes: usize,
+    pub(crate) held_bytes: usize,
     size: u64,
 }
 
@@ -42,13 +42,13 @@ pub(super) struct Opened {
 #[derive(Debug, Default)]
 pub(super) struct Enclosed {
     /// The names a client could show, the likeliest first.
-    pub names: Vec<String>,
+    pub(crate) names: Vec<String>,
     /// Lower-case `type/subtype`.
-    pub media_type: String,
+    pub(crate) media_type: String,
     /// Its bytes: a slice of the container where they stand in it as they are.
-    pub content: Bytes,
+    pub(crate) content: Bytes,
     /// True where it is an entity with a header of its own.
-    pub message: bool,
+    pub(crate) message: bool,
 }
 
 /// True where `start`, the first 128 bytes of a file or more, or all of it, may begin a container.

@@ -49,7 +49,7 @@ const MAX_FILES: usize = 1 << 14;
 
 impl Decoding {
     /// Its name for people.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Identity => "as it stands",
             Self::Base64 => "base64",
@@ -66,14 +66,14 @@ impl Decoding {
     }
 
     /// True where a standard knows the encoding, so that all clients do.
-    pub fn is_standard(self) -> bool {
+    pub(crate) fn is_standard(self) -> bool {
         matches!(self, Self::Identity | Self::Base64 | Self::QuotedPrintable)
     }
 
     /// Replaces what is in `out` by `source`, decoded. False where readers may differ about what it holds. Where
     /// `out` becomes longer than `limit`, part of `source` may be left: encodings that compress stop there, as does
     /// uuencode, in which a line can lack its blanks. The others make at most twice the length of `source`.
-    pub fn decode_into(self, source: &[u8], limit: u64, out: &mut Vec<u8>) -> bool {
+    pub(crate) fn decode_into(self, source: &[u8], limit: u64, out: &mut Vec<u8>) -> bool {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         out.clear();
         match self {
@@ -93,7 +93,7 @@ impl Decoding {
     }
 
     /// What is in `source` as well, if it is encoded so: the other fork of a file of a Macintosh.
-    pub fn besides(self, source: &[u8]) -> Option<Self> {
+    pub(crate) fn besides(self, source: &[u8]) -> Option<Self> {
         let resource = self == Self::BinHex && binhex::forks(source).contains(&Self::BinHexResource);
         resource.then_some(Self::BinHexResource)
     }
@@ -103,9 +103,9 @@ impl Decoding {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct TextFile {
     /// From the line that begins it to the end of its data.
-    pub range: Range<usize>,
+    pub(crate) range: Range<usize>,
     /// The name that it carries.
-    pub name: String,
+    pub(crate) name: String,
 }
 
 /// The files in `text`, uuencoded ones first, each with the ways to decode it. A text without any costs three searches.

@@ -32,7 +32,7 @@ pub(crate) enum Dialect {
 
 impl Dialect {
     /// Its name for people.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Trimmed => "quoted-printable, blanks at line ends dropped",
             Self::Lf => "quoted-printable, breaks as LF",
@@ -230,28 +230,28 @@ fn line_end_length(text: &[u8]) -> usize {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Doubts {
     /// Line breaks that are not soft.
-    pub hard_breaks: bool,
+    pub(crate) hard_breaks: bool,
     /// Line breaks of several kinds, escaped ones among them.
-    pub mixed_breaks: bool,
+    pub(crate) mixed_breaks: bool,
     /// Blanks before a line break.
-    pub trailing_blanks: bool,
+    pub(crate) trailing_blanks: bool,
     /// Control characters that are not escaped.
-    pub controls: bool,
+    pub(crate) controls: bool,
     /// A blank for every second escape, or more.
-    pub spaced: bool,
+    pub(crate) spaced: bool,
     /// Line ends behind a soft break: empty lines to some, nothing to others.
-    pub loose_breaks: bool,
+    pub(crate) loose_breaks: bool,
     /// Blanks between a soft break and its line end.
-    pub spaced_breaks: bool,
+    pub(crate) spaced_breaks: bool,
     /// A `=` that begins neither an escape nor a soft break.
-    pub broken: bool,
+    pub(crate) broken: bool,
     /// One for every eighth escape, or more.
-    pub mostly_broken: bool,
+    pub(crate) mostly_broken: bool,
 }
 
 impl Doubts {
     /// Looks through `source`. Line breaks at its very end count: a decoder keeps them.
-    pub fn of(source: &[u8]) -> Self {
+    pub(crate) fn of(source: &[u8]) -> Self {
         let mut doubts = Self::default();
         let has = |fit: fn(u8, u8) -> bool| bytewise::pairs(source, fit).next().is_some();
         doubts.trailing_blanks = has(|byte, next| is_space(byte) & ((next == b'\r') | (next == b'\n')));

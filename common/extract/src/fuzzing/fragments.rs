@@ -141,7 +141,7 @@ static ENCODED: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
 });
 
 /// The message that `data` describes: a fragment for each byte.
-pub(super) fn message(data: &[u8]) -> Vec<u8> {
+pub(crate) fn message(data: &[u8]) -> Vec<u8> {
     let mut message = Vec::new();
     let mut rest = data;
     while let Some((&byte, after)) = rest.split_first() {
@@ -160,7 +160,7 @@ pub(super) fn message(data: &[u8]) -> Vec<u8> {
 }
 
 /// `bytes` in the lines of `uuencode`.
-pub(super) fn uuencoded(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn uuencoded(bytes: &[u8]) -> Vec<u8> {
     let symbol = |sextet: u32| if sextet & 63 == 0 { b'`' } else { b' ' + (sextet & 63) as u8 };
     let mut text = b"begin 644 planted.exe\r\n".to_vec();
     for line in bytes.chunks(45) {

@@ -27,7 +27,7 @@ pub(crate) enum Dialect {
 
 impl Dialect {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Lines,
         Self::LineTails,
         Self::CleanLines,
@@ -39,7 +39,7 @@ impl Dialect {
     ];
 
     /// Its name for people.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Lines => "base64, line by line",
             Self::LineTails => "base64, line by line with tails",
