@@ -97,6 +97,7 @@ mod tests {
         digest::Digest,
         sample::{HintStyle, NameHint, SampleKey},
     };
+    use thundergate_extract::Exceeded;
 
     fn part(disposition: Disposition) -> Inspected {
         let key = SampleKey { digest: Digest::of(b"a"), hint: NameHint::of(HintStyle::None, None) };
@@ -172,7 +173,7 @@ mod tests {
         ] {
             assert_eq!(result(&of(&dispositions, &[])), expected, "{dispositions:?}");
         }
-        let malformed = Inspection { malformed: Some("parts"), ..of(&[Disposition::Clean], &[]) };
+        let malformed = Inspection { malformed: Some(Exceeded::Parts), ..of(&[Disposition::Clean], &[]) };
         assert_eq!(result(&malformed), "incomplete");
     }
 

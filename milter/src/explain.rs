@@ -168,6 +168,7 @@ fn push(text: &mut String, more: std::fmt::Arguments<'_>) {
 mod tests {
     use super::*;
     use thundergate_common::digest::Digest;
+    use thundergate_extract::Exceeded;
 
     fn explained(toml: &str, steps: Vec<Step>, extraction: Extraction) -> Explained {
         let config = Config::from_toml(toml).unwrap();
@@ -256,7 +257,7 @@ mod tests {
         let partial = Extraction { skipped: vec![skipped], ..Extraction::default() };
         let text = explained("", Vec::new(), partial.clone()).as_text();
         assert!(text.contains("1 skipped\n  if nothing is found: quarantine (partial)\n"), "{text}");
-        let malformed = Extraction { malformed: Some("parts"), ..partial };
+        let malformed = Extraction { malformed: Some(Exceeded::Parts), ..partial };
         let text = explained("policy.on.malformed = 'reject'", Vec::new(), malformed).as_text();
         assert!(text.contains("; malformed: parts\n  if nothing is found: reject (malformed)\n"), "{text}");
     }

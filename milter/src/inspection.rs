@@ -8,7 +8,7 @@ use crate::{
 };
 use std::time::Duration;
 use thundergate_common::{sample::SampleKey, verdict::SkipReason};
-use thundergate_extract::Skipped;
+use thundergate_extract::{Exceeded, Skipped};
 
 /// Bytes of a text of the sender's that logs and the ledger repeat; a name may have 128 KiB, and a message many.
 const LONGEST_TEXT: usize = 1024;
@@ -55,7 +55,7 @@ pub struct Inspection {
     /// All its parts.
     pub parts: Vec<Inspected>,
     /// Which budget it exceeds, if any.
-    pub malformed: Option<&'static str>,
+    pub malformed: Option<Exceeded>,
     /// Where readers could differ.
     pub ambiguities: Vec<&'static str>,
     /// Message-ID, for logs.

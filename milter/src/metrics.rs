@@ -41,11 +41,9 @@ use prometheus_client::{
 };
 use std::{sync::atomic::AtomicU64, time::Instant};
 use thundergate_common::verdict::SkipReason;
-use thundergate_extract::ambiguity;
+use thundergate_extract::{Exceeded, ambiguity};
 
 const DISPOSITIONS: [&str; 5] = ["clean", "found", "pending", "skipped", "failed"];
-/// What [`thundergate_extract`] can run out of.
-const BUDGETS: [&str; 6] = ["parts", "depth", "readings", "decoded_bytes", "header_bytes", "field_bytes"];
 /// Of the reasons to skip a part, those where there is something that was not scanned and could not be.
 const UNSCANNABLE: [SkipReason; 4] =
     [SkipReason::TooLarge, SkipReason::Encrypted, SkipReason::ExternalBody, SkipReason::Partial];
@@ -78,7 +76,7 @@ struct Ambiguity {
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Malformed {
-    /// One of [`BUDGETS`].
+    /// One of [`Exceeded::ALL`].
     budget: &'static str,
 }
 
@@ -182,8 +180,8 @@ impl Metrics {
         for (kind, _) in ambiguity::ALL {
             drop(metrics.ambiguities.get_or_create(&Ambiguity { kind }));
         }
-        for budget in BUDGETS {
-            drop(metrics.malformed.get_or_create(&Malformed { budget }));
+        for exceeded in Exceeded::ALL {
+            drop(metrics.malformed.get_or_create(&Malformed { budget: exceeded.as_str() }));
         }
         metrics.register_the_rest(registry);
         metrics
@@ -260,8 +258,8 @@ impl Metrics {
         for kind in &inspection.ambiguities {
             self.ambiguities.get_or_create(&Ambiguity { kind }).inc();
         }
-        if let Some(budget) = inspection.malformed {
-            self.malformed.get_or_create(&Malformed { budget }).inc();
+        if let Some(exceeded) = inspection.malformed {
+            self.malformed.get_or_create(&Malformed { budget: exceeded.as_str() }).inc();
         }
         if matches!(inspection.action, Action::Accept | Action::Tag) {
             self.passed(inspection);

@@ -14,6 +14,7 @@ use mail_parser::MessageParser;
 use serde::Serialize;
 use std::time::Duration;
 use thundergate_common::verdict::{Finding, Rule};
+use thundergate_extract::Exceeded;
 
 /// A part in the log.
 #[derive(Serialize)]
@@ -66,7 +67,7 @@ pub fn log(client: &Client, envelope: &Envelope, inspection: &Inspection, mode: 
                 decision = inspection.decision.action.as_str(),
                 cause = inspection.decision.cause.as_str(),
                 passive = (mode == Mode::Passive).then_some(true),
-                malformed = inspection.malformed,
+                malformed = inspection.malformed.map(Exceeded::as_str),
                 ambiguities.json = ambiguities(inspection),
                 parts.json = json(&parts),
                 duration_ms = milliseconds(inspection.duration),

@@ -16,7 +16,7 @@ use std::{
     process::Command,
     time::{Duration, Instant},
 };
-use thundergate_extract::{Bodies, Budget, Extraction, extract};
+use thundergate_extract::{Bodies, Budget, Exceeded, Extraction, extract};
 
 /// As deployed.
 const BUDGET: Budget = Budget { parts: 1000, depth: 50, readings: 500, decoded_bytes: 200 << 20 };
@@ -125,7 +125,7 @@ fn measure(case: &Case, size: usize) {
 
 fn outcome(found: &Extraction) -> String {
     let Extraction { parts, ambiguities, malformed, .. } = found;
-    format!("{}, {}, {}", malformed.unwrap_or("-"), parts.len(), ambiguities.len())
+    format!("{}, {}, {}", malformed.map_or("-", Exceeded::as_str), parts.len(), ambiguities.len())
 }
 
 /// Resident KiB now, from which the peak starts anew.

@@ -2,6 +2,9 @@
 //! What one message may cost, and what of that is left. Whatever asks for more than is left makes the message
 //! `malformed`.
 
+use serde::{Serialize, Serializer};
+use std::fmt::{self, Display, Formatter};
+
 /// How much work one message may cause.
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
@@ -13,6 +16,23 @@ pub struct Budget {
     pub readings: usize,
     /// Sum of decoded bytes; what a small message may cause is less ([`Allowance`]).
     pub decoded_bytes: u64,
+}
+
+/// Why a message was not taken apart to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Exceeded {
+    /// [`Budget::parts`].
+    Parts,
+    /// [`Budget::depth`].
+    Depth,
+    /// [`Budget::readings`], or what searches for them may look at.
+    Readings,
+    /// [`Budget::decoded_bytes`].
+    DecodedBytes,
+    /// A header is too long to read.
+    HeaderBytes,
+    /// A field of a header is too long to read.
+    FieldBytes,
 }
 
 /// Encoded bytes that further readings may decode, however long the message is: several readings of a small attachment,
@@ -33,7 +53,37 @@ pub(crate) struct Allowance {
     reading_bytes: u64,
     readings: usize,
     search_bytes: u64,
-    exceeded: Option<&'static str>,
+    exceeded: Option<Exceeded>,
+}
+
+impl Exceeded {
+    /// Each of them.
+    pub const ALL: [Self; 6] =
+        [Self::Parts, Self::Depth, Self::Readings, Self::DecodedBytes, Self::HeaderBytes, Self::FieldBytes];
+
+    /// As in logs and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Parts => "parts",
+            Self::Depth => "depth",
+            Self::Readings => "readings",
+            Self::DecodedBytes => "decoded_bytes",
+            Self::HeaderBytes => "header_bytes",
+            Self::FieldBytes => "field_bytes",
+        }
+    }
+}
+
+impl Display for Exceeded {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Exceeded {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
 }
 
 impl Allowance {
@@ -58,7 +108,7 @@ impl Allowance {
     }
 
     /// Why the message is malformed, if it is.
-    pub(crate) fn exceeded(&self) -> Option<&'static str> {
+    pub(crate) fn exceeded(&self) -> Option<Exceeded> {
         self.exceeded
     }
 
@@ -70,11 +120,11 @@ impl Allowance {
     /// False where no further readings are left, although there is something to read.
     pub(crate) fn has_readings_left(&mut self) -> bool {
         let left = self.readings > 0 && self.reading_bytes > 0 && self.decoded > 0;
-        self.unless_exceeded(left, "readings")
+        self.unless_exceeded(left, Exceeded::Readings)
     }
 
     /// Records why the message is malformed; the first reason stays.
-    pub(crate) fn malformed(&mut self, why: &'static str) {
+    pub(crate) fn malformed(&mut self, why: Exceeded) {
         self.exceeded.get_or_insert(why);
     }
 
@@ -92,7 +142,7 @@ impl Allowance {
     /// True where nothing more may be decoded.
     pub(crate) fn is_exhausted(&mut self) -> bool {
         if self.decoded == 0 {
-            self.malformed("decoded_bytes");
+            self.malformed(Exceeded::DecodedBytes);
         }
         self.decoded == 0
     }
@@ -105,7 +155,7 @@ impl Allowance {
         self.parts += 1;
         let left = self.parts <= self.budget.parts;
         if !left {
-            self.malformed("parts");
+            self.malformed(Exceeded::Parts);
         }
         left
     }
@@ -114,7 +164,7 @@ impl Allowance {
     pub(crate) fn spend_bytes(&mut self, count: usize) -> bool {
         let left = self.decoded.checked_sub(count as u64);
         self.decoded = left.unwrap_or(0);
-        self.unless_exceeded(left.is_some(), "decoded_bytes")
+        self.unless_exceeded(left.is_some(), Exceeded::DecodedBytes)
     }
 
     /// Counts a further reading of `bytes`.
@@ -122,17 +172,17 @@ impl Allowance {
         let left = self.reading_bytes.checked_sub(bytes as u64).filter(|_| self.readings > 0);
         self.reading_bytes = left.unwrap_or(0);
         self.readings = self.readings.saturating_sub(1);
-        self.unless_exceeded(left.is_some(), "readings")
+        self.unless_exceeded(left.is_some(), Exceeded::Readings)
     }
 
     /// Counts bytes that a walk looks at a second time.
     pub(crate) fn spend_search(&mut self, bytes: usize) -> bool {
         let left = self.search_bytes.checked_sub(bytes as u64);
         self.search_bytes = left.unwrap_or(0);
-        self.unless_exceeded(left.is_some(), "readings")
+        self.unless_exceeded(left.is_some(), Exceeded::Readings)
     }
 
-    fn unless_exceeded(&mut self, left: bool, what: &'static str) -> bool {
+    fn unless_exceeded(&mut self, left: bool, what: Exceeded) -> bool {
         if !left {
             self.malformed(what);
         }
@@ -151,11 +201,17 @@ mod tests {
         assert!(left.spend_part() && left.spend_bytes(10) && left.spend_reading(50));
         assert_eq!(left.exceeded(), None);
         assert!(!left.has_readings_left());
-        assert_eq!(left.exceeded(), Some("readings"), "what is left unread is no clean message");
+        assert_eq!(left.exceeded(), Some(Exceeded::Readings), "what is left unread is no clean message");
         assert!(!left.spend_reading(1));
         assert!(!left.spend_bytes(1));
-        assert_eq!(left.exceeded(), Some("readings"), "the first reason stays");
+        assert_eq!(left.exceeded(), Some(Exceeded::Readings), "the first reason stays");
         assert!(left.is_exhausted() && !left.has_readings_left() && !left.spend_part());
+    }
+
+    #[test]
+    fn the_names_that_operators_know_stay() {
+        let names = ["parts", "depth", "readings", "decoded_bytes", "header_bytes", "field_bytes"];
+        assert_eq!(Exceeded::ALL.map(Exceeded::as_str), names);
     }
 
     #[test]

@@ -47,7 +47,7 @@ mod value;
 mod walk;
 
 pub use body::Bodies;
-pub use budget::Budget;
+pub use budget::{Budget, Exceeded};
 use bytes::Bytes;
 pub use outline::Step;
 pub use part::{Content, Extraction, Part, Skipped};

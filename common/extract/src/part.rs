@@ -2,7 +2,7 @@
 //! What a message is taken apart into: parts, each with the way to its bytes, what is no sample, and what is said of the
 //! message as a whole.
 
-use super::decode::Decoding;
+use super::{budget::Exceeded, decode::Decoding};
 use bytes::Bytes;
 use std::fmt;
 use thundergate_common::{digest::Digest, verdict::SkipReason};
@@ -51,9 +51,8 @@ pub struct Extraction {
     pub skipped: Vec<Skipped>,
     /// Where readers could differ, by kind; empty for a well-formed message.
     pub ambiguities: Vec<&'static str>,
-    /// Why part of the message was not looked at: it exceeds the budget (`parts`, `depth`, `readings`,
-    /// `decoded_bytes`), or has a header or a field of it too long to read (`header_bytes`, `field_bytes`).
-    pub malformed: Option<&'static str>,
+    /// Why part of the message was not looked at.
+    pub malformed: Option<Exceeded>,
     /// Bytes that the parts keep in memory beside the message: transfer-encoded messages inside it, decoded.
     pub held_bytes: usize,
 }

@@ -4,7 +4,7 @@
 use super::{
     ambiguity,
     body::{self, Bodies, Class},
-    budget::{Allowance, Budget},
+    budget::{Allowance, Budget, Exceeded},
     candidates::{self, Candidate},
     container,
     decode::Decoding,
@@ -135,7 +135,7 @@ impl Samples {
             return;
         }
         if self.walked.len() >= self.left.budget().parts {
-            return self.left.malformed("parts");
+            return self.left.malformed(Exceeded::Parts);
         }
         self.walked.push(message.clone());
     }
@@ -325,7 +325,7 @@ impl Samples {
     /// The message that `content` is comes next.
     fn enclosed(&mut self, leaf: &Leaf, content: &Content) {
         if leaf.depth >= self.left.budget().depth {
-            return self.left.malformed("depth");
+            return self.left.malformed(Exceeded::Depth);
         }
         if let Some(message) = self.nested(&content.source, content.decoding) {
             self.messages.push((message, leaf.depth + 1));
@@ -341,7 +341,7 @@ impl Samples {
             self.found.held_bytes += beside + opened.held_bytes;
         }
         if opened.over_limit {
-            self.left.malformed("decoded_bytes");
+            self.left.malformed(Exceeded::DecodedBytes);
         }
         opened
     }
@@ -353,7 +353,7 @@ impl Samples {
         }
         let depth = outer.depth + 1;
         if depth > self.left.budget().depth && !opened.files.is_empty() {
-            return self.left.malformed("depth");
+            return self.left.malformed(Exceeded::Depth);
         }
         for file in opened.files {
             if !self.left.spend_part() {

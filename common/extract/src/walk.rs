@@ -13,7 +13,7 @@ use super::{
     ambiguity,
     body::{self, Class},
     boundary::{self, Multipart, Open},
-    budget::Budget,
+    budget::{Budget, Exceeded},
     candidates, container,
     decode::Decoding,
     header::Block,
@@ -140,7 +140,7 @@ impl Walk<'_> {
             let message = self.message.clone();
             let block = self.block(&message, at);
             if block.too_long {
-                self.samples.left.malformed("header_bytes");
+                self.samples.left.malformed(Exceeded::HeaderBytes);
                 return None;
             }
             let body = at + block.body;
@@ -151,7 +151,7 @@ impl Walk<'_> {
                 return Some((Pending::Leaf(leaf, body, depth), body));
             }
             if depth >= self.budget.depth {
-                self.samples.left.malformed("depth");
+                self.samples.left.malformed(Exceeded::Depth);
                 return Some((Pending::Leaf(leaf, body, depth), body));
             }
             if let Some(boundaries) = multipart {
@@ -184,7 +184,7 @@ impl Walk<'_> {
         }
         let mut fields = block.types.iter().chain(&block.dispositions);
         if fields.any(|field| field.len() > MAX_FIELD) {
-            self.samples.left.malformed("field_bytes");
+            self.samples.left.malformed(Exceeded::FieldBytes);
         }
         let chosen = if self.reading.last_type { block.types.last() } else { block.types.first() };
         let field = chosen.copied().unwrap_or_default();

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use encodify::base64::MIME;
 use std::fs;
 use thundergate_common::{digest::Digest, verdict::SkipReason};
-use thundergate_extract::{Bodies, Budget, Extraction, extract};
+use thundergate_extract::{Bodies, Budget, Exceeded, Extraction, extract};
 
 const BUDGET: Budget = Budget { parts: 1000, depth: 50, readings: 500, decoded_bytes: 64 << 20 };
 /// What the attachment in the signed and compressed entities under tests/data holds.
@@ -102,7 +102,7 @@ fn a_bomb_makes_the_message_malformed() {
     let budget = Budget { decoded_bytes: 1 << 20, ..BUDGET };
     let message = attached("application/pkcs7-mime", &data("cms/bomb.der"));
     let bounded = extract(&Bytes::from(message), Bodies::Html, &budget);
-    assert_eq!(bounded.malformed, Some("decoded_bytes"));
+    assert_eq!(bounded.malformed, Some(Exceeded::DecodedBytes));
     assert!(bounded.held_bytes < 1 << 20 && found.held_bytes < 8 << 20, "{}", found.held_bytes);
 }
 

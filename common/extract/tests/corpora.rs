@@ -19,7 +19,7 @@ use std::{
     process::Command,
 };
 use thundergate_common::digest::Digest;
-use thundergate_extract::{Bodies, Budget, extract};
+use thundergate_extract::{Bodies, Budget, Exceeded, extract};
 
 const BUDGET: Budget = Budget { parts: 1000, depth: 50, readings: 500, decoded_bytes: 200 << 20 };
 
@@ -54,7 +54,7 @@ struct Ours {
     digests: HashSet<String>,
     /// With LF for each CRLF; as it is, and with one line end more and less at the end.
     lf: HashSet<String>,
-    malformed: Option<&'static str>,
+    malformed: Option<Exceeded>,
     ambiguous: bool,
     samples: usize,
 }

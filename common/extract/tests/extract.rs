@@ -7,7 +7,7 @@ use mail_builder::{MessageBuilder, mime::MimePart};
 use proptest::prelude::*;
 use std::time::{Duration, Instant};
 use thundergate_common::{digest::Digest, verdict::SkipReason};
-use thundergate_extract::{Bodies, Budget, Extraction, Step, ambiguity, explain, extract};
+use thundergate_extract::{Bodies, Budget, Exceeded, Extraction, Step, ambiguity, explain, extract};
 
 const BUDGET: Budget = Budget { parts: 1000, depth: 50, readings: 500, decoded_bytes: 64 << 20 };
 /// Not text, with line ends in it.
@@ -277,15 +277,15 @@ fn one_digest_under_two_extensions_is_two_parts() {
 fn a_budget_that_is_exceeded_is_told_and_keeps_what_was_found() {
     let message = Bytes::from(mixed(&format!("--b\r\n{}", part("Content-Type: a/b\r\n")).repeat(5)));
     for (budget, why) in [
-        (Budget { parts: 3, ..BUDGET }, "parts"),
-        (Budget { decoded_bytes: PLANTED.len() as u64, ..BUDGET }, "decoded_bytes"),
+        (Budget { parts: 3, ..BUDGET }, Exceeded::Parts),
+        (Budget { decoded_bytes: PLANTED.len() as u64, ..BUDGET }, Exceeded::DecodedBytes),
     ] {
         let found = extract(&message, Bodies::Html, &budget);
         assert_eq!(found.malformed, Some(why));
         assert!(holds(&found, PLANTED));
     }
     let found = extract(&message, Bodies::Html, &Budget { depth: 0, ..BUDGET });
-    assert_eq!(found.malformed, Some("depth"));
+    assert_eq!(found.malformed, Some(Exceeded::Depth));
     assert!(!found.parts.is_empty(), "what is too deep is a sample as it stands");
 }
 
@@ -297,7 +297,7 @@ fn what_exceeds_a_budget_is_not_read_further() {
         (found.malformed, steps.iter().filter(|step| matches!(step, Step::Reading { .. })).count())
     };
     assert_eq!(readings(100), (None, 2), "the NULs are a reason to leave the structure aside");
-    assert_eq!(readings(3), (Some("parts"), 1));
+    assert_eq!(readings(3), (Some(Exceeded::Parts), 1));
 }
 
 /// Hostile messages of some 10 MB each end within seconds even without optimisation.
@@ -310,24 +310,32 @@ fn hostile_messages_cost_what_they_are_long() {
         "Content-Type: multipart/mixed; boundary=b\n\nContent-Type: message/rfc822\n\n".repeat(40_000);
     let same: String = "Content-Type: multipart/mixed; boundary=b\n\n--b\n".repeat(100_000);
     let cases = [
-        ("deep", deep.clone(), Some("depth")),
-        ("messages", messages, Some("depth")),
-        ("unopened", unopened, Some("readings")),
-        ("same", same, Some("depth")),
-        ("boundaries", mixed(&"--b\n".repeat(1_000_000)), Some("parts")),
-        ("near boundaries", mixed(&format!("--b\n\n{}", "--bb\n".repeat(1_000_000))), Some("readings")),
-        ("field", format!("Content-Type: a/b; {}\n\n", "x=y;".repeat(200_000)), Some("field_bytes")),
-        ("fields", "Content-Type: a/b\n".repeat(500_000), Some("header_bytes")),
-        ("comment", format!("Content-Type: {}\n\n", "(".repeat(500_000)), Some("field_bytes")),
-        ("begins", format!("A: b\n\n{}", "\nbegin 644 x\n#0V%T".repeat(200_000)), Some("parts")),
+        ("deep", deep.clone(), Some(Exceeded::Depth)),
+        ("messages", messages, Some(Exceeded::Depth)),
+        ("unopened", unopened, Some(Exceeded::Readings)),
+        ("same", same, Some(Exceeded::Depth)),
+        ("boundaries", mixed(&"--b\n".repeat(1_000_000)), Some(Exceeded::Parts)),
+        (
+            "near boundaries",
+            mixed(&format!("--b\n\n{}", "--bb\n".repeat(1_000_000))),
+            Some(Exceeded::Readings),
+        ),
+        ("field", format!("Content-Type: a/b; {}\n\n", "x=y;".repeat(200_000)), Some(Exceeded::FieldBytes)),
+        ("fields", "Content-Type: a/b\n".repeat(500_000), Some(Exceeded::HeaderBytes)),
+        ("comment", format!("Content-Type: {}\n\n", "(".repeat(500_000)), Some(Exceeded::FieldBytes)),
+        ("begins", format!("A: b\n\n{}", "\nbegin 644 x\n#0V%T".repeat(200_000)), Some(Exceeded::Parts)),
         ("begin", format!("A: b\n\n{}", "begin ".repeat(800_000)), None),
         (
             "unclear messages",
             "Content-Type: message/rfc822\nContent-Transfer-Encoding: quoted 7bit\n\n".repeat(100_000),
-            Some("readings"),
+            Some(Exceeded::Readings),
         ),
-        ("guesses", "Content-Type: multipart/mixed; boundary=x\n\n--b\n".repeat(200_000), Some("parts")),
-        ("junk", "junk\n".repeat(1_000_000), Some("header_bytes")),
+        (
+            "guesses",
+            "Content-Type: multipart/mixed; boundary=x\n\n--b\n".repeat(200_000),
+            Some(Exceeded::Parts),
+        ),
+        ("junk", "junk\n".repeat(1_000_000), Some(Exceeded::HeaderBytes)),
     ];
     let large = Budget { parts: 1 << 20, depth: 1 << 20, ..BUDGET };
     for (name, message, malformed) in cases {

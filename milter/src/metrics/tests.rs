@@ -48,7 +48,7 @@ fn ambiguities_malformed_messages_and_what_cannot_be_scanned_are_counted_by_kind
     let inspection = Inspection {
         parts: [SkipReason::Encrypted, SkipReason::Encrypted, SkipReason::PlainText].map(skipped).to_vec(),
         ambiguities: vec!["base64_junk", "header_junk"],
-        malformed: Some("parts"),
+        malformed: Some(Exceeded::Parts),
         ..Inspection::of(Decision::BUG)
     };
     metrics.decided(&inspection);
@@ -68,7 +68,10 @@ fn ambiguities_malformed_messages_and_what_cannot_be_scanned_are_counted_by_kind
         ambiguity::ALL.len(),
         "no kind but those that are there from the start"
     );
-    assert_eq!((all("malformed_total{"), all("unscannable_total{")), (BUDGETS.len(), UNSCANNABLE.len()));
+    assert_eq!(
+        (all("malformed_total{"), all("unscannable_total{")),
+        (Exceeded::ALL.len(), UNSCANNABLE.len())
+    );
 }
 
 #[test]
