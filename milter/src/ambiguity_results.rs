@@ -97,7 +97,7 @@ mod tests {
         digest::Digest,
         sample::{HintStyle, NameHint, SampleKey},
     };
-    use thundergate_extract::Exceeded;
+    use thundergate_extract::{Ambiguity, Exceeded};
 
     fn part(disposition: Disposition) -> Inspected {
         let key = SampleKey { digest: Digest::of(b"a"), hint: NameHint::of(HintStyle::None, None) };
@@ -111,7 +111,7 @@ mod tests {
         }
     }
 
-    fn of(dispositions: &[Disposition], ambiguities: &[&'static str]) -> Inspection {
+    fn of(dispositions: &[Disposition], ambiguities: &[Ambiguity]) -> Inspection {
         Inspection {
             parts: dispositions.iter().cloned().map(part).collect(),
             ambiguities: ambiguities.to_vec(),
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn an_ambiguous_message_has_one_result_and_every_kind() {
         let inspection =
-            of(&[Disposition::Clean, Disposition::Clean], &["repeated_content_type", "base64_junk"]);
+            of(&[Disposition::Clean, Disposition::Clean], &[Ambiguity::RepeatedType, Ambiguity::Base64Junk]);
         let value = value("mx.example.org", &inspection);
         assert_eq!(
             value,
@@ -191,7 +191,7 @@ mod tests {
         #[test]
         fn no_name_breaks_the_field(mta in any::<String>(), count in 1_usize..30) {
             let id = authserv_id("", &mta);
-            let value = value(&id, &of(&[], &vec!["repeated_transfer_encoding"; count]));
+            let value = value(&id, &of(&[], &vec![Ambiguity::RepeatedEncoding; count]));
             prop_assert_eq!(read(&value).1.len(), count + 2);
             let field = format!("{NAME}: {value}");
             for line in field.split('\n') {

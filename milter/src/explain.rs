@@ -17,7 +17,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use thundergate_common::verdict::SkipReason;
-use thundergate_extract::{Extraction, Step, ambiguity, explain};
+use thundergate_extract::{Ambiguity, Extraction, Step, explain};
 
 /// How one message was taken apart.
 struct Explained {
@@ -87,11 +87,10 @@ impl Explained {
             push(&mut text, format_args!("; malformed: {budget}"));
         }
         if !ambiguities.is_empty() {
-            push(&mut text, format_args!("; ambiguous: {}", ambiguities.join(", ")));
+            push(&mut text, format_args!("; ambiguous: {}", Ambiguity::list(ambiguities)));
         }
-        let meanings = ambiguities.iter().map(|kind| (kind, ambiguity::meaning(kind)));
-        for (kind, meaning) in meanings.filter(|(_, meaning)| !meaning.is_empty()) {
-            push(&mut text, format_args!("\n    {kind}: {meaning}"));
+        for kind in ambiguities {
+            push(&mut text, format_args!("\n    {kind}: {}", kind.meaning()));
         }
         let Decision { action, cause } = self.if_clean;
         push(&mut text, format_args!("\n  if nothing is found: {} ({})\n", action.as_str(), cause.as_str()));
@@ -178,7 +177,7 @@ mod tests {
         Explained { file: "invoice.eml".into(), size: 2000, extraction, steps, if_clean }
     }
 
-    fn sample(name: Option<&str>, why: Option<&'static str>, known: bool) -> Step {
+    fn sample(name: Option<&str>, why: Option<Ambiguity>, known: bool) -> Step {
         Step::Sample {
             depth: 1,
             name: name.map(str::to_owned),
@@ -201,14 +200,14 @@ mod tests {
             entity(1, "application/pdf", 420),
             sample(Some("invoice.pdf"), None, false),
             Step::Reading { choices: "last Content-Type".into() },
-            sample(None, Some("base64_after_padding"), true),
+            sample(None, Some(Ambiguity::AfterPadding), true),
         ]
     }
 
     #[test]
     fn the_text_is_a_tree() {
         let extraction = Extraction {
-            ambiguities: vec!["repeated_content_type", "base64_after_padding"],
+            ambiguities: vec![Ambiguity::RepeatedType, Ambiguity::AfterPadding],
             ..Extraction::default()
         };
         let digest = Digest::of(b"a");

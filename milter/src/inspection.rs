@@ -8,7 +8,7 @@ use crate::{
 };
 use std::time::Duration;
 use thundergate_common::{sample::SampleKey, verdict::SkipReason};
-use thundergate_extract::{Exceeded, Skipped};
+use thundergate_extract::{Ambiguity, Exceeded, Skipped};
 
 /// Bytes of a text of the sender's that logs and the ledger repeat; a name may have 128 KiB, and a message many.
 const LONGEST_TEXT: usize = 1024;
@@ -57,7 +57,7 @@ pub struct Inspection {
     /// Which budget it exceeds, if any.
     pub malformed: Option<Exceeded>,
     /// Where readers could differ.
-    pub ambiguities: Vec<&'static str>,
+    pub ambiguities: Vec<Ambiguity>,
     /// Message-ID, for logs.
     pub message_id: Option<String>,
     /// Its trace, if there is one.

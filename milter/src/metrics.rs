@@ -41,7 +41,7 @@ use prometheus_client::{
 };
 use std::{sync::atomic::AtomicU64, time::Instant};
 use thundergate_common::verdict::SkipReason;
-use thundergate_extract::{Exceeded, ambiguity};
+use thundergate_extract::{Ambiguity, Exceeded};
 
 const DISPOSITIONS: [&str; 5] = ["clean", "found", "pending", "skipped", "failed"];
 /// Of the reasons to skip a part, those where there is something that was not scanned and could not be.
@@ -69,8 +69,8 @@ struct Part {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Ambiguity {
-    /// One of [`ambiguity::ALL`].
+struct Ambiguous {
+    /// One of [`Ambiguity::ALL`].
     kind: &'static str,
 }
 
@@ -101,7 +101,7 @@ pub struct Metrics {
     /// By [`DISPOSITIONS`], then by [`Source::ALL`].
     parts: [[Counter; Source::ALL.len()]; DISPOSITIONS.len()],
     unscannable: [Counter; UNSCANNABLE.len()],
-    ambiguities: Family<Ambiguity, Counter>,
+    ambiguities: Family<Ambiguous, Counter>,
     malformed: Family<Malformed, Counter>,
     /// Hits and misses.
     local: [Counter; 2],
@@ -177,8 +177,8 @@ impl Metrics {
             hub_up: Gauge::default(),
             receipts_dropped: Counter::default(),
         };
-        for (kind, _) in ambiguity::ALL {
-            drop(metrics.ambiguities.get_or_create(&Ambiguity { kind }));
+        for kind in Ambiguity::ALL {
+            drop(metrics.ambiguities.get_or_create(&Ambiguous { kind: kind.as_str() }));
         }
         for exceeded in Exceeded::ALL {
             drop(metrics.malformed.get_or_create(&Malformed { budget: exceeded.as_str() }));
@@ -256,7 +256,7 @@ impl Metrics {
             }
         }
         for kind in &inspection.ambiguities {
-            self.ambiguities.get_or_create(&Ambiguity { kind }).inc();
+            self.ambiguities.get_or_create(&Ambiguous { kind: kind.as_str() }).inc();
         }
         if let Some(exceeded) = inspection.malformed {
             self.malformed.get_or_create(&Malformed { budget: exceeded.as_str() }).inc();

@@ -21,6 +21,7 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
+use thundergate_extract::Ambiguity;
 use tokio_util::sync::CancellationToken;
 
 /// How long the farm's first probe may take.
@@ -175,7 +176,7 @@ fn write_text(file: &Path, inspection: &Inspection, out: &mut impl Write) -> std
         writeln!(out, "  malformed: {budget}")?;
     }
     if !inspection.ambiguities.is_empty() {
-        writeln!(out, "  ambiguous: {}", inspection.ambiguities.join(", "))?;
+        writeln!(out, "  ambiguous: {}", Ambiguity::list(&inspection.ambiguities))?;
     }
     for part in &inspection.parts {
         let name = part.name.as_deref().unwrap_or("-").escape_debug();

@@ -4,7 +4,7 @@
 //! Each is a sample in addition: what the likeliest reading gave stays.
 
 use super::{
-    ambiguity,
+    ambiguity::Ambiguity,
     body::{Class, is_binary},
     bytewise,
     decode::{
@@ -28,19 +28,19 @@ pub(crate) struct Candidate {
     /// The name, where the encoding has one.
     pub(crate) name: Option<String>,
     /// Why it could be read so; none where all who read it so agree.
-    pub(crate) kind: Option<&'static str>,
+    pub(crate) kind: Option<Ambiguity>,
     /// How it counts.
     pub(crate) class: Class,
 }
 
 /// The ways to decode that the Content-Transfer-Encoding `fields` name, and why there is more than one.
-pub(crate) fn decodings(fields: &[&[u8]], class: Class) -> (Vec<Decoding>, Vec<&'static str>) {
+pub(crate) fn decodings(fields: &[&[u8]], class: Class) -> (Vec<Decoding>, Vec<Ambiguity>) {
     let (mut decodings, mut kinds) = (Vec::new(), Vec::new());
     for field in fields {
         match declared(field) {
             Ok(decoding) => decodings.push(decoding),
             Err(likely) => {
-                kinds.push(ambiguity::UNKNOWN_ENCODING);
+                kinds.push(Ambiguity::UnknownEncoding);
                 decodings.extend(likely);
                 decodings.push(Decoding::Identity);
                 if class == Class::File {
@@ -55,7 +55,7 @@ pub(crate) fn decodings(fields: &[&[u8]], class: Class) -> (Vec<Decoding>, Vec<&
     let mut known = Vec::new();
     decodings.retain(|decoding| !known.contains(decoding) && (known.push(*decoding), true).1);
     if fields.len() > 1 && decodings.len() > 1 {
-        kinds.push(ambiguity::REPEATED_ENCODING);
+        kinds.push(Ambiguity::RepeatedEncoding);
     }
     (decodings, kinds)
 }
@@ -125,7 +125,7 @@ pub(crate) fn further(
         Decoding::Base64 => other_base64(content, clean),
         Decoding::QuotedPrintable => other_quoted_printable(content, class, decoded),
         Decoding::Uuencode if !clean => {
-            vec![(content.decoded_as(Decoding::UuencodeAll), ambiguity::UUENCODE_LINES)]
+            vec![(content.decoded_as(Decoding::UuencodeAll), Ambiguity::UuencodeLines)]
         }
         Decoding::Identity => return undeclared(content, run),
         other => {
@@ -138,7 +138,7 @@ pub(crate) fn further(
     others.into_iter().map(candidate).collect()
 }
 
-fn other_base64(content: &Content, clean: bool) -> Vec<(Content, &'static str)> {
+fn other_base64(content: &Content, clean: bool) -> Vec<(Content, Ambiguity)> {
     let source = &content.source[..];
     let padding = padding_end(source);
     let odd = has_odd_lines(source);
@@ -149,7 +149,7 @@ fn other_base64(content: &Content, clean: bool) -> Vec<(Content, &'static str)> 
     let head = &source[..padding.unwrap_or(source.len())];
     let junk = if clean { None } else { first_junk(source) };
     if let Some(end) = padding {
-        found.push((content.up_to(end), ambiguity::AFTER_PADDING));
+        found.push((content.up_to(end), Ambiguity::AfterPadding));
         let head_is_clean = junk.is_none_or(|junk| junk >= end) && !has_odd_lines(head);
         let tail = &source[end..];
         if head_is_clean && head.len() >= 1024 && tail.len() <= 4096 && junk.is_some() && !is_base64(tail) {
@@ -158,13 +158,13 @@ fn other_base64(content: &Content, clean: bool) -> Vec<(Content, &'static str)> 
         }
     }
     if let Some(junk) = junk {
-        found.push((content.up_to(junk), ambiguity::BASE64_JUNK));
+        found.push((content.up_to(junk), Ambiguity::Base64Junk));
     }
-    found.extend(without_prefix(content).into_iter().map(|content| (content, ambiguity::BASE64_LINES)));
+    found.extend(without_prefix(content).into_iter().map(|content| (content, Ambiguity::Base64Lines)));
     let kind = match (junk, padding) {
-        (Some(_), _) => ambiguity::BASE64_JUNK,
-        (None, Some(_)) => ambiguity::AFTER_PADDING,
-        (None, None) => ambiguity::BASE64_LINES,
+        (Some(_), _) => Ambiguity::Base64Junk,
+        (None, Some(_)) => Ambiguity::AfterPadding,
+        (None, None) => Ambiguity::Base64Lines,
     };
     let dialects = base64::Dialect::ALL.into_iter().filter(|dialect| match dialect {
         base64::Dialect::Lines | base64::Dialect::LineTails => true,
@@ -260,7 +260,7 @@ pub(crate) fn is_only_base64(text: &[u8]) -> bool {
     is_base64(text) && symbols * 20 >= visible * 19
 }
 
-fn other_quoted_printable(content: &Content, class: Class, decoded: &[u8]) -> Vec<(Content, &'static str)> {
+fn other_quoted_printable(content: &Content, class: Class, decoded: &[u8]) -> Vec<(Content, Ambiguity)> {
     use quoted_printable::Dialect;
     let (doubts, binary) = (Doubts::of(&content.source), is_binary(decoded));
     // In a text that programs wrote, a stray `=` is all too common.
@@ -268,25 +268,25 @@ fn other_quoted_printable(content: &Content, class: Class, decoded: &[u8]) -> Ve
     let strange = broken || doubts.controls;
     let breaks = doubts.hard_breaks && (binary || doubts.mixed_breaks);
     let dialects = [
-        (breaks, Dialect::Lf, ambiguity::BINARY_LINE_BREAKS),
-        (breaks, Dialect::CrLf, ambiguity::BINARY_LINE_BREAKS),
+        (breaks, Dialect::Lf, Ambiguity::BinaryLineBreaks),
+        (breaks, Dialect::CrLf, Ambiguity::BinaryLineBreaks),
         (
             doubts.spaced_breaks || doubts.trailing_blanks && (binary || strange),
             Dialect::Trimmed,
-            ambiguity::TRAILING_BLANKS,
+            Ambiguity::TrailingBlanks,
         ),
-        (doubts.spaced && (binary || strange), Dialect::NoBlanks, ambiguity::TRAILING_BLANKS),
-        (broken, Dialect::SignsDropped, ambiguity::BROKEN_ESCAPES),
-        (broken, Dialect::EscapesDropped, ambiguity::BROKEN_ESCAPES),
-        (broken, Dialect::PairsDropped, ambiguity::BROKEN_ESCAPES),
-        (strange, Dialect::EscapesOnly, ambiguity::BROKEN_ESCAPES),
-        (strange || doubts.spaced_breaks || doubts.loose_breaks, Dialect::Split, ambiguity::BROKEN_ESCAPES),
-        (doubts.controls, Dialect::NoControls, ambiguity::BROKEN_ESCAPES),
+        (doubts.spaced && (binary || strange), Dialect::NoBlanks, Ambiguity::TrailingBlanks),
+        (broken, Dialect::SignsDropped, Ambiguity::BrokenEscapes),
+        (broken, Dialect::EscapesDropped, Ambiguity::BrokenEscapes),
+        (broken, Dialect::PairsDropped, Ambiguity::BrokenEscapes),
+        (strange, Dialect::EscapesOnly, Ambiguity::BrokenEscapes),
+        (strange || doubts.spaced_breaks || doubts.loose_breaks, Dialect::Split, Ambiguity::BrokenEscapes),
+        (doubts.controls, Dialect::NoControls, Ambiguity::BrokenEscapes),
     ];
     let taken = dialects.into_iter().filter(|(taken, ..)| *taken);
     let read_as = |(_, dialect, kind)| (content.decoded_as(Decoding::QuotedPrintableAs(dialect)), kind);
     let blank = content.source.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-    let behind = (binary && blank > 0).then(|| (content.starting_at(blank), ambiguity::LEADING_LINES));
+    let behind = (binary && blank > 0).then(|| (content.starting_at(blank), Ambiguity::LeadingLines));
     taken.map(read_as).chain(behind).collect()
 }
 
@@ -301,10 +301,10 @@ fn undeclared(content: &Content, run: Option<&Run>) -> Vec<Candidate> {
     // A certificate, a key, a signature: all who read it know.
     let before = &content.source[..run.range.start];
     let armoured = memmem::find(&before[before.len().saturating_sub(ARMOUR)..], b"-----BEGIN ").is_some();
-    base64_in(content, run, (!armoured).then_some(ambiguity::UNDECLARED_BASE64))
+    base64_in(content, run, (!armoured).then_some(Ambiguity::UndeclaredBase64))
 }
 
-fn base64_in(text: &Content, run: &Run, kind: Option<&'static str>) -> Vec<Candidate> {
+fn base64_in(text: &Content, run: &Run, kind: Option<Ambiguity>) -> Vec<Candidate> {
     let candidate = |range| Candidate {
         content: Content { source: text.source.slice(range), decoding: Decoding::Base64 },
         name: None,
@@ -315,7 +315,7 @@ fn base64_in(text: &Content, run: &Run, kind: Option<&'static str>) -> Vec<Candi
 }
 
 /// The base64 or uuencoded files in `gap`, which is no part.
-pub(crate) fn hidden(gap: Content, kind: &'static str) -> Vec<Candidate> {
+pub(crate) fn hidden(gap: Content, kind: Ambiguity) -> Vec<Candidate> {
     let run = runs::longest(&gap.source);
     let runs = run.map(|run| base64_in(&gap, &run, Some(kind))).unwrap_or_default();
     let files = files_in_text(&gap).into_iter().map(|file| Candidate { kind: Some(kind), ..file });
@@ -366,7 +366,7 @@ mod tests {
         let fields = [&b"base64"[..], b"7bit", b"quoted-printable"];
         let (ways, kinds) = decodings(&fields, Class::File);
         assert_eq!(ways, [Decoding::Base64, Decoding::Identity, Decoding::QuotedPrintable]);
-        assert_eq!(kinds, [ambiguity::REPEATED_ENCODING]);
+        assert_eq!(kinds, [Ambiguity::RepeatedEncoding]);
     }
 
     #[test]

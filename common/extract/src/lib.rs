@@ -2,7 +2,7 @@
 //! Takes a message apart into everything that a reader could see.
 //!
 //! Clients disagree about malformed messages, so there is no one right reading: the extraction takes the union of the
-//! plausible ones and records what was ambiguous ([`ambiguity`]). A well-formed message costs one reading. Steps:
+//! plausible ones and records what was ambiguous ([`Ambiguity`]). A well-formed message costs one reading. Steps:
 //!
 //! 1. `walk` goes over the structure once and finds leaves, preambles and epilogues; `header`, `value`, `names` and
 //!    `boundary` read the fields that say what an entity is. Encoded messages inside are walked over as well.
@@ -22,7 +22,7 @@
 
 #![warn(unreachable_pub)]
 
-pub mod ambiguity;
+mod ambiguity;
 mod blind;
 mod body;
 mod boundary;
@@ -46,6 +46,7 @@ mod samples;
 mod value;
 mod walk;
 
+pub use ambiguity::Ambiguity;
 pub use body::Bodies;
 pub use budget::{Budget, Exceeded};
 use bytes::Bytes;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! What the extraction did, step by step, for people who want to know why a sample exists (`scan --explain`).
 
+use super::ambiguity::Ambiguity;
 use thundergate_common::{digest::Digest, verdict::SkipReason};
 
 /// One step, in the order they were taken. `depth` is the nesting in the tree of parts, from 0.
@@ -32,8 +33,8 @@ pub enum Step {
         digest: Digest,
         /// Decoded size in bytes.
         size: u64,
-        /// Why it could be read so: a kind of ambiguity; none where all readers agree.
-        why: Option<&'static str>,
+        /// Why it could be read so; none where all readers agree.
+        why: Option<Ambiguity>,
         /// An earlier step found the same bytes under the same name.
         known: bool,
     },

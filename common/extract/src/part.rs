@@ -2,7 +2,7 @@
 //! What a message is taken apart into: parts, each with the way to its bytes, what is no sample, and what is said of the
 //! message as a whole.
 
-use super::{budget::Exceeded, decode::Decoding};
+use super::{ambiguity::Ambiguity, budget::Exceeded, decode::Decoding};
 use bytes::Bytes;
 use std::fmt;
 use thundergate_common::{digest::Digest, verdict::SkipReason};
@@ -50,7 +50,7 @@ pub struct Extraction {
     /// What is left out, with the reason.
     pub skipped: Vec<Skipped>,
     /// Where readers could differ, by kind; empty for a well-formed message.
-    pub ambiguities: Vec<&'static str>,
+    pub ambiguities: Vec<Ambiguity>,
     /// Why part of the message was not looked at.
     pub malformed: Option<Exceeded>,
     /// Bytes that the parts keep in memory beside the message: transfer-encoded messages inside it, decoded.

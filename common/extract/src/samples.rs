@@ -2,7 +2,7 @@
 //! Collects what the walks find: decodes and digests each candidate once, drops duplicates, keeps to the budget.
 
 use super::{
-    ambiguity,
+    ambiguity::Ambiguity,
     body::{self, Bodies, Class},
     budget::{Allowance, Budget, Exceeded},
     candidates::{self, Candidate},
@@ -60,7 +60,7 @@ pub(crate) struct Samples {
 struct Found {
     digest: Digest,
     size: usize,
-    why: Option<&'static str>,
+    why: Option<Ambiguity>,
 }
 
 impl Samples {
@@ -111,8 +111,8 @@ impl Samples {
     }
 
     /// Records a kind of ambiguity.
-    pub(crate) fn ambiguous(&mut self, kind: &'static str) {
-        self.in_doubt |= !ambiguity::is_local(kind);
+    pub(crate) fn ambiguous(&mut self, kind: Ambiguity) {
+        self.in_doubt |= !kind.is_local();
         if !self.found.ambiguities.contains(&kind) {
             self.found.ambiguities.push(kind);
         }
@@ -164,14 +164,14 @@ impl Samples {
     pub(crate) fn leaf(&mut self, leaf: &Leaf, source: Bytes) {
         let class = leaf.class.unwrap_or(Class::File);
         if leaf.names.len() > 1 && leaf.names.iter().any(|other| names::differ(&leaf.names[0], other)) {
-            self.ambiguous(ambiguity::NAMES);
+            self.ambiguous(Ambiguity::Names);
         }
         self.sources.insert((source.as_ptr().addr(), source.len()));
         let mut decodings = leaf.decodings.clone();
         if let Some(rare) = decodings.iter().find(|decoding| !decoding.is_standard())
             && !candidates::is_one_file(&source, *rare)
         {
-            self.ambiguous(ambiguity::UNKNOWN_ENCODING);
+            self.ambiguous(Ambiguity::UnknownEncoding);
             if !decodings.contains(&Decoding::Identity) {
                 decodings.push(Decoding::Identity);
             }
@@ -190,7 +190,7 @@ impl Samples {
     }
 
     /// Takes what hides in `gap`, outside all parts.
-    pub(crate) fn gap(&mut self, gap: Bytes, kind: &'static str) {
+    pub(crate) fn gap(&mut self, gap: Bytes, kind: Ambiguity) {
         if !body::is_filler(&gap) {
             self.doubt();
         }
@@ -211,11 +211,11 @@ impl Samples {
         if !self.left.spend_reading(content.source.len()) {
             return;
         }
-        for other in self.consider(&leaf, name.as_ref(), content, class, Some(ambiguity::HIDDEN)) {
+        for other in self.consider(&leaf, name.as_ref(), content, class, Some(Ambiguity::Hidden)) {
             if !self.left.spend_reading(other.content.source.len()) {
                 return;
             }
-            self.consider(&leaf, name.as_ref(), other.content, class, Some(ambiguity::HIDDEN));
+            self.consider(&leaf, name.as_ref(), other.content, class, Some(Ambiguity::Hidden));
         }
     }
 
@@ -274,10 +274,10 @@ impl Samples {
         name: Option<&String>,
         content: Content,
         class: Class,
-        why: Option<&'static str>,
+        why: Option<Ambiguity>,
     ) -> Vec<Candidate> {
         let place = place(&content.source, content.decoding);
-        let hidden = why == Some(ambiguity::HIDDEN);
+        let hidden = why == Some(Ambiguity::Hidden);
         let skipped = hidden && !self.found.ambiguities.is_empty() && self.skipped.remove(&place);
         let harmless = danger(name.map(String::as_str)) == 0;
         let known = hidden && !skipped && harmless && self.places.contains(&(place, None));
@@ -376,7 +376,7 @@ impl Samples {
         let harm = danger(name.map(String::as_str));
         let Found { digest, size, why } = found;
         let size = size as u64;
-        let hidden = why == Some(ambiguity::HIDDEN);
+        let hidden = why == Some(Ambiguity::Hidden);
         let new = self.keys.insert((digest, name.cloned()));
         let known = !new || hidden && self.digests.get(&digest).is_some_and(|&known| known >= harm);
         self.note(|| Step::Sample {
@@ -392,7 +392,7 @@ impl Samples {
             return;
         }
         if hidden {
-            self.ambiguous(ambiguity::HIDDEN);
+            self.ambiguous(Ambiguity::Hidden);
         }
         let most = self.digests.entry(digest).or_insert(harm);
         *most = harm.max(*most);

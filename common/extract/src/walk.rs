@@ -10,7 +10,7 @@
 //! read once more without its structure.
 
 use super::{
-    ambiguity,
+    ambiguity::Ambiguity,
     body::{self, Class},
     boundary::{self, Multipart, Open},
     budget::{Budget, Exceeded},
@@ -112,7 +112,7 @@ impl Walk<'_> {
                 continue;
             }
             if std::mem::take(&mut multipart.closed) {
-                self.samples.ambiguous(ambiguity::AFTER_CLOSE);
+                self.samples.ambiguous(Ambiguity::AfterClose);
             }
             let (depth, default) = (multipart.depth, multipart.default);
             let Some(next) = self.entity(at, depth, default) else { return };
@@ -123,7 +123,7 @@ impl Walk<'_> {
     /// The message ends here.
     fn end(&mut self) {
         if self.open.near.get() {
-            self.samples.ambiguous(ambiguity::NEAR_DELIMITER);
+            self.samples.ambiguous(Ambiguity::NearDelimiter);
         }
         if self.open.stack.iter().any(|multipart| !multipart.closed) {
             self.samples.doubt();
@@ -173,14 +173,14 @@ impl Walk<'_> {
     fn describe(&mut self, block: &Block<'_>, default: &str, depth: usize) -> (Leaf, Option<Vec<Vec<u8>>>) {
         if block.junk {
             self.met.skip_junk = true;
-            self.samples.ambiguous(ambiguity::HEADER_JUNK);
+            self.samples.ambiguous(Ambiguity::HeaderJunk);
         }
         if block.odd {
-            self.samples.ambiguous(ambiguity::ODD_HEADER);
+            self.samples.ambiguous(Ambiguity::OddHeader);
         }
         if block.types.len() > 1 {
             self.met.last_type = true;
-            self.samples.ambiguous(ambiguity::REPEATED_TYPE);
+            self.samples.ambiguous(Ambiguity::RepeatedType);
         }
         let mut fields = block.types.iter().chain(&block.dispositions);
         if fields.any(|field| field.len() > MAX_FIELD) {
@@ -190,7 +190,7 @@ impl Walk<'_> {
         let field = chosen.copied().unwrap_or_default();
         let value = Value::parse(field);
         if value.odd || block.dispositions.iter().any(|field| boundary::is_mentioned(field)) {
-            self.samples.ambiguous(ambiguity::UNCLEAR_TYPE);
+            self.samples.ambiguous(Ambiguity::UnclearType);
         }
         let media_type = if value.token.is_empty() { default.to_owned() } else { value.token.clone() };
         let names = names::of_part(block, &value);
@@ -208,7 +208,7 @@ impl Walk<'_> {
     /// Opens a multipart; a leaf where it has no boundary.
     fn multipart(&mut self, leaf: Leaf, mut boundaries: Vec<Vec<u8>>, body: usize, depth: usize) -> Pending {
         if boundaries.len() > 1 {
-            self.samples.ambiguous(ambiguity::REPEATED_BOUNDARY);
+            self.samples.ambiguous(Ambiguity::RepeatedBoundary);
             let text = self.message.slice(body..);
             let first = boundaries[0].clone();
             boundaries.retain(|boundary| {
@@ -222,7 +222,7 @@ impl Walk<'_> {
         let chosen =
             if self.reading.last_boundary { boundaries.pop() } else { boundaries.into_iter().next() };
         let Some(boundary) = chosen else {
-            self.samples.ambiguous(ambiguity::NO_DELIMITER);
+            self.samples.ambiguous(Ambiguity::NoDelimiter);
             return Pending::Leaf(leaf, body, depth);
         };
         let default = if leaf.media_type == "multipart/digest" { MESSAGE } else { PLAIN };
@@ -235,13 +235,13 @@ impl Walk<'_> {
         match pending {
             Pending::Leaf(leaf, start, depth) => self.leaf(&leaf, start, end, depth),
             Pending::Preamble(_, start, _) if opens => {
-                self.samples.gap(self.content(start, end), ambiguity::PREAMBLE);
+                self.samples.gap(self.content(start, end), Ambiguity::Preamble);
             }
             Pending::Preamble(leaf, start, depth) => {
-                self.samples.ambiguous(ambiguity::NO_DELIMITER);
+                self.samples.ambiguous(Ambiguity::NoDelimiter);
                 self.leaf(&leaf, start, end, depth);
             }
-            Pending::Epilogue(start) => self.samples.gap(self.content(start, end), ambiguity::EPILOGUE),
+            Pending::Epilogue(start) => self.samples.gap(self.content(start, end), Ambiguity::Epilogue),
         }
     }
 
@@ -255,7 +255,7 @@ impl Walk<'_> {
             self.samples.unscannable(leaf, source.len(), reason);
         }
         if leaf.media_type.contains("multipart") {
-            self.samples.gap(source.clone(), ambiguity::NO_DELIMITER);
+            self.samples.gap(source.clone(), Ambiguity::NoDelimiter);
             self.guess(&source, depth);
             let encoded = leaf.decodings.iter().filter(|&&decoding| decoding != Decoding::Identity);
             let inside: Vec<_> =

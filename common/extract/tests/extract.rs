@@ -7,7 +7,7 @@ use mail_builder::{MessageBuilder, mime::MimePart};
 use proptest::prelude::*;
 use std::time::{Duration, Instant};
 use thundergate_common::{digest::Digest, verdict::SkipReason};
-use thundergate_extract::{Bodies, Budget, Exceeded, Extraction, Step, ambiguity, explain, extract};
+use thundergate_extract::{Ambiguity, Bodies, Budget, Exceeded, Extraction, Step, explain, extract};
 
 const BUDGET: Budget = Budget { parts: 1000, depth: 50, readings: 500, decoded_bytes: 64 << 20 };
 /// Not text, with line ends in it.
@@ -40,7 +40,7 @@ fn plain_sight(message: impl Into<Vec<u8>>) -> Extraction {
 }
 
 /// The planted bytes are found, and why others may not see them.
-fn doubtful(message: impl Into<Vec<u8>>, kind: &str) -> Extraction {
+fn doubtful(message: impl Into<Vec<u8>>, kind: Ambiguity) -> Extraction {
     let found = scan(message);
     assert!(holds(&found, PLANTED), "{found:?}");
     assert!(found.ambiguities.contains(&kind), "{:?}", found.ambiguities);
@@ -74,7 +74,7 @@ fn a_multipart_may_lack_its_end_and_its_blank_lines() {
     );
     plain_sight(mixed(&inner));
     let no_blank = part("Content-Type: a/b\r\n").replace("\r\n\r\n", "\r\n");
-    doubtful(mixed(&format!("--b\r\n{no_blank}--b--")), ambiguity::HEADER_JUNK);
+    doubtful(mixed(&format!("--b\r\n{no_blank}--b--")), Ambiguity::HeaderJunk);
 }
 
 #[test]
@@ -117,26 +117,26 @@ fn a_choice_that_only_a_further_reading_meets_is_read_too() {
     let doubled = "Content-Type: multipart/mixed; boundary=a; boundary=b\r\n\r\n";
     let message =
         format!("Content-Type: text/plain\r\n{doubled}--b\r\n{}--b--", part("Content-Type: a/b\r\n"));
-    doubtful(message, ambiguity::REPEATED_BOUNDARY);
+    doubtful(message, Ambiguity::RepeatedBoundary);
 }
 
 #[test]
 fn a_message_in_an_unclear_encoding_is_taken_apart() {
     let nested = part("Content-Type: a/b\r\n");
     let fields = "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: xxx\r\n\r\n";
-    doubtful(format!("{fields}{nested}"), ambiguity::UNKNOWN_ENCODING);
-    doubtful(format!("{fields}{}", MIME.encode(nested)), ambiguity::UNKNOWN_ENCODING);
+    doubtful(format!("{fields}{nested}"), Ambiguity::UnknownEncoding);
+    doubtful(format!("{fields}{}", MIME.encode(nested)), Ambiguity::UnknownEncoding);
 }
 
 #[test]
 fn an_undelimited_multipart_is_a_leaf() {
-    doubtful(part("Content-Type: multipart/mixed; boundary=b\r\n"), ambiguity::NO_DELIMITER);
-    doubtful(part("Content-Type: multipart/mixed\r\n"), ambiguity::NO_DELIMITER);
+    doubtful(part("Content-Type: multipart/mixed; boundary=b\r\n"), Ambiguity::NoDelimiter);
+    doubtful(part("Content-Type: multipart/mixed\r\n"), Ambiguity::NoDelimiter);
     let inner = part("Content-Type: multipart/mixed; boundary=c\r\n");
-    doubtful(mixed(&format!("--b\r\n{inner}--b--")), ambiguity::NO_DELIMITER);
+    doubtful(mixed(&format!("--b\r\n{inner}--b--")), Ambiguity::NoDelimiter);
     for wrong in ["multipart/mixed; boundary=c", "multipart/mixed"] {
         let message = mixed(&format!("--b\r\n{}--b--", part("Content-Type: a/b\r\n")));
-        doubtful(message.replace("multipart/mixed; boundary=b", wrong), ambiguity::NO_DELIMITER);
+        doubtful(message.replace("multipart/mixed; boundary=b", wrong), Ambiguity::NoDelimiter);
     }
 }
 
@@ -148,18 +148,18 @@ fn repeated_fields_are_read_first_and_last() {
         let types = format!(
             "Content-Type: multipart/mixed; boundary={first}\r\nContent-Type: multipart/mixed; boundary={last}\r\n\r\n"
         );
-        doubtful(types + &leaf, ambiguity::REPEATED_TYPE);
+        doubtful(types + &leaf, Ambiguity::RepeatedType);
         let twice = format!("Content-Type: multipart/mixed; boundary={first}; boundary={last}\r\n\r\n");
-        doubtful(twice + &leaf, ambiguity::REPEATED_BOUNDARY);
+        doubtful(twice + &leaf, Ambiguity::RepeatedBoundary);
         let types = format!("Content-Type: multipart/mixed; boundary*0={first}; boundary={last}\r\n\r\n");
-        doubtful(types + &leaf, ambiguity::REPEATED_BOUNDARY);
+        doubtful(types + &leaf, Ambiguity::RepeatedBoundary);
     }
     for other in ["quoted-printable", "7bit", "xxx", ""] {
         let again = format!("Content-Transfer-Encoding: {other}\r\n");
-        doubtful(part(&again), ambiguity::REPEATED_ENCODING);
+        doubtful(part(&again), Ambiguity::RepeatedEncoding);
         doubtful(
             part("").replacen("base64\r\n", &format!("base64\r\n{again}"), 1),
-            ambiguity::REPEATED_ENCODING,
+            Ambiguity::RepeatedEncoding,
         );
     }
     plain_sight(part("Content-Type: a/b\r\nContent-Type: a/b\r\nContent-Transfer-Encoding: base64\r\n"));
@@ -169,7 +169,7 @@ fn repeated_fields_are_read_first_and_last() {
 fn unclear_transfer_encodings_are_tried() {
     for name in ["base64;", "\"base64\"", "base64, 7bit", "=?us-ascii?Q?base64?=", "x-unheard-of"] {
         let message = part("Content-Type: a/b\r\n").replace(": base64", &format!(": {name}"));
-        let found = doubtful(message, ambiguity::UNKNOWN_ENCODING);
+        let found = doubtful(message, Ambiguity::UnknownEncoding);
         let raw = MIME.encode(PLANTED) + "\r\n";
         assert!(holds(&found, raw.as_bytes()), "the raw bytes are a sample as well");
     }
@@ -182,10 +182,10 @@ fn base64_is_read_to_its_padding_and_beyond() {
         |data: String| format!("Content-Type: a/b\r\nContent-Transfer-Encoding: base64\r\n\r\n{data}");
     let found = scan(message(format!("{one}\r\n{two}")));
     assert!(holds(&found, b"first piece!.and the rest") && holds(&found, b"first piece!."));
-    assert_eq!(found.ambiguities[0], ambiguity::AFTER_PADDING);
+    assert_eq!(found.ambiguities[0], Ambiguity::AfterPadding);
     let found = scan(message("QUJD\r\n!QUJD".into()));
     assert!(holds(&found, b"ABCABC") && holds(&found, b"ABC"));
-    assert_eq!(found.ambiguities[0], ambiguity::BASE64_JUNK);
+    assert_eq!(found.ambiguities[0], Ambiguity::Base64Junk);
 }
 
 #[test]
@@ -208,10 +208,10 @@ fn undeclared_runs_are_decoded() {
     let run = MIME.encode(&large);
     let leaf = "--b\r\nContent-Type: text/plain\r\n\r\nhello\r\n";
     for (message, kind) in [
-        (format!("Content-Type: application/x; name=x.exe\r\n\r\n{run}"), ambiguity::UNDECLARED_BASE64),
-        (format!("Subject: x\r\n\r\n{run}"), ambiguity::UNDECLARED_BASE64),
-        (mixed(&format!("Hello\r\n{run}\r\n{leaf}--b--")), ambiguity::PREAMBLE),
-        (mixed(&format!("{leaf}--b--\r\n\r\n{run}")), ambiguity::EPILOGUE),
+        (format!("Content-Type: application/x; name=x.exe\r\n\r\n{run}"), Ambiguity::UndeclaredBase64),
+        (format!("Subject: x\r\n\r\n{run}"), Ambiguity::UndeclaredBase64),
+        (mixed(&format!("Hello\r\n{run}\r\n{leaf}--b--")), Ambiguity::Preamble),
+        (mixed(&format!("{leaf}--b--\r\n\r\n{run}")), Ambiguity::Epilogue),
     ] {
         let found = scan(message);
         assert!(holds(&found, &large), "{found:?}");
@@ -219,7 +219,7 @@ fn undeclared_runs_are_decoded() {
     }
     doubtful(
         mixed(&format!("{leaf}--b--\r\n--b\r\n{}", part("Content-Type: a/b\r\n"))),
-        ambiguity::AFTER_CLOSE,
+        Ambiguity::AfterClose,
     );
 }
 
@@ -240,7 +240,7 @@ fn quoted_printable_binary_is_read_with_both_line_ends() {
     let found =
         scan("Content-Type: a/b\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n=00a\nb\r\nc=3d");
     assert!(holds(&found, b"\0a\r\nb\r\nc=") && holds(&found, b"\0a\nb\nc="));
-    assert_eq!(found.ambiguities, [ambiguity::BINARY_LINE_BREAKS]);
+    assert_eq!(found.ambiguities, [Ambiguity::BinaryLineBreaks]);
     let text =
         scan("Content-Type: text/html\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\na =\r\nb\r\n");
     assert!(holds(&text, b"a b\r\n") && text.ambiguities.is_empty());
@@ -268,7 +268,7 @@ fn one_digest_under_two_extensions_is_two_parts() {
     assert_eq!(plain_sight(mixed(&both.concat())).parts.len(), 2);
     let differing =
         part("Content-Type: a/b; name=x.exe\r\nContent-Disposition: inline; filename=\"y.txt\"\r\n");
-    let found = doubtful(differing, ambiguity::NAMES);
+    let found = doubtful(differing, Ambiguity::Names);
     let names: Vec<_> = found.parts.iter().filter_map(|part| part.name.as_deref()).collect();
     assert_eq!(names, ["x.exe"], "the most dangerous one counts");
 }

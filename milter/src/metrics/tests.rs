@@ -47,12 +47,13 @@ fn ambiguities_malformed_messages_and_what_cannot_be_scanned_are_counted_by_kind
     let metrics = Metrics::register(&mut registry);
     let inspection = Inspection {
         parts: [SkipReason::Encrypted, SkipReason::Encrypted, SkipReason::PlainText].map(skipped).to_vec(),
-        ambiguities: vec!["base64_junk", "header_junk"],
+        ambiguities: vec![Ambiguity::Base64Junk, Ambiguity::HeaderJunk],
         malformed: Some(Exceeded::Parts),
         ..Inspection::of(Decision::BUG)
     };
     metrics.decided(&inspection);
-    metrics.decided(&Inspection { ambiguities: vec!["base64_junk"], ..Inspection::of(Decision::BUG) });
+    metrics
+        .decided(&Inspection { ambiguities: vec![Ambiguity::Base64Junk], ..Inspection::of(Decision::BUG) });
     let lines = shown(&registry);
     for line in [
         "ambiguities_total{kind=\"base64_junk\"} 2",
@@ -65,7 +66,7 @@ fn ambiguities_malformed_messages_and_what_cannot_be_scanned_are_counted_by_kind
     let all = |name: &str| lines.iter().filter(|line| line.starts_with(name)).count();
     assert_eq!(
         all("ambiguities_total{"),
-        ambiguity::ALL.len(),
+        Ambiguity::ALL.len(),
         "no kind but those that are there from the start"
     );
     assert_eq!(
