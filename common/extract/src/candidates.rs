@@ -1,25 +1,22 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! The ways to read one part: what its transfer encoding may mean, and what else its bytes could be.
+//! What else the bytes of one part could be than what its header says.
 //!
 //! Each is a sample in addition: what the likeliest reading gave stays.
 
 use super::{
     ambiguity::Ambiguity,
     body::{Class, is_binary},
-    bytewise,
     decode::{
         Decoding,
         base64::{self, first_junk, has_blanks, has_odd_lines, padding_end},
-        is_whole_uu_line,
         quoted_printable::{self, Doubts},
         text_files,
     },
+    likeness::is_base64,
     part::Content,
     runs::{self, Run},
-    value::without_comments,
 };
-use encodify::rfc2047;
-use memchr::{memchr, memchr_iter, memchr2, memmem, memrchr};
+use memchr::{memchr, memchr2, memmem, memrchr};
 
 /// Another way to read a part.
 pub(crate) struct Candidate {
@@ -31,86 +28,6 @@ pub(crate) struct Candidate {
     pub(crate) kind: Option<Ambiguity>,
     /// How it counts.
     pub(crate) class: Class,
-}
-
-/// The ways to decode that the Content-Transfer-Encoding `fields` name, and why there is more than one.
-pub(crate) fn decodings(fields: &[&[u8]], class: Class) -> (Vec<Decoding>, Vec<Ambiguity>) {
-    let (mut decodings, mut kinds) = (Vec::new(), Vec::new());
-    for field in fields {
-        match declared(field) {
-            Ok(decoding) => decodings.push(decoding),
-            Err(likely) => {
-                kinds.push(Ambiguity::UnknownEncoding);
-                decodings.extend(likely);
-                decodings.push(Decoding::Identity);
-                if class == Class::File {
-                    decodings.push(Decoding::Base64);
-                }
-            }
-        }
-    }
-    if decodings.is_empty() {
-        decodings.push(Decoding::Identity);
-    }
-    let mut known = Vec::new();
-    decodings.retain(|decoding| !known.contains(decoding) && (known.push(*decoding), true).1);
-    if fields.len() > 1 && decodings.len() > 1 {
-        kinds.push(Ambiguity::RepeatedEncoding);
-    }
-    (decodings, kinds)
-}
-
-/// The bytes of a transfer encoding that are looked at: a name and whatever an attacker puts around it.
-const MAX_ENCODING: usize = 16 * 1024;
-
-/// The one decoding that `field` names, or those that it may mean.
-fn declared(field: &[u8]) -> Result<Decoding, Vec<Decoding>> {
-    if let Ok(name) = std::str::from_utf8(field)
-        && let Some(decoding) = known(&name.trim_ascii().to_ascii_lowercase())
-    {
-        return Ok(decoding);
-    }
-    let clean = without_comments(&field[..field.len().min(MAX_ENCODING)]);
-    let name = rfc2047::decode_text(&clean, rfc2047::utf8_charset).to_ascii_lowercase();
-    let name: String = name.chars().filter(|character| !character.is_whitespace()).collect();
-    let means = [
-        ("base64", Decoding::Base64),
-        ("quot", Decoding::QuotedPrintable),
-        ("print", Decoding::QuotedPrintable),
-        ("uu", Decoding::Uuencode),
-        ("yenc", Decoding::Yenc),
-        ("binhex", Decoding::BinHex),
-    ];
-    let mut likely: Vec<_> =
-        means.into_iter().filter(|(word, _)| name.contains(word)).map(|(_, decoding)| decoding).collect();
-    likely.dedup();
-    Err(likely)
-}
-
-/// True where a body in the encoding `decoding`, which no standard knows nor do most clients, is one file in that encoding
-/// and nothing else: to other clients it is a text that makes no harm.
-pub(crate) fn is_one_file(source: &[u8], decoding: Decoding) -> bool {
-    let files = text_files(source);
-    let whole = |file: &crate::decode::TextFile| {
-        let (before, after) = (&source[..file.range.start], &source[file.range.end..]);
-        let after = after.trim_ascii();
-        let after = after.strip_prefix(b"`").unwrap_or(after).trim_ascii_start();
-        before.trim_ascii().is_empty() && matches!(after, b"" | b"end")
-    };
-    files.iter().any(|(file, decodings)| decodings.contains(&decoding) && whole(file))
-}
-
-fn known(name: &str) -> Option<Decoding> {
-    Some(match name {
-        "" | "7bit" | "8bit" | "binary" => Decoding::Identity,
-        "base64" => Decoding::Base64,
-        "quoted-printable" => Decoding::QuotedPrintable,
-        "x-uuencode" | "uuencode" | "x-uue" | "uue" | "x-uu" => Decoding::Uuencode,
-        "x-yencode" | "x-yenc" | "yenc" => Decoding::Yenc,
-        "binhex" | "x-binhex" | "binhex40" | "x-binhex40" | "mac-binhex40" | "mac-binhex" => Decoding::BinHex,
-        "gzip64" | "x-gzip64" => Decoding::Gzip64,
-        _ => return None,
-    })
 }
 
 /// What else `content` could be that decoded to `decoded`; `clean` as the decoder said, `run` the longest one in a text.
@@ -197,69 +114,6 @@ fn without_prefix(content: &Content) -> Vec<Content> {
     found
 }
 
-/// Bytes from which one can tell what a text is.
-const WINDOW: usize = 2048;
-
-/// Kinds of bytes that an attacker strews into base64, at most; binary content has far more.
-const KINDS_OF_JUNK: usize = 24;
-
-/// True where the start of `text` looks like base64, whatever stands between its symbols: in words upper-case letters and
-/// digits are rare, in markup angle brackets are not, in binary content everything stands beside everything.
-pub(crate) fn is_base64(text: &[u8]) -> bool {
-    let text = &text[..text.len().min(WINDOW)];
-    let (mut counts, mut symbols, mut rare, mut visible) = ([0_usize; 256], 0, 0, 0);
-    for &byte in text {
-        counts[usize::from(byte)] += 1;
-        symbols += usize::from(base64::belongs(byte));
-        rare +=
-            usize::from(byte.is_ascii_uppercase() || byte.is_ascii_digit() || matches!(byte, b'+' | b'/'));
-        visible += usize::from(!byte.is_ascii_whitespace());
-    }
-    let kinds = (0..=255_u8).filter(|&byte| counts[usize::from(byte)] > 0 && !base64::belongs(byte)).count();
-    let of = |byte: u8| counts[usize::from(byte)];
-    symbols >= 16
-        && rare * 4 >= symbols
-        && symbols * 6 >= visible
-        && kinds <= KINDS_OF_JUNK
-        && of(b'<') * 50 < symbols.max(50)
-        && !(of(b'=') * 8 > symbols && is_escaped(text))
-        && !is_prose(text)
-        && !is_uuencoded(text)
-}
-
-/// True where `text` consists of words: of many lengths, none of them long.
-fn is_prose(text: &[u8]) -> bool {
-    let (mut lengths, mut words, mut longest) = (0_u32, 0, 0);
-    for word in text.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()) {
-        lengths |= 1 << word.len().min(31);
-        longest = longest.max(word.len());
-        words += 1;
-    }
-    words >= 8 && lengths.count_ones() >= 6 && longest < 40
-}
-
-/// True where the first lines of `text` are uuencoded, each as long as it says it is.
-fn is_uuencoded(text: &[u8]) -> bool {
-    let lines = text.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-    let mut lines = lines.filter(|line| !line.is_empty()).take(3).peekable();
-    lines.peek().is_some() && lines.all(is_whole_uu_line)
-}
-
-/// True where most of the `=` in `text` begin an escape of quoted-printable.
-fn is_escaped(text: &[u8]) -> bool {
-    let signs = memchr_iter(b'=', text).map(|at| quoted_printable::is_escape(&text[at..]));
-    let (good, all) = signs.fold((0, 0), |(good, all), escape| (good + usize::from(escape), all + 1));
-    good * 2 > all
-}
-
-/// True where there is hardly anything but base64 in the start of `text`.
-pub(crate) fn is_only_base64(text: &[u8]) -> bool {
-    let text = &text[..text.len().min(WINDOW)];
-    let visible = bytewise::count(text, |byte| !byte.is_ascii_whitespace());
-    let symbols = bytewise::count(text, base64::belongs);
-    is_base64(text) && symbols * 20 >= visible * 19
-}
-
 fn other_quoted_printable(content: &Content, class: Class, decoded: &[u8]) -> Vec<(Content, Ambiguity)> {
     use quoted_printable::Dialect;
     let (doubts, binary) = (Doubts::of(&content.source), is_binary(decoded));
@@ -334,47 +188,4 @@ pub(crate) fn files_in_text(text: &Content) -> Vec<Candidate> {
         })
     });
     files.collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_declared_encoding_is_sure_or_all_that_it_may_mean() {
-        assert_eq!(declared(b" BASE64 "), Ok(Decoding::Base64));
-        for unsure in [
-            "base64 (comment)",
-            "(c) base64",
-            "base64;",
-            "\"base64\"",
-            "base64 xx",
-            "=?UTF-8?B?YmFzZTY0?=",
-            "x-base64",
-            "bas\re64",
-            "bas\r\n e64",
-        ] {
-            assert_eq!(declared(unsure.as_bytes()), Err(vec![Decoding::Base64]), "{unsure}");
-        }
-        let both = declared(b"base64, quoted-printable");
-        assert_eq!(both, Err(vec![Decoding::Base64, Decoding::QuotedPrintable]));
-        assert_eq!(declared(b"8-bit"), Err(vec![]));
-    }
-
-    #[test]
-    fn repeated_fields_are_all_read() {
-        let fields = [&b"base64"[..], b"7bit", b"quoted-printable"];
-        let (ways, kinds) = decodings(&fields, Class::File);
-        assert_eq!(ways, [Decoding::Base64, Decoding::Identity, Decoding::QuotedPrintable]);
-        assert_eq!(kinds, [Ambiguity::RepeatedEncoding]);
-    }
-
-    #[test]
-    fn base64_is_told_from_words() {
-        assert!(is_base64("WDVPIVAlQEFQWzRcUFpYNTQoUF4pN0ND".as_bytes()));
-        assert!(is_base64("W#D#V#P#I#V#A#l#Q#E#F#Q#W#z#R#c#U#F#p#Y".as_bytes()));
-        assert!(!is_base64(
-            b"_______________________________________\r\nThis list is run by people who like lists.\r\n"
-        ));
-    }
 }

@@ -30,12 +30,14 @@ mod budget;
 mod bytewise;
 mod candidates;
 mod container;
+mod declared;
 mod decode;
 mod decoded;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod header;
 mod leaf;
+mod likeness;
 mod names;
 mod outline;
 mod part;
@@ -43,6 +45,7 @@ mod reading;
 mod recall;
 mod runs;
 mod samples;
+mod segment;
 mod value;
 mod walk;
 

@@ -6,7 +6,7 @@ use super::{
     body::{self, Bodies, Class},
     budget::{Allowance, Budget, Exceeded},
     candidates::{self, Candidate},
-    container,
+    container, declared,
     decode::Decoding,
     decoded::Decoded,
     leaf::Leaf,
@@ -169,7 +169,7 @@ impl Samples {
         self.sources.insert((source.as_ptr().addr(), source.len()));
         let mut decodings = leaf.decodings.clone();
         if let Some(rare) = decodings.iter().find(|decoding| !decoding.is_standard())
-            && !candidates::is_one_file(&source, *rare)
+            && !declared::is_one_file(&source, *rare)
         {
             self.ambiguous(Ambiguity::UnknownEncoding);
             if !decodings.contains(&Decoding::Identity) {

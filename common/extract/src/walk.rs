@@ -14,7 +14,7 @@ use super::{
     body::{self, Class},
     boundary::{self, Multipart, Open},
     budget::{Budget, Exceeded},
-    candidates, container,
+    container, declared,
     decode::Decoding,
     header::Block,
     leaf::Leaf,
@@ -195,7 +195,7 @@ impl Walk<'_> {
         let media_type = if value.token.is_empty() { default.to_owned() } else { value.token.clone() };
         let names = names::of_part(block, &value);
         let class = Class::of(&media_type, names.attachment || !names.all.is_empty());
-        let (decodings, kinds) = candidates::decodings(&block.encodings, class);
+        let (decodings, kinds) = declared::decodings(&block.encodings, class);
         for kind in kinds {
             self.samples.ambiguous(kind);
         }
