@@ -15,6 +15,7 @@ use super::{
     names,
     part::Content,
     samples::Samples,
+    seen::Seen,
     segment::{Line, Segment, line_at},
     value::{Value, contains_ignoring_case},
 };
@@ -67,7 +68,7 @@ pub(crate) fn read(message: &Bytes, samples: &mut Samples) {
 /// Takes the bytes from `start` to the end of `segment` in every way that they look like, or that their fields name.
 fn read_body(message: &Bytes, segment: &Segment, start: usize, samples: &mut Samples) {
     let body = message.slice(start..segment.end);
-    let looks = Looks::of(&body, message, segment, start, samples);
+    let looks = Looks::of(&body, message, segment, start, &samples.seen);
     // The last line end may belong to the content or to the delimiter.
     let trimmed = body.slice(..body.len() - line_end(&body));
     let ways_to_end = if trimmed.len() == body.len() { 1 } else { 2 };
@@ -118,14 +119,14 @@ struct Looks<'a> {
 
 impl<'a> Looks<'a> {
     /// Those of `body`, the bytes of `message` from `start` to the end of `segment`.
-    fn of(body: &Bytes, message: &'a [u8], segment: &Segment, start: usize, samples: &Samples) -> Self {
+    fn of(body: &Bytes, message: &'a [u8], segment: &Segment, start: usize, seen: &Seen) -> Self {
         let window = &body[..body.len().min(WINDOW)];
         let head = &message[segment.start.max(start.saturating_sub(HEAD))..start];
         let fields = fields_before(head);
         let named = |word| contains_ignoring_case(fields, word);
         let starts_with_field = Line::of(&message[start..line_at(message, start).0]) == Line::Field;
         let escaped = memchr_iter(b'=', window).any(|sign| is_escape(&window[sign..]));
-        let encoded = is_only_base64(window) || escaped && samples.is_part(body);
+        let encoded = is_only_base64(window) || escaped && seen.is_leaf(body);
         let file = !fields.is_empty() && !named(b"multipart/") && !named(b"message/") || has_magic(body);
         Self {
             head,

@@ -19,3 +19,10 @@ pub(crate) struct Leaf {
     /// A client would open it as a message.
     pub(crate) message: bool,
 }
+
+impl Leaf {
+    /// One that no header says anything of.
+    pub(crate) fn of_any_type() -> Self {
+        Self { media_type: "application/octet-stream".into(), ..Self::default() }
+    }
+}

@@ -1,20 +1,23 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! Takes a message apart into everything that a reader could see.
+//! Takes a message apart into everything that a reader could see: bytes in, parts out.
 //!
 //! Clients disagree about malformed messages, so there is no one right reading: the extraction takes the union of the
 //! plausible ones and records what was ambiguous ([`Ambiguity`]). A well-formed message costs one reading. Steps:
 //!
-//! 1. `walk` goes over the structure once and finds leaves, preambles and epilogues; `header`, `value`, `names` and
-//!    `boundary` read the fields that say what an entity is. Encoded messages inside are walked over as well.
-//! 2. `samples` decodes each leaf (`decode`), digests it, and asks `candidates` what else it could be and `container`
-//!    what is in it. `body` says whether a leaf is a sample at all.
+//! 1. `walk` goes over the structure once and finds leaves, preambles and epilogues; `header`, `value`, `names`,
+//!    `declared` and `boundary` read the fields that say what an entity is. Encoded messages inside are walked over as
+//!    well.
+//! 2. `samples` takes each leaf: `decoded` decodes it (`decode`) and digests it, `body` says whether it is a sample at
+//!    all, `candidates` what else it could be, and `opener` opens what is inside (`container`). `budget` says what may
+//!    still be done, `seen` what was done before; `found` is the union.
 //! 3. Where the walk had a choice (`reading`), it is repeated with the other one.
 //! 4. Where anything was found that no program writes unless it means to confuse, the message is read once more
-//!    without its structure (`blind`).
+//!    without its structure (`blind`), piece by piece (`segment`), as what the bytes look like (`likeness`).
 //!
 //! Containers (multiparts, nested messages) are no samples, their leaves are. Nothing here fails: a message over a
 //! budget is `malformed`, with everything found until then, and not read in further ways. All work is linear in the
-//! message, except that a budget may multiply it by a constant; nothing recurses.
+//! message, except that a budget may multiply it by a constant. Nothing recurses but containers inside containers, and
+//! `depth` bounds those.
 //!
 //! This crate knows no MTA, no Redis and no policy, reads no configuration and writes no log: what an ambiguity or an
 //! exceeded budget means for the mail is for those who call it. Of thundergate it knows digests and the reasons why a part
@@ -33,18 +36,21 @@ mod container;
 mod declared;
 mod decode;
 mod decoded;
+mod found;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod header;
 mod leaf;
 mod likeness;
 mod names;
+mod opener;
 mod outline;
 mod part;
 mod reading;
 mod recall;
 mod runs;
 mod samples;
+mod seen;
 mod segment;
 mod value;
 mod walk;
@@ -82,9 +88,9 @@ fn take_apart(message: &Bytes, mut samples: Samples, budget: &Budget) -> (Extrac
         met = met.and(walk::walk(message, reading, budget, &mut samples));
         done.push(reading);
     }
-    if samples.is_in_doubt() && samples.left.exceeded().is_none() {
+    if samples.found.is_in_doubt() && samples.left.exceeded().is_none() {
         samples.next_reading(|| "without the structure".to_owned());
-        for message in samples.all_walked() {
+        for message in samples.seen.outermost_messages() {
             blind::read(&message, &mut samples);
         }
     }

@@ -6,7 +6,7 @@
 //! delimits any open multipart. What lies before that line ends there, whichever multipart it belongs to, so a
 //! missing closing delimiter loses nothing. Every byte is looked at a constant number of times.
 //!
-//! Whatever no program writes unless it means to confuse puts the message in doubt ([`Samples::doubt`]), so that it is
+//! Whatever no program writes unless it means to confuse puts the message in doubt (`Found::doubt`), so that it is
 //! read once more without its structure.
 
 use super::{
@@ -20,6 +20,7 @@ use super::{
     leaf::Leaf,
     names,
     outline::Step,
+    part::Content,
     reading::Reading,
     samples::Samples,
     value::{MAX_FIELD, Value},
@@ -43,7 +44,7 @@ pub(crate) fn walk(message: &Bytes, reading: Reading, budget: &Budget, samples: 
         walk.run(depth, boundary);
         met = walk.met;
         tasks.append(&mut walk.tasks);
-        let inner = samples.take_messages();
+        let inner = samples.opener.take_waiting();
         tasks.extend(inner.into_iter().map(|(message, depth)| Task { message, depth, boundary: None }));
     }
     met
@@ -102,7 +103,7 @@ impl Walk<'_> {
             }
             self.finish(pending, end, opens);
             if self.open.stack[found.index + 1..].iter().any(|inner| !inner.closed) {
-                self.samples.doubt();
+                self.samples.found.doubt();
             }
             self.open.close_above(found.index);
             let multipart = &mut self.open.stack[found.index];
@@ -112,7 +113,7 @@ impl Walk<'_> {
                 continue;
             }
             if std::mem::take(&mut multipart.closed) {
-                self.samples.ambiguous(Ambiguity::AfterClose);
+                self.samples.found.ambiguous(Ambiguity::AfterClose);
             }
             let (depth, default) = (multipart.depth, multipart.default);
             let Some(next) = self.entity(at, depth, default) else { return };
@@ -123,10 +124,10 @@ impl Walk<'_> {
     /// The message ends here.
     fn end(&mut self) {
         if self.open.near.get() {
-            self.samples.ambiguous(Ambiguity::NearDelimiter);
+            self.samples.found.ambiguous(Ambiguity::NearDelimiter);
         }
         if self.open.stack.iter().any(|multipart| !multipart.closed) {
-            self.samples.doubt();
+            self.samples.found.doubt();
         }
     }
 
@@ -145,7 +146,11 @@ impl Walk<'_> {
             }
             let body = at + block.body;
             let (leaf, multipart) = self.describe(&block, default, depth);
-            self.samples.note(|| Step::Entity { depth, media_type: leaf.media_type.clone(), offset: at });
+            self.samples.found.note(|| Step::Entity {
+                depth,
+                media_type: leaf.media_type.clone(),
+                offset: at,
+            });
             let nested = is_message(&leaf.media_type);
             if multipart.is_none() && !nested {
                 return Some((Pending::Leaf(leaf, body, depth), body));
@@ -173,14 +178,14 @@ impl Walk<'_> {
     fn describe(&mut self, block: &Block<'_>, default: &str, depth: usize) -> (Leaf, Option<Vec<Vec<u8>>>) {
         if block.junk {
             self.met.skip_junk = true;
-            self.samples.ambiguous(Ambiguity::HeaderJunk);
+            self.samples.found.ambiguous(Ambiguity::HeaderJunk);
         }
         if block.odd {
-            self.samples.ambiguous(Ambiguity::OddHeader);
+            self.samples.found.ambiguous(Ambiguity::OddHeader);
         }
         if block.types.len() > 1 {
             self.met.last_type = true;
-            self.samples.ambiguous(Ambiguity::RepeatedType);
+            self.samples.found.ambiguous(Ambiguity::RepeatedType);
         }
         let mut fields = block.types.iter().chain(&block.dispositions);
         if fields.any(|field| field.len() > MAX_FIELD) {
@@ -190,14 +195,14 @@ impl Walk<'_> {
         let field = chosen.copied().unwrap_or_default();
         let value = Value::parse(field);
         if value.odd || block.dispositions.iter().any(|field| boundary::is_mentioned(field)) {
-            self.samples.ambiguous(Ambiguity::UnclearType);
+            self.samples.found.ambiguous(Ambiguity::UnclearType);
         }
         let media_type = if value.token.is_empty() { default.to_owned() } else { value.token.clone() };
         let names = names::of_part(block, &value);
         let class = Class::of(&media_type, names.attachment || !names.all.is_empty());
         let (decodings, kinds) = declared::decodings(&block.encodings, class);
         for kind in kinds {
-            self.samples.ambiguous(kind);
+            self.samples.found.ambiguous(kind);
         }
         let multipart = media_type.starts_with("multipart") || (value.odd && media_type.contains("ultipart"));
         let boundaries = multipart.then(|| boundary::named(field, &value));
@@ -208,7 +213,7 @@ impl Walk<'_> {
     /// Opens a multipart; a leaf where it has no boundary.
     fn multipart(&mut self, leaf: Leaf, mut boundaries: Vec<Vec<u8>>, body: usize, depth: usize) -> Pending {
         if boundaries.len() > 1 {
-            self.samples.ambiguous(Ambiguity::RepeatedBoundary);
+            self.samples.found.ambiguous(Ambiguity::RepeatedBoundary);
             let text = self.message.slice(body..);
             let first = boundaries[0].clone();
             boundaries.retain(|boundary| {
@@ -222,7 +227,7 @@ impl Walk<'_> {
         let chosen =
             if self.reading.last_boundary { boundaries.pop() } else { boundaries.into_iter().next() };
         let Some(boundary) = chosen else {
-            self.samples.ambiguous(Ambiguity::NoDelimiter);
+            self.samples.found.ambiguous(Ambiguity::NoDelimiter);
             return Pending::Leaf(leaf, body, depth);
         };
         let default = if leaf.media_type == "multipart/digest" { MESSAGE } else { PLAIN };
@@ -238,7 +243,7 @@ impl Walk<'_> {
                 self.samples.gap(self.content(start, end), Ambiguity::Preamble);
             }
             Pending::Preamble(leaf, start, depth) => {
-                self.samples.ambiguous(Ambiguity::NoDelimiter);
+                self.samples.found.ambiguous(Ambiguity::NoDelimiter);
                 self.leaf(&leaf, start, end, depth);
             }
             Pending::Epilogue(start) => self.samples.gap(self.content(start, end), Ambiguity::Epilogue),
@@ -248,19 +253,22 @@ impl Walk<'_> {
     fn leaf(&mut self, leaf: &Leaf, start: usize, end: usize, depth: usize) {
         let source = self.content(start, end);
         if leaf.decodings != [Decoding::Base64] && body::hides_structure(&source, leaf.class) {
-            self.samples.doubt();
+            self.samples.found.doubt();
         }
         self.samples.leaf(leaf, source.clone());
         if let Some(reason) = container::unscannable(&leaf.media_type) {
-            self.samples.unscannable(leaf, source.len(), reason);
+            self.samples.found.skip(leaf, leaf.names.first(), source.len(), reason);
         }
         if leaf.media_type.contains("multipart") {
             self.samples.gap(source.clone(), Ambiguity::NoDelimiter);
             self.guess(&source, depth);
             let encoded = leaf.decodings.iter().filter(|&&decoding| decoding != Decoding::Identity);
-            let inside: Vec<_> =
-                encoded.filter_map(|&decoding| self.samples.nested(&source, decoding)).collect();
-            inside.iter().for_each(|parts| self.guess(parts, depth));
+            for &decoding in encoded {
+                let content = Content { source: source.clone(), decoding };
+                if let Some(parts) = self.samples.opener.decode(&content, &mut self.samples.left) {
+                    self.guess(&parts, depth);
+                }
+            }
         }
     }
 
