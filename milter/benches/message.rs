@@ -9,6 +9,7 @@
 
 #![allow(missing_docs, reason = "the macros make public items without")]
 
+#[path = "../../common/extract/benches/mails/mod.rs"]
 mod mails;
 
 use gungraun::{library_benchmark, library_benchmark_group};

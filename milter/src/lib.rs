@@ -15,7 +15,6 @@
 
 pub mod command;
 pub mod config;
-pub mod extract;
 pub mod front;
 pub mod inspect;
 pub mod mail;

@@ -22,11 +22,12 @@ use thundergate_milter::{
     inspect::{inspector::Gate, ledger::Ledger, resolve::Resolver},
     mail::{
         envelope::{Client, Envelope},
+        forged::Forged,
         message::Message,
         permits::Permits,
     },
     observe::metrics::Metrics,
-    outcome::inspection::{Forged, Inspection},
+    outcome::inspection::Inspection,
 };
 use thundergate_policy::Policy;
 

@@ -5,9 +5,7 @@
 use crate::{
     command::scan,
     config::Config,
-    extract::{Extraction, Step, ambiguity, explain},
-    inspect::inspector::troubles,
-    outcome::inspection::short,
+    outcome::inspection::{Malformed, short, troubles},
 };
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -17,6 +15,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use thundergate_common::{terminal, verdict::SkipReason};
+use thundergate_extract::{Ambiguity, Extraction, Step, explain};
 use thundergate_policy::{Decision, Disposition, Facts, Policy, Trouble, decide};
 
 /// How one message was taken apart.
@@ -47,6 +46,10 @@ pub fn run(config: &Config, files: &[PathBuf], json: bool, out: &mut impl Write)
     Ok(())
 }
 
+fn troubles_of(extraction: &Extraction) -> Vec<Trouble> {
+    troubles(extraction.malformed.map(Malformed::Exceeded), &extraction.ambiguities)
+}
+
 impl Explained {
     fn of(config: &Config, policy: &Policy, file: &Path) -> Result<Self, scan::Unreadable> {
         let message = Bytes::from(scan::read(file)?);
@@ -57,7 +60,7 @@ impl Explained {
         } else {
             let dispositions = if_clean(&extraction, config.limits.sample_bytes.as_u64());
             decide(
-                Facts { parts: &dispositions, troubles: &troubles(&extraction) },
+                Facts { parts: &dispositions, troubles: &troubles_of(&extraction) },
                 policy,
                 &config.policy.on,
             )
@@ -91,11 +94,10 @@ impl Explained {
             push(&mut text, format_args!("; malformed: {budget}"));
         }
         if !ambiguities.is_empty() {
-            push(&mut text, format_args!("; ambiguous: {}", ambiguities.join(", ")));
+            push(&mut text, format_args!("; ambiguous: {}", Ambiguity::list(ambiguities)));
         }
-        let meanings = ambiguities.iter().map(|kind| (kind, ambiguity::meaning(kind)));
-        for (kind, meaning) in meanings.filter(|(_, meaning)| !meaning.is_empty()) {
-            push(&mut text, format_args!("\n    {kind}: {meaning}"));
+        for kind in ambiguities {
+            push(&mut text, format_args!("\n    {kind}: {}", kind.meaning()));
         }
         let Decision { action, cause } = self.if_clean;
         push(&mut text, format_args!("\n  if nothing is found: {} ({})\n", action.as_str(), cause.as_str()));
@@ -172,17 +174,18 @@ fn push(text: &mut String, more: std::fmt::Arguments<'_>) {
 mod tests {
     use super::*;
     use thundergate_common::digest::Digest;
+    use thundergate_extract::Exceeded;
 
     fn explained(toml: &str, steps: Vec<Step>, extraction: Extraction) -> Explained {
         let config = Config::from_toml(toml).unwrap();
         let policy = Policy::compile(&config.policy).unwrap();
         let parts = if_clean(&extraction, config.limits.sample_bytes.as_u64());
         let if_clean =
-            decide(Facts { parts: &parts, troubles: &troubles(&extraction) }, &policy, &config.policy.on);
+            decide(Facts { parts: &parts, troubles: &troubles_of(&extraction) }, &policy, &config.policy.on);
         Explained { file: "invoice.eml".into(), size: 2000, extraction, steps, if_clean }
     }
 
-    fn sample(name: Option<&str>, why: Option<&'static str>, known: bool) -> Step {
+    fn sample(name: Option<&str>, why: Option<Ambiguity>, known: bool) -> Step {
         Step::Sample {
             depth: 1,
             name: name.map(str::to_owned),
@@ -205,14 +208,14 @@ mod tests {
             entity(1, "application/pdf", 420),
             sample(Some("invoice.pdf"), None, false),
             Step::Reading { choices: "last Content-Type".into() },
-            sample(None, Some("base64_after_padding"), true),
+            sample(None, Some(Ambiguity::AfterPadding), true),
         ]
     }
 
     #[test]
     fn the_text_is_a_tree() {
         let extraction = Extraction {
-            ambiguities: vec!["repeated_content_type", "base64_after_padding"],
+            ambiguities: vec![Ambiguity::RepeatedType, Ambiguity::AfterPadding],
             ..Extraction::default()
         };
         let digest = Digest::of(b"a");
@@ -252,7 +255,7 @@ mod tests {
 
     #[test]
     fn what_could_not_be_scanned_or_taken_apart_decides() {
-        let skipped = crate::extract::Skipped {
+        let skipped = thundergate_extract::Skipped {
             name: None,
             media_type: "message/partial".into(),
             size: 1,
@@ -261,7 +264,7 @@ mod tests {
         let partial = Extraction { skipped: vec![skipped], ..Extraction::default() };
         let text = explained("", Vec::new(), partial.clone()).as_text();
         assert!(text.contains("1 skipped\n  if nothing is found: quarantine (partial)\n"), "{text}");
-        let malformed = Extraction { malformed: Some("parts"), ..partial };
+        let malformed = Extraction { malformed: Some(Exceeded::Parts), ..partial };
         let text = explained("policy.on.malformed = 'reject'", Vec::new(), malformed).as_text();
         assert!(text.contains("; malformed: parts\n  if nothing is found: reject (malformed)\n"), "{text}");
     }

@@ -7,10 +7,11 @@ use crate::{
     inspect::inspector::Gate,
     mail::{
         envelope::{Client, Envelope},
+        forged::Forged,
         message::{Lost, Message},
     },
     observe::report::milliseconds,
-    outcome::inspection::{Forged, Inspected, Inspection},
+    outcome::inspection::{Inspected, Inspection, Malformed},
 };
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
@@ -25,6 +26,7 @@ use thundergate_common::{
     terminal::{self, shown},
     verdict::Rule,
 };
+use thundergate_extract::Ambiguity;
 use thundergate_policy::{Action, Disposition, Failure};
 use tokio_util::sync::CancellationToken;
 
@@ -166,7 +168,7 @@ fn as_json(file: &Path, inspection: &Inspection) -> serde_json::Value {
         "file": file.display().to_string(),
         "decision": inspection.decision.action.as_str(),
         "cause": inspection.decision.cause.as_str(),
-        "malformed": inspection.malformed,
+        "malformed": inspection.malformed.map(Malformed::as_str),
         "ambiguities": inspection.ambiguities,
         "parts": inspection.parts.iter().map(part).collect::<Vec<_>>(),
         "duration_ms": milliseconds(inspection.duration),
@@ -177,11 +179,11 @@ fn write_text(file: &Path, inspection: &Inspection, out: &mut impl Write) -> std
     let decision = inspection.decision;
     let name = file.display().to_string();
     writeln!(out, "{}: {} ({})", shown(&name), decision.action.as_str(), decision.cause.as_str())?;
-    if let Some(budget) = inspection.malformed {
-        writeln!(out, "  malformed: {budget}")?;
+    if let Some(malformed) = inspection.malformed {
+        writeln!(out, "  malformed: {}", malformed.as_str())?;
     }
     if !inspection.ambiguities.is_empty() {
-        writeln!(out, "  ambiguous: {}", inspection.ambiguities.join(", "))?;
+        writeln!(out, "  ambiguous: {}", Ambiguity::list(&inspection.ambiguities))?;
     }
     inspection.parts.iter().try_for_each(|part| write_part(part, out))
 }

@@ -7,7 +7,6 @@ pub mod migrate;
 
 pub use listen::{Listen, SocketMode};
 
-use crate::extract::{Bodies, Budget};
 use bytesize::ByteSize;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use std::{
@@ -20,6 +19,7 @@ use thundergate_common::{
     },
     sample::HintStyle,
 };
+use thundergate_extract::{Bodies, Budget};
 use thundergate_policy::PolicyConfig;
 
 /// The compiled-in default, and the documentation of every key.

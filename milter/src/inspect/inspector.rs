@@ -11,7 +11,6 @@
 
 use crate::{
     config::{Config, Mode, Tag},
-    extract::{self, Bodies, Budget, Extraction, Part, Recall},
     inspect::{
         ledger::Ledger,
         resolve::{Asker, Resolver, Wanted},
@@ -21,7 +20,7 @@ use crate::{
         message::{Lost, Memory, Message},
     },
     observe::{metrics::Metrics, report, spans},
-    outcome::inspection::{Forged, Inspected, Inspection, short},
+    outcome::inspection::{Inspected, Inspection, Malformed, short, troubles},
 };
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -38,6 +37,7 @@ use thundergate_common::{
     traces::Span,
     verdict::SkipReason,
 };
+use thundergate_extract::{Ambiguity, Bodies, Budget, Extraction, Part, Recall, extract_recalling};
 use thundergate_policy::{
     Action, Cause, Decision, Disposition, Facts, On, Policy, Source, Trouble, Trust, decide,
 };
@@ -175,10 +175,10 @@ impl Gate {
             Err(lost) => return self.of_a_lost_message(client, envelope, lost),
         };
         let message_id = report::message_id(&bytes);
-        let mut extraction = self.take_apart(bytes.clone()).await;
-        if !message.forged.are_removable() {
-            extraction.malformed.get_or_insert(Forged::BUDGET);
-        }
+        let extraction = self.take_apart(bytes.clone()).await;
+        let removable = message.forged.are_removable();
+        let malformed = extraction.malformed.map(Malformed::Exceeded);
+        let malformed = malformed.or((!removable).then_some(Malformed::ForgedHeaders));
         if self.trust.covers(client.address, envelope.authenticated.as_deref()) {
             return self.trusted(message_id, extraction);
         }
@@ -208,13 +208,13 @@ impl Gate {
                 (part.disposition, part.source) = (answer.disposition.clone(), answer.source);
             }
         }
-        self.conclude(message_id, parts, &extraction)
+        self.conclude(message_id, parts, malformed, extraction.ambiguities)
     }
 
     async fn take_apart(&self, message: Bytes) -> Extraction {
         let (bodies, budget, recall) = (self.bodies, self.budget, self.recall.clone());
         let off_reactor = message.len() > OFF_REACTOR_BYTES;
-        let extract = move || extract::extract_recalling(&message, bodies, &budget, &recall);
+        let extract = move || extract_recalling(&message, bodies, &budget, &recall);
         if !off_reactor {
             return extract();
         }
@@ -244,13 +244,13 @@ impl Gate {
         &self,
         message_id: Option<String>,
         parts: Vec<Inspected>,
-        extraction: &Extraction,
+        malformed: Option<Malformed>,
+        ambiguities: Vec<Ambiguity>,
     ) -> Inspection {
         let dispositions: Vec<_> = parts.iter().map(|part| part.disposition.clone()).collect();
-        let troubles = troubles(extraction);
+        let troubles = troubles(malformed, &ambiguities);
         let facts = Facts { parts: &dispositions, troubles: &troubles };
         let decision = decide(facts, &self.policy, &self.on);
-        let (malformed, ambiguities) = (extraction.malformed, extraction.ambiguities.clone());
         Inspection { message_id, malformed, ambiguities, parts, ..Inspection::of(decision) }
     }
 
@@ -274,11 +274,4 @@ impl Gate {
         let facts = Facts { parts: &[], troubles: &[trouble] };
         Inspection::of(decide(facts, &self.policy, &self.on))
     }
-}
-
-/// What is wrong with a message that was taken apart.
-pub fn troubles(extraction: &Extraction) -> Vec<Trouble> {
-    let malformed = extraction.malformed.map(|_| Trouble::Malformed);
-    let ambiguous = (!extraction.ambiguities.is_empty()).then_some(Trouble::Ambiguous);
-    malformed.into_iter().chain(ambiguous).collect()
 }

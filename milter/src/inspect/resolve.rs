@@ -14,7 +14,6 @@
 //! failed as unavailable.
 
 use crate::{
-    extract::Part,
     inspect::outage::Outages,
     mail::permits::Permits,
     observe::{activity::Activity, metrics::Metrics, spans},
@@ -35,6 +34,7 @@ use thundergate_common::{
     traces::Span,
     verdict::{Answer, Verdict},
 };
+use thundergate_extract::Part;
 use thundergate_policy::{Disposition, Failure, Source};
 use tokio::time::Instant;
 

@@ -5,7 +5,7 @@
 //! Two limits: `limits.message_bytes` for one message, and `limits.memory_bytes` for all messages in flight. Past
 //! either the bytes collected so far are given up at once and the reason is kept; the policy decides on it.
 
-use crate::{mail::permits::Permits, outcome::inspection::Forged};
+use crate::mail::{forged::Forged, permits::Permits};
 use bytes::{BufMut, Bytes, buf::Limit};
 use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;

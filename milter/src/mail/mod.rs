@@ -3,5 +3,6 @@
 //! know what happens to it.
 
 pub mod envelope;
+pub mod forged;
 pub mod message;
 pub mod permits;

@@ -25,8 +25,7 @@
 
 use crate::{
     config::{Config, Mode},
-    extract::ambiguity,
-    outcome::inspection::{Forged, Inspection},
+    outcome::inspection::{Inspection, Malformed},
 };
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -40,12 +39,10 @@ use prometheus_client::{
 };
 use std::{sync::atomic::AtomicU64, time::Instant};
 use thundergate_common::verdict::SkipReason;
+use thundergate_extract::Ambiguity;
 use thundergate_policy::{Action, Cause, Disposition, Source};
 
 const DISPOSITIONS: [&str; 5] = ["clean", "found", "pending", "skipped", "failed"];
-/// What makes a message malformed: what [`crate::extract`] can run out of, and what an MTA cannot remove.
-const BUDGETS: [&str; 7] =
-    ["parts", "depth", "readings", "decoded_bytes", "header_bytes", "field_bytes", Forged::BUDGET];
 /// Of the reasons to skip a part, those where there is something that was not scanned and could not be.
 const UNSCANNABLE: [SkipReason; 4] =
     [SkipReason::TooLarge, SkipReason::Encrypted, SkipReason::ExternalBody, SkipReason::Partial];
@@ -71,14 +68,14 @@ struct Part {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Ambiguity {
-    /// One of [`ambiguity::ALL`].
+struct Ambiguous {
+    /// One of [`Ambiguity::ALL`].
     kind: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Malformed {
-    /// One of [`BUDGETS`].
+struct Budget {
+    /// One of [`Malformed::all`].
     budget: &'static str,
 }
 
@@ -103,8 +100,8 @@ pub struct Metrics {
     /// By [`DISPOSITIONS`], then by [`Source::ALL`].
     parts: [[Counter; Source::ALL.len()]; DISPOSITIONS.len()],
     unscannable: [Counter; UNSCANNABLE.len()],
-    ambiguities: Family<Ambiguity, Counter>,
-    malformed: Family<Malformed, Counter>,
+    ambiguities: Family<Ambiguous, Counter>,
+    malformed: Family<Budget, Counter>,
     /// Hits and misses.
     local: [Counter; 2],
     hub: [Counter; 2],
@@ -179,11 +176,11 @@ impl Metrics {
             hub_up: Gauge::default(),
             receipts_dropped: Counter::default(),
         };
-        for (kind, _) in ambiguity::ALL {
-            drop(metrics.ambiguities.get_or_create(&Ambiguity { kind }));
+        for kind in Ambiguity::ALL {
+            drop(metrics.ambiguities.get_or_create(&Ambiguous { kind: kind.as_str() }));
         }
-        for budget in BUDGETS {
-            drop(metrics.malformed.get_or_create(&Malformed { budget }));
+        for malformed in Malformed::all() {
+            drop(metrics.malformed.get_or_create(&Budget { budget: malformed.as_str() }));
         }
         metrics.register_the_rest(registry);
         metrics
@@ -258,10 +255,10 @@ impl Metrics {
             }
         }
         for kind in &inspection.ambiguities {
-            self.ambiguities.get_or_create(&Ambiguity { kind }).inc();
+            self.ambiguities.get_or_create(&Ambiguous { kind: kind.as_str() }).inc();
         }
-        if let Some(budget) = inspection.malformed {
-            self.malformed.get_or_create(&Malformed { budget }).inc();
+        if let Some(malformed) = inspection.malformed {
+            self.malformed.get_or_create(&Budget { budget: malformed.as_str() }).inc();
         }
         if matches!(inspection.action, Action::Accept | Action::Tag) {
             self.passed(inspection);

@@ -8,7 +8,7 @@
 use crate::{
     config::Mode,
     mail::envelope::{Client, Envelope},
-    outcome::inspection::{Inspected, Inspection, short},
+    outcome::inspection::{Inspected, Inspection, Malformed, short},
 };
 use mail_parser::MessageParser;
 use serde::Serialize;
@@ -90,7 +90,7 @@ fn log_decision(
                 decision = inspection.decision.action.as_str(),
                 cause = inspection.decision.cause.as_str(),
                 passive = (mode == Mode::Passive).then_some(true),
-                malformed = inspection.malformed,
+                malformed = inspection.malformed.map(Malformed::as_str),
                 ambiguities.json = ambiguities(inspection),
                 parts.json = json(&parts),
                 omitted.findings = omitted.findings,

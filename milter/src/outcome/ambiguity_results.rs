@@ -84,12 +84,14 @@ fn fold(words: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcome::inspection::Malformed;
     use proptest::prelude::*;
     use thundergate_common::{
         digest::Digest,
         sample::{HintStyle, NameHint, SampleKey},
         verdict::SkipReason,
     };
+    use thundergate_extract::{Ambiguity, Exceeded};
     use thundergate_policy::{Decision, Failure, Source};
 
     fn part(disposition: Disposition) -> Inspected {
@@ -104,7 +106,7 @@ mod tests {
         }
     }
 
-    fn of(dispositions: &[Disposition], ambiguities: &[&'static str]) -> Inspection {
+    fn of(dispositions: &[Disposition], ambiguities: &[Ambiguity]) -> Inspection {
         Inspection {
             parts: dispositions.iter().cloned().map(part).collect(),
             ambiguities: ambiguities.to_vec(),
@@ -138,7 +140,7 @@ mod tests {
     #[test]
     fn an_ambiguous_message_has_one_result_and_every_kind() {
         let inspection =
-            of(&[Disposition::Clean, Disposition::Clean], &["repeated_content_type", "base64_junk"]);
+            of(&[Disposition::Clean, Disposition::Clean], &[Ambiguity::RepeatedType, Ambiguity::Base64Junk]);
         let value = value("mx.example.org", &inspection);
         assert_eq!(
             value,
@@ -166,7 +168,10 @@ mod tests {
         ] {
             assert_eq!(result(&of(&dispositions, &[])), expected, "{dispositions:?}");
         }
-        let malformed = Inspection { malformed: Some("parts"), ..of(&[Disposition::Clean], &[]) };
+        let malformed = Inspection {
+            malformed: Some(Malformed::Exceeded(Exceeded::Parts)),
+            ..of(&[Disposition::Clean], &[])
+        };
         assert_eq!(result(&malformed), "incomplete");
     }
 
@@ -184,7 +189,7 @@ mod tests {
         #[test]
         fn no_name_breaks_the_field(mta in any::<String>(), count in 1_usize..30) {
             let id = authserv_id("", &mta);
-            let value = value(&id, &of(&[], &vec!["repeated_transfer_encoding"; count]));
+            let value = value(&id, &of(&[], &vec![Ambiguity::RepeatedEncoding; count]));
             prop_assert_eq!(read(&value).1.len(), count + 2);
             let field = format!("{NAME}: {value}");
             for line in field.split('\n') {

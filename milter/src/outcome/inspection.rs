@@ -2,10 +2,11 @@
 //! What became of one message: the decision and the parts behind it. Made by [`crate::inspect::inspector`], read by replies, logs,
 //! metrics, the ledger and the command line.
 
-use crate::extract::Skipped;
+use crate::mail::forged::Forged;
 use std::time::Duration;
 use thundergate_common::sample::SampleKey;
-use thundergate_policy::{Action, Cause, Decision, Disposition, Source};
+use thundergate_extract::{Ambiguity, Exceeded, Skipped};
+use thundergate_policy::{Action, Cause, Decision, Disposition, Source, Trouble};
 
 /// Bytes of a text of the sender's that logs and the ledger repeat; a name may have 128 KiB, and a message many.
 const LONGEST_TEXT: usize = 1024;
@@ -37,9 +38,9 @@ pub struct Inspection {
     /// All its parts.
     pub parts: Vec<Inspected>,
     /// Which budget it exceeds, if any.
-    pub malformed: Option<&'static str>,
+    pub malformed: Option<Malformed>,
     /// Where readers could differ.
-    pub ambiguities: Vec<&'static str>,
+    pub ambiguities: Vec<Ambiguity>,
     /// Message-ID, for logs.
     pub message_id: Option<String>,
     /// Its trace, if there is one.
@@ -52,29 +53,27 @@ pub struct Inspection {
     pub duration: Duration,
 }
 
-/// How many header fields a message brought that only we may write.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Forged {
-    /// With the name of our tag.
-    pub tags: usize,
-    /// MIME-Ambiguity-Results.
-    pub results: usize,
-    /// All its header fields, whatever their name.
-    pub fields: usize,
+/// Why a message is malformed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Malformed {
+    /// Taking it apart exceeds a budget.
+    Exceeded(Exceeded),
+    /// It has more header fields that only we may write than an MTA can remove in a short time.
+    ForgedHeaders,
 }
 
-/// Header fields that the MTA looks at to remove the forged ones from one message: it looks each up from the start. A
-/// message of nothing else may have 3,162, which keep a Postfix busy for 2 s; it takes as many as fit into
-/// `message_size_limit`, and those of 10 MB would keep it busy for hours.
-const MOST_LOOKED_AT: usize = 10_000_000;
+impl Malformed {
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Exceeded::ALL.into_iter().map(Self::Exceeded).chain([Self::ForgedHeaders])
+    }
 
-impl Forged {
-    /// The budget that a message exceeds whose forged header fields cannot be removed.
-    pub const BUDGET: &str = "forged_headers";
-
-    /// Whether the MTA can remove them all in a short time.
-    pub fn are_removable(self) -> bool {
-        (self.tags + self.results).saturating_mul(self.fields) <= MOST_LOOKED_AT
+    /// Its name in logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Exceeded(exceeded) => exceeded.as_str(),
+            Self::ForgedHeaders => "forged_headers",
+        }
     }
 }
 
@@ -134,6 +133,13 @@ impl Inspection {
     pub fn of_a_bug() -> Self {
         Self::of(Decision::BUG)
     }
+}
+
+/// What is wrong with a message as a whole.
+pub fn troubles(malformed: Option<Malformed>, ambiguities: &[Ambiguity]) -> Vec<Trouble> {
+    let malformed = malformed.map(|_| Trouble::Malformed);
+    let ambiguous = (!ambiguities.is_empty()).then_some(Trouble::Ambiguous);
+    malformed.into_iter().chain(ambiguous).collect()
 }
 
 /// `text`, cut where it is longer than anybody would read.

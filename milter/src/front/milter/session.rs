@@ -6,12 +6,10 @@ use crate::{
     inspect::inspector::Gate,
     mail::{
         envelope::{Client, Envelope},
+        forged::Forged,
         message::{Collector, Message},
     },
-    outcome::{
-        ambiguity_results,
-        inspection::{Forged, Inspection},
-    },
+    outcome::{ambiguity_results, inspection::Inspection},
 };
 use std::{net::IpAddr, sync::Arc};
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};

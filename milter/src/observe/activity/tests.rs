@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 use super::*;
-use crate::{extract::Skipped, outcome::inspection::Inspected};
+use crate::outcome::inspection::Inspected;
 use std::sync::Arc;
 use thundergate_common::{
     digest::Digest,
     sample::NameHint,
     verdict::{Finding, SkipReason},
 };
+use thundergate_extract::Skipped;
 use thundergate_policy::{Cause, Decision};
 
 fn part(disposition: Disposition, source: Source) -> Inspected {

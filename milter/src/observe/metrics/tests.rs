@@ -2,8 +2,9 @@
 //! What is counted shows under the right name.
 
 use super::*;
-use crate::{extract::Skipped, outcome::inspection::Inspected};
+use crate::outcome::inspection::Inspected;
 use prometheus_client::encoding::text::encode;
+use thundergate_extract::{Exceeded, Skipped};
 use thundergate_policy::{Decision, Failure};
 
 fn shown(registry: &Registry) -> Vec<String> {
@@ -44,12 +45,13 @@ fn ambiguities_malformed_messages_and_what_cannot_be_scanned_are_counted_by_kind
     let metrics = Metrics::register(&mut registry);
     let inspection = Inspection {
         parts: [SkipReason::Encrypted, SkipReason::Encrypted, SkipReason::PlainText].map(skipped).to_vec(),
-        ambiguities: vec!["base64_junk", "header_junk"],
-        malformed: Some("parts"),
+        ambiguities: vec![Ambiguity::Base64Junk, Ambiguity::HeaderJunk],
+        malformed: Some(Malformed::Exceeded(Exceeded::Parts)),
         ..Inspection::of(Decision::BUG)
     };
     metrics.decided(&inspection);
-    metrics.decided(&Inspection { ambiguities: vec!["base64_junk"], ..Inspection::of(Decision::BUG) });
+    metrics
+        .decided(&Inspection { ambiguities: vec![Ambiguity::Base64Junk], ..Inspection::of(Decision::BUG) });
     let lines = shown(&registry);
     for line in [
         "ambiguities_total{kind=\"base64_junk\"} 2",
@@ -62,10 +64,13 @@ fn ambiguities_malformed_messages_and_what_cannot_be_scanned_are_counted_by_kind
     let all = |name: &str| lines.iter().filter(|line| line.starts_with(name)).count();
     assert_eq!(
         all("ambiguities_total{"),
-        ambiguity::ALL.len(),
+        Ambiguity::ALL.len(),
         "no kind but those that are there from the start"
     );
-    assert_eq!((all("malformed_total{"), all("unscannable_total{")), (BUDGETS.len(), UNSCANNABLE.len()));
+    assert_eq!(
+        (all("malformed_total{"), all("unscannable_total{")),
+        (Malformed::all().count(), UNSCANNABLE.len())
+    );
 }
 
 #[test]

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Containers that mail clients open beside MIME: TNEF (`winmail.dat`), S/MIME that encloses what it signs or
+//! compresses, OpenPGP likewise, AppleSingle, AppleDouble and MacBinary. And what nobody but the recipient can open.
+//!
+//! [`is_one`] goes by the content, not by the declared type, and costs a few comparisons where it is nothing of these.
+//! Archives are not among them: the scanner opens those. Damaged containers give what is there. Nothing recurses, work is
+//! linear, and what comes out keeps to a limit.
+
+mod apple;
+mod ber;
+mod cms;
+mod pgp;
+mod rtf;
+mod tnef;
+
+use bytes::Bytes;
+use std::io::Read;
+use thundergate_common::verdict::SkipReason;
+
+/// Layers of one form in itself from which it is more than anybody sends.
+const MAX_LAYERS: usize = 8;
+/// Files from which a container counts as one that is too large.
+const MAX_FILES: usize = 1024;
+
+/// What was in a container.
+#[derive(Debug, Default)]
+pub(super) struct Opened {
+    /// Its files, in order.
+    pub(crate) files: Vec<Enclosed>,
+    /// Why there is more that cannot be seen.
+    pub(crate) sealed: Option<SkipReason>,
+    /// True where there is more than the limit allows.
+    pub(crate) over_limit: bool,
+    /// The container: `tnef`, `cms`, `openpgp`, `apple_file` or `mac_binary`; empty where it is none.
+    pub(crate) kind: &'static str,
+    /// Bytes of the files that are no slices of the container, but in memory beside it.
+    pub(crate) held_bytes: usize,
+    size: u64,
+}
+
+/// A file in a container.
+#[derive(Debug, Default)]
+pub(super) struct Enclosed {
+    /// The names a client could show, the likeliest first.
+    pub(crate) names: Vec<String>,
+    /// Lower-case `type/subtype`.
+    pub(crate) media_type: String,
+    /// Its bytes: a slice of the container where they stand in it as they are.
+    pub(crate) content: Bytes,
+    /// True where it is an entity with a header of its own.
+    pub(crate) message: bool,
+}
+
+/// True where `start`, the first 128 bytes of a file or more, or all of it, may begin a container.
+pub(super) fn is_one(start: &[u8]) -> bool {
+    match start.first() {
+        Some(b'\x78') => start.starts_with(tnef::SIGNATURE),
+        Some(b'\x30') => cms::is_one(start),
+        Some(0) => apple::is_one(start),
+        Some(0x80..) => pgp::is_one(start),
+        Some(_) => cms::is_armoured(start) || pgp::is_armoured(start),
+        None => false,
+    }
+}
+
+/// Opens `bytes`, if they are a container, for at most `limit` bytes of files.
+pub(super) fn open(bytes: &Bytes, limit: u64) -> Opened {
+    let mut opened = Opened::default();
+    match bytes.first() {
+        _ if !is_one(bytes) => (),
+        Some(b'\x78') => tnef::open(bytes, limit, &mut opened),
+        Some(b'\x30') => cms::open(bytes, limit, &mut opened),
+        Some(0) => apple::open(bytes, limit, &mut opened),
+        Some(0x80..) => pgp::open(bytes, limit, &mut opened),
+        _ if cms::is_armoured(bytes) => cms::open_armoured(bytes, limit, &mut opened),
+        _ => pgp::open_armoured(bytes, limit, &mut opened),
+    }
+    opened
+}
+
+/// Why the content of a part of type `media_type` cannot be seen, whatever it holds.
+pub(super) fn unscannable(media_type: &str) -> Option<SkipReason> {
+    match media_type {
+        "message/external-body" => Some(SkipReason::ExternalBody),
+        "message/partial" => Some(SkipReason::Partial),
+        "application/pgp-encrypted" | "multipart/encrypted" => Some(SkipReason::Encrypted),
+        _ => None,
+    }
+}
+
+impl Opened {
+    /// Takes `file`, unless it is empty. False where the limit allows no more.
+    fn push(&mut self, file: Enclosed, limit: u64) -> bool {
+        if file.content.is_empty() {
+            return true;
+        }
+        self.size = self.size.saturating_add(file.content.len() as u64);
+        if self.size > limit || self.files.len() >= MAX_FILES {
+            self.over_limit = true;
+            return false;
+        }
+        self.files.push(file);
+        true
+    }
+
+    /// What `packed` decompresses to: what is there of it, and nothing where that is over the limit.
+    fn decompress(&mut self, packed: impl Read, limit: u64) -> Bytes {
+        let mut content = Vec::new();
+        let left = limit.saturating_sub(self.held_bytes as u64);
+        if !self.over_limit {
+            // An error ends it; what came before counts.
+            let _ = packed.take(left.saturating_add(1)).read_to_end(&mut content);
+        }
+        if content.len() as u64 > left {
+            self.over_limit = true;
+            content.clear();
+        }
+        self.held_bytes += content.len();
+        content.into()
+    }
+
+    /// The bytes that the limit leaves.
+    fn left(&self, limit: u64) -> u64 {
+        limit.saturating_sub(self.size)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::fs;
+
+    const LIMIT: u64 = 1 << 20;
+
+    /// A file under tests/data.
+    pub(super) fn data(name: &str) -> Bytes {
+        fs::read(format!("{}/tests/data/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap().into()
+    }
+
+    #[test]
+    fn other_files_are_no_containers() {
+        for other in [
+            &b""[..],
+            b"0",
+            b"\0",
+            b"\x80",
+            b"x",
+            b"PK\x03\x04",
+            b"0\x82\x01\x010\x82",
+            b"%PDF-1.7",
+            b"-----BEGIN ",
+        ] {
+            let opened = open(&Bytes::copy_from_slice(other), LIMIT);
+            assert!(
+                opened.kind.is_empty() && opened.files.is_empty() && opened.sealed.is_none(),
+                "{other:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_container_is_told_by_its_start() {
+        let directory = format!("{}/tests/data", env!("CARGO_MANIFEST_DIR"));
+        for folder in ["tnef", "cms", "apple", "openpgp"] {
+            for file in fs::read_dir(format!("{directory}/{folder}")).unwrap() {
+                let path = file.unwrap().path();
+                let bytes = Bytes::from(fs::read(&path).unwrap());
+                let told = is_one(&bytes[..bytes.len().min(128)]);
+                assert_eq!(told, !open(&bytes, LIMIT).kind.is_empty(), "{}", path.display());
+            }
+        }
+    }
+
+    #[test]
+    fn some_types_cannot_be_scanned_whatever_they_hold() {
+        assert_eq!(unscannable("message/external-body"), Some(SkipReason::ExternalBody));
+        assert_eq!(unscannable("message/partial"), Some(SkipReason::Partial));
+        assert_eq!(unscannable("application/pgp-encrypted"), Some(SkipReason::Encrypted));
+        assert_eq!(unscannable("message/rfc822"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_container_panics_or_exceeds_the_limit(
+            which: prop::sample::Index,
+            at: prop::sample::Index,
+            cut in 0..16_usize,
+            bytes in prop::collection::vec(any::<u8>(), 0..16),
+            limit in 0..4000_u64,
+        ) {
+            let names = [
+                "tnef/winmail.dat",
+                "cms/signed.der",
+                "cms/stream.ber",
+                "cms/compressed-signed.der",
+                "apple/single",
+                "apple/macbinary",
+                "openpgp/signed",
+                "openpgp/armoured",
+            ];
+            let mut container = data(which.get::<&str>(&names)).to_vec();
+            let at = at.index(container.len());
+            container.splice(at..container.len().min(at + cut), bytes);
+            let opened = open(&container.into(), limit);
+            let size: u64 = opened.files.iter().map(|file| file.content.len() as u64).sum();
+            prop_assert!(size <= limit);
+        }
+
+        #[test]
+        fn no_bytes_panic(head in 0..7_usize, mut bytes: Vec<u8>) {
+            let heads: [&[u8]; 7] =
+                [b"", tnef::SIGNATURE, b"0\x80\x06\x09", b"\0\x05\x16\x07", b"\xc1", b"-----BEGIN PKCS7-----\n", b"\0\x01"];
+            bytes.splice(..0, heads[head].iter().copied());
+            let opened = open(&bytes.into(), LIMIT);
+            prop_assert!(!opened.over_limit);
+        }
+    }
+}

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The way from a leaf to samples. Each leaf is read in all the ways that its header names, and each of these is a
+//! candidate: it is decoded and digested once, asked what else it could be, and opened if something is in it.
+//!
+//! [`Allowance`] says what may still be done, [`Seen`] what was done before, [`Opener`] opens, [`Found`] collects.
+
+use super::{
+    ambiguity::Ambiguity,
+    body::{self, Bodies, Class},
+    budget::{Allowance, Budget, Exceeded},
+    candidates::{self, Candidate},
+    declared,
+    decode::Decoding,
+    decoded::Decoded,
+    found::{Found, Sample},
+    leaf::Leaf,
+    names,
+    opener::{self, Opener},
+    outline::Step,
+    part::{Content, Extraction},
+    recall::Recall,
+    seen::{Look, Place, Seen},
+};
+use bytes::Bytes;
+use thundergate_common::verdict::SkipReason;
+
+/// Bytes of a file that only the reading without structure finds.
+const LEAST_HIDDEN: usize = 4;
+
+/// The samples of one message, while it is taken apart.
+pub(crate) struct Samples {
+    bodies: Bodies,
+    recall: Option<Recall>,
+    /// What the message may still cost.
+    pub(crate) left: Allowance,
+    /// Where was looked before.
+    pub(crate) seen: Seen,
+    /// What was opened.
+    pub(crate) opener: Opener,
+    /// What was found.
+    pub(crate) found: Found,
+    /// For what is decoded, one after the other.
+    buffer: Vec<u8>,
+}
+
+impl Samples {
+    /// Nothing found yet in a message of `length` bytes. Steps are recorded where `explain`.
+    pub(crate) fn new(bodies: Bodies, budget: &Budget, length: usize, explain: bool) -> Self {
+        Self {
+            bodies,
+            recall: None,
+            left: Allowance::new(budget, length),
+            seen: Seen::default(),
+            opener: Opener::default(),
+            found: Found::new(explain),
+            buffer: Vec::new(),
+        }
+    }
+
+    /// Attachments that came before need not be decoded.
+    pub(crate) fn recalling(self, recall: &Recall) -> Self {
+        Self { recall: Some(recall.clone()), ..self }
+    }
+
+    /// A further reading begins: it may have as many parts as the first.
+    pub(crate) fn next_reading(&mut self, describe: impl FnOnce() -> String) {
+        self.left.next_reading();
+        self.found.note(|| Step::Reading { choices: describe() });
+    }
+
+    /// A walk goes over `message`.
+    pub(crate) fn walked(&mut self, message: &Bytes) {
+        if !self.seen.message(message, self.left.budget().parts) {
+            self.left.malformed(Exceeded::Parts);
+        }
+    }
+
+    /// Everything found, and how.
+    pub(crate) fn finish(self) -> (Extraction, Vec<Step>) {
+        self.found.finish(self.left.exceeded(), self.opener.held_bytes())
+    }
+
+    /// Takes a leaf whose encoded bytes are `source`, in each way it could be read.
+    pub(crate) fn leaf(&mut self, leaf: &Leaf, source: Bytes) {
+        let class = leaf.class.unwrap_or(Class::File);
+        if leaf.names.len() > 1 && leaf.names.iter().any(|other| names::differ(&leaf.names[0], other)) {
+            self.found.ambiguous(Ambiguity::Names);
+        }
+        self.seen.leaf(&source);
+        for (others, decoding) in self.decodings(leaf, &source).into_iter().enumerate() {
+            let content = Content { source: source.clone(), decoding };
+            let known = self.seen.knows(Place::of(&content), leaf.names.first());
+            let likeliest = others == 0 && self.left.is_first_reading();
+            if !known && !likeliest && !self.left.spend_reading(source.len()) {
+                return;
+            }
+            for other in self.consider(leaf, Candidate { content, name: None, kind: None, class }) {
+                self.further(leaf, other);
+            }
+        }
+    }
+
+    /// The ways to decode `leaf`. What is in an encoding that few clients know is a text to the others.
+    fn decodings(&mut self, leaf: &Leaf, source: &[u8]) -> Vec<Decoding> {
+        let mut decodings = leaf.decodings.clone();
+        if let Some(rare) = decodings.iter().find(|decoding| !decoding.is_standard())
+            && !declared::is_one_file(source, *rare)
+        {
+            self.found.ambiguous(Ambiguity::UnknownEncoding);
+            if !decodings.contains(&Decoding::Identity) {
+                decodings.push(Decoding::Identity);
+            }
+        }
+        decodings
+    }
+
+    /// Takes what hides in `gap`, outside all parts.
+    pub(crate) fn gap(&mut self, gap: Bytes, kind: Ambiguity) {
+        if !body::is_filler(&gap) {
+            self.found.doubt();
+        }
+        let leaf = Leaf::of_any_type();
+        for candidate in candidates::hidden(Content { source: gap, decoding: Decoding::Identity }, kind) {
+            self.further(&leaf, candidate);
+        }
+    }
+
+    /// Takes what only the reading without structure finds; what is known already does not count.
+    pub(crate) fn hidden(&mut self, content: Content, name: Option<String>, class: Class) {
+        let leaf = Leaf::of_any_type();
+        let hidden =
+            |content| Candidate { content, name: name.clone(), kind: Some(Ambiguity::Hidden), class };
+        if !self.left.spend_reading(content.source.len()) {
+            return;
+        }
+        for other in self.consider(&leaf, hidden(content)) {
+            if !self.left.spend_reading(other.content.source.len()) {
+                return;
+            }
+            self.consider(&leaf, hidden(other.content));
+        }
+    }
+
+    /// Takes `candidate`, and what else it could be; of base64 in armour there is one reading.
+    fn further(&mut self, leaf: &Leaf, candidate: Candidate) {
+        let armoured = candidate.kind.is_none() && candidate.content.decoding == Decoding::Base64;
+        let others = self.candidate(leaf, candidate);
+        for other in others.into_iter().filter(|_| !armoured) {
+            self.candidate(leaf, other);
+        }
+    }
+
+    fn candidate(&mut self, leaf: &Leaf, candidate: Candidate) -> Vec<Candidate> {
+        if let Some(kind) = candidate.kind {
+            self.found.ambiguous(kind);
+        }
+        let reading = candidate.kind.is_none() || self.left.spend_reading(candidate.content.source.len());
+        if !reading || !self.left.spend_part() {
+            return Vec::new();
+        }
+        self.consider(leaf, candidate)
+    }
+
+    /// Decodes and digests `candidate` unless it was before; returns what else it could be.
+    fn consider(&mut self, leaf: &Leaf, candidate: Candidate) -> Vec<Candidate> {
+        if self.left.is_exhausted() {
+            return Vec::new();
+        }
+        let Candidate { content, name, kind, class } = candidate;
+        let name = name.as_ref().or(leaf.names.first());
+        let hidden = kind == Some(Ambiguity::Hidden);
+        let place = Place::of(&content);
+        let look = if hidden {
+            self.seen.look_again(place, name, self.found.is_ambiguous())
+        } else {
+            self.seen.look(place, name)
+        };
+        let (why, class) = match look {
+            Look::New => (kind, class),
+            Look::Text => (None, Class::File),
+            Look::Known => return Vec::new(),
+        };
+        let decoded = self.decode(&content, class);
+        if !self.left.spend_bytes(decoded.size) || hidden && decoded.size < LEAST_HIDDEN {
+            return Vec::new();
+        }
+        match decoded.digest {
+            Some(digest) if decoded.size > 0 => {
+                let sample = Sample { digest, size: decoded.size, why };
+                self.found.sample(leaf, name, &content, &sample);
+            }
+            _ if hidden => (),
+            _ if decoded.size == 0 => {
+                self.found.skip(leaf, name, content.source.len(), SkipReason::Empty);
+            }
+            _ => {
+                self.seen.is_text(place);
+                self.found.skip(leaf, name, content.source.len(), SkipReason::PlainText);
+            }
+        }
+        if !hidden && class == Class::File && (leaf.message || decoded.message) {
+            self.enclosed(leaf, &content);
+        }
+        if decoded.container {
+            self.unpack(leaf, &content);
+        }
+        decoded.others
+    }
+
+    fn decode(&mut self, content: &Content, class: Class) -> Decoded {
+        let limit = self.left.decoded();
+        Decoded::of(content, class, self.bodies, limit, self.recall.as_ref(), &mut self.buffer)
+    }
+
+    /// The message that `content` is comes next.
+    fn enclosed(&mut self, leaf: &Leaf, content: &Content) {
+        if leaf.depth >= self.left.budget().depth {
+            return self.left.malformed(Exceeded::Depth);
+        }
+        if let Some(message) = self.opener.decode(content, &mut self.left) {
+            self.opener.walk_next(message, leaf.depth + 1);
+        }
+    }
+
+    /// Takes what is in the container that `content` is.
+    fn unpack(&mut self, leaf: &Leaf, content: &Content) {
+        let opened = self.opener.open(content, &mut self.left);
+        if let Some(reason) = opened.sealed {
+            self.found.skip(leaf, leaf.names.first(), 0, reason);
+        }
+        let depth = leaf.depth + 1;
+        if depth > self.left.budget().depth && !opened.files.is_empty() {
+            return self.left.malformed(Exceeded::Depth);
+        }
+        for file in opened.files {
+            if !self.left.spend_part() {
+                return;
+            }
+            if file.message {
+                self.opener.walk_next(file.content, depth);
+                continue;
+            }
+            let (inner, candidate) = opener::as_part(file, depth);
+            self.consider(&inner, candidate);
+        }
+    }
+}
