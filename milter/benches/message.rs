@@ -35,7 +35,7 @@ use thundergate_milter::{
         message::Collector,
         permits::Permits,
     },
-    observe::metrics::Metrics,
+    observe::observer::Observer,
     outcome::inspection::Inspection,
 };
 use thundergate_policy::{Action, Policy, Source};
@@ -101,8 +101,8 @@ impl Fixture {
         let log = telemetry::init(&config.log).expect("this process logs once");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let hub = MemoryHub::new(&config.queue, &config.cache) as Arc<dyn Hub>;
-        let metrics = Arc::new(Metrics::register(&mut Registry::default()));
-        let (ledger, clerk) = Ledger::new(Arc::clone(&hub), Arc::clone(&metrics));
+        let observer = Arc::new(Observer::register(&mut Registry::default()));
+        let (ledger, clerk) = Ledger::new(Arc::clone(&hub), Arc::clone(&observer));
         let resolver = Resolver {
             cache: VerdictCache::new(&config.cache),
             hub,
@@ -110,9 +110,8 @@ impl Fixture {
             seats: Arc::new(Permits::new(1)),
             deadline: config.wait.deadline,
             poll: config.wait.poll,
-            metrics: Arc::clone(&metrics),
+            observer: Arc::clone(&observer),
             outages: Arc::default(),
-            activity: Arc::default(),
         };
         let hint = NameHint::of(config.scan.name_hint, Some("invoice.pdf"));
         let key = SampleKey { digest: Digest::of(&mails::noise(attachment)), hint };
@@ -122,7 +121,7 @@ impl Fixture {
         let (header, body) = message.split_once("\r\n\r\n").expect("there is a header");
         let fixture = Self {
             runtime: runtime.expect("a runtime can be made"),
-            gate: Gate::new(&config, policy, resolver, ledger, metrics),
+            gate: Gate::new(config.of_messages(), policy, resolver, ledger, observer),
             client: Client {
                 mta: "mx.b.example".to_owned(),
                 name: "a.example".to_owned(),
@@ -150,7 +149,7 @@ impl Fixture {
         envelope.add_recipient(b"<b@b.example>");
         envelope.queue_id = "4cXyZ12345".to_owned();
         let mut collector =
-            Collector::new(&self.gate.memory, self.gate.message_bytes, envelope.declared_size);
+            Collector::new(&self.gate.memory, self.gate.message_bytes(), envelope.declared_size);
         for (name, value) in &self.header {
             collector.header(name, value);
         }

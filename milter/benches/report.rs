@@ -11,10 +11,13 @@ use thundergate_common::{
     verdict::{Finding, Rule, SkipReason, Verdict},
 };
 use thundergate_milter::{
-    config::{Config, Mode},
+    config::Config,
     mail::envelope::{Client, Envelope},
     observe::report,
-    outcome::inspection::{Inspected, Inspection},
+    outcome::{
+        inspection::{Inspected, Inspection},
+        settings::Mode,
+    },
 };
 use thundergate_policy::{Action, Cause, Decision, Disposition, Source};
 

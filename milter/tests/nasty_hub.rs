@@ -26,7 +26,7 @@ use thundergate_milter::{
         message::Message,
         permits::Permits,
     },
-    observe::metrics::Metrics,
+    observe::observer::Observer,
     outcome::inspection::Inspection,
 };
 use thundergate_policy::Policy;
@@ -128,7 +128,7 @@ fn gate(panics: bool) -> (Gate, Arc<MemoryHub>) {
             .unwrap();
     let hub = MemoryHub::new(&config.queue, &config.cache);
     let nasty = Arc::new(Nasty { hub: Arc::clone(&hub), unheard: Announcements::default(), panics });
-    let metrics = Arc::new(Metrics::register(&mut Registry::default()));
+    let observer = Arc::new(Observer::register(&mut Registry::default()));
     let resolver = Resolver {
         cache: VerdictCache::new(&config.cache),
         hub: Arc::clone(&nasty) as Arc<dyn Hub>,
@@ -136,13 +136,12 @@ fn gate(panics: bool) -> (Gate, Arc<MemoryHub>) {
         seats: Arc::new(Permits::new(1)),
         deadline: config.wait.deadline,
         poll: config.wait.poll,
-        metrics: Arc::clone(&metrics),
+        observer: Arc::clone(&observer),
         outages: Arc::default(),
-        activity: Arc::default(),
     };
-    let (ledger, _) = Ledger::new(nasty, Arc::clone(&metrics));
+    let (ledger, _) = Ledger::new(nasty, Arc::clone(&observer));
     let policy = Policy::compile(&config.policy).unwrap();
-    (Gate::new(&config, policy, resolver, ledger, metrics), hub)
+    (Gate::new(config.of_messages(), policy, resolver, ledger, observer), hub)
 }
 
 async fn inspect(gate: &Gate) -> Inspection {

@@ -13,7 +13,7 @@ use crate::{
         resolve::Resolver,
     },
     mail::permits::Permits,
-    observe::metrics::Metrics,
+    observe::observer::Observer,
 };
 use prometheus_client::registry::Registry;
 use std::{sync::Arc, time::Duration};
@@ -52,7 +52,7 @@ pub struct Running {
 impl Assembly {
     /// What `config` describes.
     pub async fn new(config: &Config, registry: &mut Registry) -> anyhow::Result<Self> {
-        let metrics = Arc::new(Metrics::register(registry));
+        let observer = Arc::new(Observer::register(registry));
         let policy = Policy::compile(&config.policy)?;
         let one_process = config.redis.is_none();
         let standalone = match scanner_inside(config) {
@@ -75,12 +75,11 @@ impl Assembly {
             seats: Arc::new(Permits::new(config.wait.sessions)),
             deadline: config.wait.deadline,
             poll: config.wait.poll,
-            metrics: Arc::clone(&metrics),
+            observer: Arc::clone(&observer),
             outages: Arc::default(),
-            activity: Arc::default(),
         };
-        let (ledger, clerk) = Ledger::new(Arc::clone(&hub), Arc::clone(&metrics));
-        let gate = Arc::new(Gate::new(config, policy, resolver, ledger, metrics));
+        let (ledger, clerk) = Ledger::new(Arc::clone(&hub), Arc::clone(&observer));
+        let gate = Arc::new(Gate::new(config.of_messages(), policy, resolver, ledger, observer));
         Ok(Self { gate, hub, standalone, one_process, clerk })
     }
 
@@ -90,11 +89,11 @@ impl Assembly {
         let drain = CancellationToken::new();
         let (pulse, ready) = watch::channel(Err("starting".to_owned()));
         let scanner = self.standalone.as_ref().map(Standalone::health);
-        let metrics = Arc::clone(&self.gate.metrics);
-        tasks.spawn(watch_pulse(self.hub, metrics, self.one_process, scanner, pulse, drain.clone()));
+        let observer = Arc::clone(&self.gate.observer);
+        tasks.spawn(watch_pulse(self.hub, observer, self.one_process, scanner, pulse, drain.clone()));
         tasks.spawn(self.clerk.run());
-        let (activity, ended) = (Arc::clone(&self.gate.resolver.activity), drain.clone());
-        tasks.spawn(async move { activity.remember(ended).await });
+        let (observer, ended) = (Arc::clone(&self.gate.observer), drain.clone());
+        tasks.spawn(async move { observer.activity.remember(ended).await });
         if let Some(standalone) = self.standalone {
             tasks.spawn(standalone.run(drain.clone(), leave.clone()));
         }
@@ -145,7 +144,7 @@ pub(crate) fn scanner_inside(config: &Config) -> Option<&Farm> {
 
 async fn watch_pulse(
     hub: Arc<dyn Hub>,
-    metrics: Arc<Metrics>,
+    observer: Arc<Observer>,
     one_process: bool,
     scanner: Option<impl Fn() -> Result<(), String> + Send>,
     pulse: watch::Sender<Result<(), String>>,
@@ -154,7 +153,7 @@ async fn watch_pulse(
     let beat = async {
         loop {
             let hub = hub.ping().await.map_err(|error| error.to_string());
-            metrics.hub_is_up(hub.is_ok());
+            observer.metrics.hub_is_up(hub.is_ok());
             let state = match scanner.as_ref().map(|health| health()) {
                 None => hub,
                 Some(scanner) if one_process => scanner,

@@ -58,7 +58,7 @@ impl Live {
             _ => tracing::warn!("Scanners of this process's own come and go with a restart"),
         }
         levels.set(&config.log.level)?;
-        self.gates.send_modify(|gate| *gate = Arc::new(gate.reconfigured(config, policy)));
+        self.gates.send_modify(|gate| *gate = Arc::new(gate.reconfigured(config.of_messages(), policy)));
         self.connections.resize(config.limits.connections);
         Ok(())
     }

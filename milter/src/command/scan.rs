@@ -120,7 +120,7 @@ fn message(gate: &Gate, bytes: Vec<u8>) -> Message {
     let bytes = Bytes::from(bytes);
     let (size, mut share) = (bytes.len() as u64, gate.memory.share());
     let bytes = match bytes.len() {
-        length if length > gate.message_bytes => Err(Lost::Oversize),
+        length if length > gate.message_bytes() => Err(Lost::Oversize),
         length if !share.take(length) => Err(Lost::Overload),
         _ => Ok(bytes),
     };

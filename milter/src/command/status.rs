@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The milter's answer to `/status`: what it has seen itself, and what its hub tells of queue and farm.
 
-use crate::{command::standalone::days_left, inspect::inspector::Gate, observe::activity::Activity};
+use crate::{command::standalone::days_left, inspect::inspector::Gate, observe::observer::Observer};
 use futures_util::future::{BoxFuture, FutureExt};
 use std::sync::Arc;
 use thundergate_common::{
@@ -14,7 +14,7 @@ use thundergate_common::{
 
 struct Milter {
     program: Program,
-    activity: Arc<Activity>,
+    observer: Arc<Observer>,
     hub: HubView,
 }
 
@@ -28,8 +28,8 @@ pub fn subject(gate: &Gate, one_process: bool) -> Arc<dyn Subject> {
         hub: if one_process { "in-process" } else { "redis" },
         passive: false,
     };
-    let activity = Arc::clone(&gate.resolver.activity);
-    Arc::new(Milter { program, activity, hub: HubView::new(Arc::clone(&gate.resolver.hub), days_left) })
+    let observer = Arc::clone(&gate.observer);
+    Arc::new(Milter { program, observer, hub: HubView::new(Arc::clone(&gate.resolver.hub), days_left) })
 }
 
 impl Subject for Milter {
@@ -40,7 +40,7 @@ impl Subject for Milter {
 
 impl Milter {
     async fn describe(&self) -> Status {
-        let activity = &self.activity;
+        let activity = &self.observer.activity;
         let mut status = Status {
             program: Program { passive: activity.passive(), ..self.program.clone() },
             at_ms: now_ms(),

@@ -205,7 +205,7 @@ fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Config, Mode};
+    use crate::{config::Config, outcome::settings::Mode};
     use bytesize::ByteSize;
 
     const ORIGINAL: &str = "\

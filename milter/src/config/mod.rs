@@ -1,25 +1,26 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The milter's configuration. `deploy/milter.toml` documents every key and, compiled in, is the default.
 
-mod check;
-mod listen;
 pub mod migrate;
 
-pub use listen::{Listen, SocketMode};
-
-use bytesize::ByteSize;
+use crate::{
+    front::milter::{Listen, SocketMode},
+    inspect::{
+        inspector::Settings,
+        settings::{Fallback, Scan, Wait},
+    },
+    mail::limits::Limits,
+    outcome::settings::{Mode, Tag},
+};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
-use thundergate_common::{
-    config::{
-        Admin, Cache, ConfigError, Farm, Log, Queue, Redis, Source, Traces, exact_size, find, load_checked,
-    },
-    sample::HintStyle,
+use thundergate_common::config::{
+    Admin, Cache, ConfigError, Farm, Fault, Log, Queue, Redis, Source, Traces, check_shared, find,
+    load_checked,
 };
-use thundergate_extract::{Bodies, Budget};
 use thundergate_policy::PolicyConfig;
 
 /// The compiled-in default, and the documentation of every key.
@@ -73,87 +74,6 @@ pub struct Config {
     pub file: Option<PathBuf>,
 }
 
-/// Whether decisions are carried out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// They are.
-    Active,
-    /// Everything is accepted; the log says what would have been done.
-    Passive,
-}
-
-/// `[fallback]`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Fallback {
-    /// Scan directly on `[farm]` while Redis is unreachable.
-    pub direct: bool,
-}
-
-/// `[scan]`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Scan {
-    /// How much of a part's name belongs to its sample.
-    pub name_hint: HintStyle,
-    /// Which bodies without a name are samples.
-    pub bodies: Bodies,
-}
-
-/// `[wait]`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Wait {
-    /// How long a message waits for its verdicts; zero: not at all.
-    #[serde(with = "humantime_serde")]
-    pub deadline: Duration,
-    /// Messages that wait at the same time.
-    pub sessions: usize,
-    /// How often the MTA is told that the milter is at work.
-    #[serde(with = "humantime_serde")]
-    pub progress: Duration,
-    /// How often a waiting message looks its verdicts up itself.
-    #[serde(with = "humantime_serde")]
-    pub poll: Duration,
-}
-
-/// `[limits]`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Limits {
-    /// A message, header and body.
-    #[serde(serialize_with = "exact_size")]
-    pub message_bytes: ByteSize,
-    /// A decoded part.
-    #[serde(serialize_with = "exact_size")]
-    pub sample_bytes: ByteSize,
-    /// All messages under way together.
-    #[serde(serialize_with = "exact_size")]
-    pub memory_bytes: ByteSize,
-    /// Connections at the same time.
-    pub connections: usize,
-    /// Parts of a message.
-    pub parts: usize,
-    /// Nesting of parts.
-    pub depth: usize,
-    /// Further readings of a message.
-    pub readings: usize,
-    /// Decoded bytes of a message.
-    #[serde(serialize_with = "exact_size")]
-    pub decoded_bytes: ByteSize,
-}
-
-/// `[tag]`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Tag {
-    /// The name of the header that a tagged message gets.
-    pub header: String,
-    /// Who says so in MIME-Ambiguity-Results; empty: the MTA, by its own name.
-    pub authserv_id: String,
-}
-
 impl Config {
     /// The configuration from `path` (TOML, or postfix2thunderstorm's YAML), or from [`DEFAULT_PATH`] where that
     /// exists, or the built-in one; overlaid by the environment.
@@ -190,9 +110,29 @@ impl Config {
         source: Option<Source<'_>>,
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
-        let mut config = load_checked(DEFAULTS, source, environment, check::check)?;
+        let mut config = load_checked(DEFAULTS, source, environment, Self::check)?;
         config.complete();
         Ok(config)
+    }
+
+    /// What serde cannot see: what contradicts itself or can never work.
+    fn check(&self) -> Result<(), Fault> {
+        if self.listen.is_empty() {
+            return Err(Fault::new(&["listen"], "must name at least one address, \"inet:127.0.0.1:11337\""));
+        }
+        check_shared(
+            self.redis.as_ref(),
+            self.farm.as_ref(),
+            &self.queue,
+            &self.cache,
+            &self.log,
+            &self.traces,
+        )?;
+        self.admin.token()?;
+        self.policy.check()?;
+        self.wait.check()?;
+        self.limits.check()?;
+        self.tag.check()
     }
 
     /// Without `[redis]` somebody has to scan: the scanner on this machine.
@@ -203,22 +143,23 @@ impl Config {
         }
     }
 
+    /// What it says of messages.
+    pub fn of_messages(&self) -> Settings {
+        Settings {
+            mode: self.mode,
+            scan: self.scan.clone(),
+            policy: self.policy.clone(),
+            wait: self.wait.clone(),
+            limits: self.limits.clone(),
+            tag: self.tag.clone(),
+            findings: self.log.findings.expect("the defaults have it"),
+        }
+    }
+
     /// The effective configuration as TOML that can be loaded again, but for the credentials in URLs, which it leaves
     /// out.
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("a configuration that was read from TOML can be written as TOML")
-    }
-}
-
-impl Limits {
-    /// How much work one message may cause.
-    pub fn budget(&self) -> Budget {
-        Budget {
-            parts: self.parts,
-            depth: self.depth,
-            readings: self.readings,
-            decoded_bytes: self.decoded_bytes.as_u64(),
-        }
     }
 }
 

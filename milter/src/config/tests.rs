@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 use super::*;
+use bytesize::ByteSize;
 use thundergate_policy::Action;
 
 fn refusal(toml: &str) -> String {

@@ -10,17 +10,24 @@
 //! A panic anywhere in here is a bug, and a bug is a temporary failure: the sender keeps the message.
 
 use crate::{
-    config::{Config, Mode, Tag},
     inspect::{
         ledger::Ledger,
         resolve::{Asker, Resolver, Wanted},
+        settings::{Scan, Wait},
     },
     mail::{
         envelope::{Client, Envelope},
+        limits::Limits,
         message::{Lost, Memory, Message},
     },
-    observe::{metrics::Metrics, report, spans},
-    outcome::inspection::{Inspected, Inspection, Malformed, short, troubles},
+    observe::{
+        observer::{Decided, Observer},
+        report, spans,
+    },
+    outcome::{
+        inspection::{Inspected, Inspection, Malformed, short, troubles},
+        settings::{Mode, Tag},
+    },
 };
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -30,16 +37,15 @@ use std::{
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex},
     thread::available_parallelism,
-    time::Duration,
 };
 use thundergate_common::{
-    sample::{HintStyle, NameHint, SampleKey},
+    sample::{NameHint, SampleKey},
     traces::Span,
     verdict::SkipReason,
 };
-use thundergate_extract::{Ambiguity, Bodies, Budget, Extraction, Part, Recall, extract_recalling};
+use thundergate_extract::{Ambiguity, Extraction, Part, Recall, extract_recalling};
 use thundergate_policy::{
-    Action, Cause, Decision, Disposition, Facts, On, Policy, Source, Trouble, Trust, decide,
+    Action, Cause, Decision, Disposition, Facts, Policy, PolicyConfig, Source, Trouble, decide,
 };
 use tokio::{sync::Semaphore, time::Instant};
 
@@ -51,90 +57,82 @@ const OFF_REACTOR_BYTES: usize = 2 << 20;
 pub struct Gate {
     /// From verdicts and troubles to an action.
     pub policy: Policy,
-    /// The failure table.
-    pub on: On,
-    /// Whose mail is not scanned.
-    pub trust: Trust,
     /// Look-ups, scans, waiting.
     pub resolver: Resolver,
     /// What all messages in flight may use.
     pub memory: Memory,
     /// Who received what.
     pub ledger: Ledger,
-    /// Counters.
-    pub metrics: Arc<Metrics>,
-    /// Active or passive.
-    pub mode: Mode,
-    /// `scan.bodies`.
-    pub bodies: Bodies,
-    /// `scan.name_hint`.
-    pub name_hint: HintStyle,
-    /// `limits.parts` and the like.
-    pub budget: Budget,
+    /// Is told of every decision.
+    pub observer: Arc<Observer>,
+    /// What the configuration says of messages.
+    pub settings: Settings,
     /// Attachments that came before.
     recall: Recall,
-    /// `limits.sample_bytes`.
-    pub sample_bytes: u64,
-    /// `limits.message_bytes`.
-    pub message_bytes: usize,
-    /// How often the MTA hears that we are still at it.
-    pub progress: Duration,
-    /// The header fields that a tagged message gets.
-    pub tag: Tag,
-    /// `log.findings`.
-    pub findings: usize,
     /// Turns for taking large messages apart: as many as there are processors, so that the parts decoded meanwhile take
     /// memory for so many messages only.
     turns: Arc<Semaphore>,
 }
 
+/// What the configuration says of messages.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Whether decisions are carried out.
+    pub mode: Mode,
+    /// What is a sample.
+    pub scan: Scan,
+    /// The failure table, and whose mail is not scanned.
+    pub policy: PolicyConfig,
+    /// How long a message waits.
+    pub wait: Wait,
+    /// What a message may take.
+    pub limits: Limits,
+    /// The mark of a tagged message.
+    pub tag: Tag,
+    /// `log.findings`.
+    pub findings: usize,
+}
+
 impl Gate {
-    /// The gate that `config` describes, with `resolver` behind it.
+    /// The gate that `settings` describe, `policy` compiled, with `resolver` behind it.
     pub fn new(
-        config: &Config,
+        settings: Settings,
         policy: Policy,
         resolver: Resolver,
         ledger: Ledger,
-        metrics: Arc<Metrics>,
+        observer: Arc<Observer>,
     ) -> Self {
-        metrics.configured(config);
-        let limits = &config.limits;
-        resolver.activity.configured(config);
+        observer.configured(settings.mode, settings.wait.sessions, settings.wait.deadline);
         Self {
             policy,
-            on: config.policy.on.clone(),
-            trust: config.policy.trust.clone(),
             resolver,
             ledger,
-            metrics,
-            memory: Memory::new(limits.memory_bytes.as_u64()),
-            mode: config.mode,
-            bodies: config.scan.bodies,
-            name_hint: config.scan.name_hint,
-            budget: limits.budget(),
+            observer,
+            memory: Memory::new(settings.limits.memory_bytes.as_u64()),
             recall: Recall::default(),
-            sample_bytes: limits.sample_bytes.as_u64(),
-            message_bytes: usize::try_from(limits.message_bytes.as_u64()).unwrap_or(usize::MAX),
-            progress: config.wait.progress,
-            tag: config.tag.clone(),
-            findings: config.log.findings.expect("the defaults have it"),
+            settings,
             turns: Arc::new(Semaphore::new(available_parallelism().map_or(1, NonZeroUsize::get))),
         }
     }
 
-    /// The same with another configuration: what is remembered, counted and taken stays. Messages under way keep the
-    /// gate that they came to.
-    pub fn reconfigured(&self, config: &Config, policy: Policy) -> Self {
-        let resolver =
-            Resolver { deadline: config.wait.deadline, poll: config.wait.poll, ..self.resolver.clone() };
-        resolver.seats.resize(config.wait.sessions);
-        self.memory.resize(config.limits.memory_bytes.as_u64());
+    /// The same with other settings: what is remembered, counted and taken stays. Messages under way keep the gate that
+    /// they came to.
+    pub fn reconfigured(&self, settings: Settings, policy: Policy) -> Self {
+        let wait = &settings.wait;
+        let resolver = Resolver { deadline: wait.deadline, poll: wait.poll, ..self.resolver.clone() };
+        resolver.seats.resize(wait.sessions);
+        self.memory.resize(settings.limits.memory_bytes.as_u64());
         Self {
             memory: self.memory.clone(),
             recall: self.recall.clone(),
             turns: Arc::clone(&self.turns),
-            ..Self::new(config, policy, resolver, self.ledger.clone(), Arc::clone(&self.metrics))
+            ..Self::new(settings, policy, resolver, self.ledger.clone(), Arc::clone(&self.observer))
         }
+    }
+
+    /// The largest message that is kept, in bytes.
+    pub fn message_bytes(&self) -> usize {
+        usize::try_from(self.settings.limits.message_bytes.as_u64()).unwrap_or(usize::MAX)
     }
 
     /// Decides what happens to `message`, logs it and counts it.
@@ -151,14 +149,18 @@ impl Gate {
         inspection.forged = forged;
         inspection.trace_id = span.trace_id();
         inspection.duration = began.elapsed();
-        inspection.action = match self.mode {
+        inspection.action = match self.settings.mode {
             Mode::Active => inspection.decision.action,
             Mode::Passive => Action::Accept,
         };
-        self.metrics.decided(&inspection);
-        self.resolver.activity.decided(&envelope.queue_id, &inspection);
-        report::log(client, envelope, &inspection, self.mode, self.findings);
-        spans::decided(&span, &inspection, self.mode);
+        self.observer.decided(Decided {
+            client,
+            envelope,
+            inspection: &inspection,
+            mode: self.settings.mode,
+            findings: self.settings.findings,
+            span: &span,
+        });
         self.ledger.record(envelope, &inspection);
         inspection
     }
@@ -179,7 +181,7 @@ impl Gate {
         let removable = message.forged.are_removable();
         let malformed = extraction.malformed.map(Malformed::Exceeded);
         let malformed = malformed.or((!removable).then_some(Malformed::ForgedHeaders));
-        if self.trust.covers(client.address, envelope.authenticated.as_deref()) {
+        if self.settings.policy.trust.covers(client.address, envelope.authenticated.as_deref()) {
             return self.trusted(message_id, extraction);
         }
         if !share.take(extraction.held_bytes) {
@@ -198,7 +200,7 @@ impl Gate {
             Some(part.content.bytes())
         };
         let mut seen = HashSet::new();
-        let samples = extraction.parts.iter().filter(|part| part.size <= self.sample_bytes);
+        let samples = extraction.parts.iter().filter(|part| part.size <= self.sample_bytes());
         let wanted = samples.map(|part| Wanted { key: self.key(part), part });
         let wanted: Vec<_> = wanted.filter(|want| seen.insert(want.key.clone())).collect();
         let asker = Asker { queue_id: &envelope.queue_id, source: &client.mta, span, bytes_of: &decode };
@@ -212,7 +214,8 @@ impl Gate {
     }
 
     async fn take_apart(&self, message: Bytes) -> Extraction {
-        let (bodies, budget, recall) = (self.bodies, self.budget, self.recall.clone());
+        let Settings { scan, limits, .. } = &self.settings;
+        let (bodies, budget, recall) = (scan.bodies, limits.budget(), self.recall.clone());
         let off_reactor = message.len() > OFF_REACTOR_BYTES;
         let extract = move || extract_recalling(&message, bodies, &budget, &recall);
         if !off_reactor {
@@ -226,7 +229,7 @@ impl Gate {
 
     /// A sample without an answer; one that is too large will get none.
     fn undecided(&self, part: &Part) -> Inspected {
-        let disposition = if part.size > self.sample_bytes {
+        let disposition = if part.size > self.sample_bytes() {
             Disposition::Skipped(SkipReason::TooLarge)
         } else {
             Disposition::Pending
@@ -236,8 +239,15 @@ impl Gate {
         Inspected { name, media_type, size: part.size, key, disposition, source: Source::None }
     }
 
+    fn sample_bytes(&self) -> u64 {
+        self.settings.limits.sample_bytes.as_u64()
+    }
+
     fn key(&self, part: &Part) -> SampleKey {
-        SampleKey { digest: part.digest, hint: NameHint::of(self.name_hint, part.name.as_deref()) }
+        SampleKey {
+            digest: part.digest,
+            hint: NameHint::of(self.settings.scan.name_hint, part.name.as_deref()),
+        }
     }
 
     fn conclude(
@@ -250,7 +260,7 @@ impl Gate {
         let dispositions: Vec<_> = parts.iter().map(|part| part.disposition.clone()).collect();
         let troubles = troubles(malformed, &ambiguities);
         let facts = Facts { parts: &dispositions, troubles: &troubles };
-        let decision = decide(facts, &self.policy, &self.on);
+        let decision = decide(facts, &self.policy, &self.settings.policy.on);
         Inspection { message_id, malformed, ambiguities, parts, ..Inspection::of(decision) }
     }
 
@@ -264,7 +274,7 @@ impl Gate {
     }
 
     fn of_a_lost_message(&self, client: &Client, envelope: &Envelope, lost: Lost) -> Inspection {
-        if self.trust.covers(client.address, envelope.authenticated.as_deref()) {
+        if self.settings.policy.trust.covers(client.address, envelope.authenticated.as_deref()) {
             return Inspection::of(Decision { action: Action::Accept, cause: Cause::Trusted });
         }
         let trouble = match lost {
@@ -272,6 +282,6 @@ impl Gate {
             Lost::Overload => Trouble::Overload,
         };
         let facts = Facts { parts: &[], troubles: &[trouble] };
-        Inspection::of(decide(facts, &self.policy, &self.on))
+        Inspection::of(decide(facts, &self.policy, &self.settings.policy.on))
     }
 }

@@ -4,7 +4,7 @@
 //! Written beside the mail, never in its way: receipts go through a bounded channel to one task, which stores them in
 //! batches. When the hub cannot keep up receipts are dropped and counted; the log line of the message has them anyway.
 
-use crate::{mail::envelope::Envelope, observe::metrics::Metrics, outcome::inspection::Inspection};
+use crate::{mail::envelope::Envelope, observe::observer::Observer, outcome::inspection::Inspection};
 use std::{collections::HashSet, sync::Arc, time::Duration};
 use thundergate_common::{
     hub::{Hub, Receipt},
@@ -26,21 +26,21 @@ type Entry = (SampleKey, Receipt);
 #[derive(Clone)]
 pub struct Ledger {
     entries: mpsc::Sender<Entry>,
-    metrics: Arc<Metrics>,
+    observer: Arc<Observer>,
 }
 
 /// The other end: stores them until every [`Ledger`] is gone.
 pub struct Clerk {
     entries: mpsc::Receiver<Entry>,
     hub: Arc<dyn Hub>,
-    metrics: Arc<Metrics>,
+    observer: Arc<Observer>,
 }
 
 impl Ledger {
     /// A ledger that writes to `hub`; somebody must run the clerk.
-    pub fn new(hub: Arc<dyn Hub>, metrics: Arc<Metrics>) -> (Self, Clerk) {
+    pub fn new(hub: Arc<dyn Hub>, observer: Arc<Observer>) -> (Self, Clerk) {
         let (sender, entries) = mpsc::channel(BACKLOG);
-        (Self { entries: sender, metrics: Arc::clone(&metrics) }, Clerk { entries, hub, metrics })
+        (Self { entries: sender, observer: Arc::clone(&observer) }, Clerk { entries, hub, observer })
     }
 
     /// Notes that the recipients of `envelope` were sent the samples in `inspection`.
@@ -58,7 +58,7 @@ impl Ledger {
                 decision: inspection.action.as_str().to_owned(),
             };
             if self.entries.try_send((key, receipt)).is_err() {
-                self.metrics.receipts_dropped(1);
+                self.observer.metrics.receipts_dropped(1);
             }
         }
     }
@@ -70,7 +70,7 @@ impl Clerk {
         let mut batch = Vec::with_capacity(BATCH);
         while self.entries.recv_many(&mut batch, BATCH).await > 0 {
             if let Err(error) = self.hub.record(&batch).await {
-                self.metrics.receipts_dropped(batch.len());
+                self.observer.metrics.receipts_dropped(batch.len());
                 tracing::debug!(
                     error = &error as &dyn std::error::Error,
                     receipts = batch.len(),

@@ -8,3 +8,4 @@ pub mod inspector;
 pub mod ledger;
 pub mod outage;
 pub mod resolve;
+pub mod settings;

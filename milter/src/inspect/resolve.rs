@@ -16,7 +16,7 @@
 use crate::{
     inspect::outage::Outages,
     mail::permits::Permits,
-    observe::{activity::Activity, metrics::Metrics, spans},
+    observe::{metrics::Layer, observer::Observer, spans},
 };
 use bytes::Bytes;
 use futures_util::{StreamExt, stream::FuturesUnordered};
@@ -86,12 +86,10 @@ pub struct Resolver {
     pub deadline: Duration,
     /// How often a waiter asks again.
     pub poll: Duration,
-    /// Counts look-ups.
-    pub metrics: Arc<Metrics>,
+    /// Is told of look-ups and waits.
+    pub observer: Arc<Observer>,
     /// What has been told of troubles.
     pub outages: Arc<Outages>,
-    /// What the status page shows.
-    pub activity: Arc<Activity>,
 }
 
 /// What is known so far.
@@ -149,7 +147,7 @@ impl Resolver {
                 answers.add(&want.key, verdict.clone(), Source::Local, generation.outdates(&verdict));
             }
         }
-        self.metrics.looked_up("local", answers.known.len(), wanted.len());
+        self.observer.looked_up(Layer::Local, answers.known.len(), wanted.len());
         answers
     }
 }
@@ -188,7 +186,7 @@ impl Asking<'_> {
                 self.learn(key, verdict, Source::Hub, answers);
             }
         }
-        self.resolver.metrics.looked_up("hub", answers.known.len() - before, keys.len());
+        self.resolver.observer.looked_up(Layer::Hub, answers.known.len() - before, keys.len());
         Ok(())
     }
 
@@ -202,11 +200,11 @@ impl Asking<'_> {
         let seat = self.resolver.seats.free().try_acquire();
         self.resolver.outages.seat(seat.is_ok());
         let Ok(_seat) = seat else {
-            self.resolver.metrics.no_seat();
+            self.resolver.observer.no_seat();
             return Ok(());
         };
-        let _waiting = (self.resolver.metrics.waiting(), self.resolver.activity.waits());
-        let _span = spans::waiting(self.asker.span, self.unresolved(answers));
+        let _waiting = self.resolver.observer.waits();
+        let _span = spans::waiting(self.asker.span, self.unresolved(answers).map(|want| want.key.digest));
         loop {
             tickets.retain(|ticket| !answers.known.contains_key(ticket.key()));
             let patience = self.deadline.min(Instant::now() + self.resolver.poll);

@@ -4,5 +4,6 @@
 
 pub mod envelope;
 pub mod forged;
+pub mod limits;
 pub mod message;
 pub mod permits;

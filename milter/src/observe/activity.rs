@@ -4,10 +4,7 @@
 //!
 //! A message costs some atomic additions. Only one that waits or brings a finding takes a lock, for a moment.
 
-use crate::{
-    config::{Config, Mode},
-    outcome::inspection::Inspection,
-};
+use crate::outcome::{inspection::Inspection, settings::Mode};
 use std::{
     collections::{BTreeSet, VecDeque},
     sync::{
@@ -23,10 +20,6 @@ use thundergate_common::{
 };
 use thundergate_policy::{Action, Cause, Disposition, Source};
 use tokio_util::sync::CancellationToken;
-
-const ACTIONS: [Action; 6] =
-    [Action::Accept, Action::Tag, Action::Tempfail, Action::Quarantine, Action::Reject, Action::Discard];
-const SOURCES: [Source; 4] = [Source::Local, Source::Hub, Source::Joined, Source::Scan];
 
 /// The time between two points of the history.
 const STEP: Duration = Duration::from_secs(5);
@@ -51,17 +44,17 @@ pub struct Activity {
 
 #[derive(Debug, Default)]
 struct Counters {
-    decisions: [AtomicU64; ACTIONS.len()],
-    unscanned: [[AtomicU64; ACTIONS.len()]; Cause::UNSCANNED.len()],
-    sources: [AtomicU64; SOURCES.len()],
+    decisions: [AtomicU64; Action::ALL.len()],
+    unscanned: [[AtomicU64; Action::ALL.len()]; Cause::UNSCANNED.len()],
+    sources: [AtomicU64; Source::ALL.len()],
 }
 
 /// The counters at one time.
 #[derive(Clone, Copy, Debug, Default)]
 struct Totals {
-    decisions: [u64; ACTIONS.len()],
-    unscanned: [[u64; ACTIONS.len()]; Cause::UNSCANNED.len()],
-    sources: [u64; SOURCES.len()],
+    decisions: [u64; Action::ALL.len()],
+    unscanned: [[u64; Action::ALL.len()]; Cause::UNSCANNED.len()],
+    sources: [u64; Source::ALL.len()],
 }
 
 /// A message that waits, as long as this lives.
@@ -72,24 +65,22 @@ pub struct Wait<'a> {
 
 impl Activity {
     /// From now on the milter works as `config` says.
-    pub fn configured(&self, config: &Config) {
-        self.seats.store(config.wait.sessions, Relaxed);
-        self.passive.store(config.mode == Mode::Passive, Relaxed);
+    pub fn configured(&self, mode: Mode, seats: usize) {
+        self.seats.store(seats, Relaxed);
+        self.passive.store(mode == Mode::Passive, Relaxed);
     }
 
     /// A message was decided on.
     pub fn decided(&self, queue_id: &str, inspection: &Inspection) {
-        self.now.decisions[place(&ACTIONS, inspection.decision.action)].fetch_add(1, Relaxed);
-        let action = place(&ACTIONS, inspection.action);
+        self.now.decisions[inspection.decision.action as usize].fetch_add(1, Relaxed);
+        let action = inspection.action as usize;
         for (unscanned, counters) in inspection.unscanned().into_iter().zip(&self.now.unscanned) {
             if unscanned {
                 counters[action].fetch_add(1, Relaxed);
             }
         }
         for part in &inspection.parts {
-            if part.source != Source::None {
-                self.now.sources[place(&SOURCES, part.source)].fetch_add(1, Relaxed);
-            }
+            self.now.sources[part.source as usize].fetch_add(1, Relaxed);
             if let (Disposition::Found(verdict), Some(key)) = (&part.disposition, &part.key) {
                 self.found(found(key, verdict, queue_id, inspection.decision.action));
             }
@@ -119,7 +110,7 @@ impl Activity {
     /// Mails by decision.
     pub fn flow(&self) -> Flow {
         let (now, past) = (self.now.totals(), self.past());
-        let decisions = ACTIONS.iter().enumerate().map(|(action, name)| {
+        let decisions = Action::ALL.iter().enumerate().map(|(action, name)| {
             let of = |totals: &Totals| totals.decisions[action];
             let steps = past.windows(2).map(|pair| of(&pair[1]) - of(&pair[0]));
             let counted = Counted {
@@ -138,7 +129,7 @@ impl Activity {
         let (minute, ten_minutes) = (ago(&past, MINUTE), ago(&past, TEN_MINUTES));
         let mut rows = Vec::new();
         for (i, cause) in Cause::UNSCANNED.iter().enumerate() {
-            for (j, action) in ACTIONS.iter().enumerate() {
+            for (j, action) in Action::ALL.iter().enumerate() {
                 let total = now.unscanned[i][j];
                 rows.push(Unscanned {
                     cause: cause.as_str(),
@@ -156,8 +147,12 @@ impl Activity {
     /// Where answers came from.
     pub fn answers(&self) -> Answers {
         let (now, before) = (self.now.totals().sources, ago(&self.past(), TEN_MINUTES).sources);
-        let sources =
-            |of: &dyn Fn(usize) -> u64| Sources { local: of(0), hub: of(1), joined: of(2), scan: of(3) };
+        let sources = |of: &dyn Fn(usize) -> u64| Sources {
+            local: of(Source::Local as usize),
+            hub: of(Source::Hub as usize),
+            joined: of(Source::Joined as usize),
+            scan: of(Source::Scan as usize),
+        };
         Answers {
             last_ten_minutes: sources(&|source| now[source] - before[source]),
             total: sources(&|source| now[source]),
@@ -221,10 +216,6 @@ impl Drop for Wait<'_> {
 /// The counters so many steps ago; nothing was counted before the start.
 fn ago(past: &[Totals], steps: usize) -> Totals {
     past.len().checked_sub(steps).map(|index| past[index]).unwrap_or_default()
-}
-
-fn place<T: Copy + PartialEq>(all: &[T], one: T) -> usize {
-    all.iter().position(|known| *known == one).expect("the list names all of them")
 }
 
 fn found(key: &SampleKey, verdict: &Verdict, queue_id: &str, decision: Action) -> Found {

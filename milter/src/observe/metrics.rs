@@ -23,9 +23,9 @@
 //!
 //! A message that is known takes tens of microseconds, so what it counts is found by number, not by name.
 
-use crate::{
-    config::{Config, Mode},
-    outcome::inspection::{Inspection, Malformed},
+use crate::outcome::{
+    inspection::{Inspection, Malformed},
+    settings::Mode,
 };
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -37,7 +37,10 @@ use prometheus_client::{
     },
     registry::{Registry, Unit},
 };
-use std::{sync::atomic::AtomicU64, time::Instant};
+use std::{
+    sync::atomic::AtomicU64,
+    time::{Duration, Instant},
+};
 use thundergate_common::verdict::SkipReason;
 use thundergate_extract::Ambiguity;
 use thundergate_policy::{Action, Cause, Disposition, Source};
@@ -89,6 +92,25 @@ struct Unscannable {
 struct LookUp {
     layer: &'static str,
     result: &'static str,
+}
+
+/// Where verdicts are looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layer {
+    /// The memory of this process.
+    Local,
+    /// What all processes share.
+    Hub,
+}
+
+impl Layer {
+    /// Its name in metrics.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Hub => "hub",
+        }
+    }
 }
 
 /// The milter's metrics.
@@ -146,8 +168,10 @@ impl Metrics {
         );
         let look_ups = Family::<LookUp, Counter>::default();
         registry.register("lookups", "Samples looked up by layer and result", look_ups.clone());
-        let looked_up =
-            |layer| ["hit", "miss"].map(|result| look_ups.get_or_create_owned(&LookUp { layer, result }));
+        let looked_up = |layer: Layer| {
+            let label = |result| LookUp { layer: layer.as_str(), result };
+            ["hit", "miss"].map(|result| look_ups.get_or_create_owned(&label(result)))
+        };
         let metrics = Self {
             messages: Action::ALL.map(|action| {
                 let label = |cause: Cause| Message { decision: action.as_str(), cause: cause.as_str() };
@@ -164,8 +188,8 @@ impl Metrics {
                 .map(|reason| unscannable.get_or_create_owned(&Unscannable { reason: reason.as_str() })),
             ambiguities: Family::default(),
             malformed: Family::default(),
-            local: looked_up("local"),
-            hub: looked_up("hub"),
+            local: looked_up(Layer::Local),
+            hub: looked_up(Layer::Hub),
             inspection: Histogram::new(exponential_buckets(0.000_25, 2.0, 18)),
             wait: Histogram::new(WAIT),
             waiting: Gauge::default(),
@@ -232,10 +256,10 @@ impl Metrics {
     }
 
     /// This is the configuration from now on.
-    pub fn configured(&self, config: &Config) {
-        self.passive.set(i64::from(config.mode == Mode::Passive));
-        self.seats.set(i64::try_from(config.wait.sessions).unwrap_or(i64::MAX));
-        self.deadline.set(config.wait.deadline.as_secs_f64());
+    pub fn configured(&self, mode: Mode, seats: usize, deadline: Duration) {
+        self.passive.set(i64::from(mode == Mode::Passive));
+        self.seats.set(i64::try_from(seats).unwrap_or(i64::MAX));
+        self.deadline.set(deadline.as_secs_f64());
     }
 
     /// A message was decided on.
@@ -275,8 +299,11 @@ impl Metrics {
     }
 
     /// `hits` of `asked` samples were known to `layer`.
-    pub fn looked_up(&self, layer: &'static str, hits: usize, asked: usize) {
-        let [hit, miss] = if layer == "local" { &self.local } else { &self.hub };
+    pub fn looked_up(&self, layer: Layer, hits: usize, asked: usize) {
+        let [hit, miss] = match layer {
+            Layer::Local => &self.local,
+            Layer::Hub => &self.hub,
+        };
         hit.inc_by(hits as u64);
         miss.inc_by((asked - hits) as u64);
     }

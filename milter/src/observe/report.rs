@@ -6,9 +6,11 @@
 //! refuse a line with `recipients.omitted`.
 
 use crate::{
-    config::Mode,
     mail::envelope::{Client, Envelope},
-    outcome::inspection::{Inspected, Inspection, Malformed, short},
+    outcome::{
+        inspection::{Inspected, Inspection, Malformed, short},
+        settings::Mode,
+    },
 };
 use mail_parser::MessageParser;
 use serde::Serialize;

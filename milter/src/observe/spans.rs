@@ -2,8 +2,9 @@
 //! A message's trace: the message itself and, as parts of it, looking up, enqueueing and waiting. Attributes are named as
 //! OpenTelemetry's conventions name them, where there are any, else as in the log. There is nothing in them about people.
 
-use crate::{config::Mode, inspect::resolve::Wanted, outcome::inspection::Inspection};
+use crate::outcome::{inspection::Inspection, settings::Mode};
 use thundergate_common::{
+    digest::Digest,
     job::Lane,
     traces::{Array, KeyValue, Span, SpanKind, StringValue, Value},
 };
@@ -58,11 +59,11 @@ pub fn enqueued(enqueueing: &Span, jobs: usize, joined: usize) {
     enqueueing.note(|| [count("messaging.batch.message_count", jobs), count("samples.joined", joined)]);
 }
 
-/// Waiting for `samples`. The scans that this message only joined are in other traces: they have the same digests.
-pub fn waiting<'a>(message: &Span, samples: impl Iterator<Item = &'a Wanted<'a>>) -> Span {
+/// Waiting for the samples of these digests. The scans that this message only joined are in other traces: they have the same digests.
+pub fn waiting(message: &Span, digests: impl Iterator<Item = Digest>) -> Span {
     let span = message.child(SpanKind::Internal, "wait");
     span.note(|| {
-        let digests = samples.map(|want| StringValue::from(want.key.digest.to_string()));
+        let digests = digests.map(|digest| StringValue::from(digest.to_string()));
         [KeyValue::new("digests", Value::Array(Array::String(digests.collect())))]
     });
     span

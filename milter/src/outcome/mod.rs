@@ -3,3 +3,4 @@
 
 pub mod ambiguity_results;
 pub mod inspection;
+pub mod settings;

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use bytesize::ByteSize;
 use clap::Parser;
 use std::{path::PathBuf, process::ExitCode, time::Duration};
-use thundergate_milter::config::Listen;
+use thundergate_milter::front::milter::Listen;
 use thundergate_tests::load::{self, Length, Look, Mix, Plan, Process, Unreachable};
 
 /// What is needed is not available (EX_UNAVAILABLE).

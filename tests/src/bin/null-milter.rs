@@ -9,7 +9,7 @@ use std::{
     io,
     task::{Context, Poll, ready},
 };
-use thundergate_milter::config::Listen;
+use thundergate_milter::front::milter::Listen;
 use tokio::{
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
     signal::unix::{SignalKind, signal},

@@ -4,7 +4,7 @@
 use super::message::{Look, NUMBER_BYTES};
 use anyhow::ensure;
 use std::time::Duration;
-use thundergate_milter::config::Listen;
+use thundergate_milter::front::milter::Listen;
 
 /// What a run is to do: to whom, how much, of what.
 #[derive(Clone, Debug)]

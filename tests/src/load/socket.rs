@@ -11,7 +11,7 @@ use std::{
     net::{SocketAddr, ToSocketAddrs as _},
     path::PathBuf,
 };
-use thundergate_milter::config::Listen;
+use thundergate_milter::front::milter::Listen;
 
 /// Where a milter is, its name looked up.
 #[derive(Clone, Debug)]

@@ -167,7 +167,7 @@ async fn end_of_message(cx: &mut EomContext<Link>) -> Status {
         let inspected = message.inspect();
         tokio::pin!(inspected);
         loop {
-            match tokio::time::timeout(gate.progress, &mut inspected).await {
+            match tokio::time::timeout(gate.settings.wait.progress, &mut inspected).await {
                 Ok(inspection) => break inspection,
                 Err(_) => {
                     if reply::progress(&cx.actions).await.is_err() {
@@ -179,6 +179,6 @@ async fn end_of_message(cx: &mut EomContext<Link>) -> Status {
         }
     };
     let blank = if options.contains(ProtoOpts::LEADING_SPACE) { " " } else { "" };
-    let marks = Marks { tag: &gate.tag.header, authserv_id: &authserv_id, blank };
+    let marks = Marks { tag: &gate.settings.tag.header, authserv_id: &authserv_id, blank };
     reply::give(cx, marks, &inspection).await
 }

@@ -7,7 +7,7 @@
 //! One acceptor for all of them. It sets TCP_NODELAY (without it every message stalls 40 ms), survives accept errors
 //! such as "too many open files" with a pause, and stops accepting once the drain begins while sessions go on.
 
-use crate::config::Listen;
+use super::listen::Listen;
 use indymilter::EitherStream;
 use listenfd::ListenFd;
 use std::{

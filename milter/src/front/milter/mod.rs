@@ -3,11 +3,13 @@
 
 mod callbacks;
 mod connection;
+mod listen;
 mod listener;
 mod reply;
 mod session;
 mod stream;
 
+pub use listen::{Listen, SocketMode};
 pub use listener::{Acceptor, Passed};
 
 use crate::{inspect::inspector::Gate, mail::permits::Permits};

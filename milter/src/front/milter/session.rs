@@ -62,7 +62,7 @@ impl Session {
     pub fn mail<'a>(&mut self, arguments: impl Iterator<Item = &'a [u8]>, authenticated: Option<&[u8]>) {
         let mut envelope = Envelope::begin(arguments);
         envelope.authenticated = authenticated.filter(|name| !name.is_empty()).map(text);
-        let collector = Collector::new(&self.gate.memory, self.gate.message_bytes, envelope.declared_size);
+        let collector = Collector::new(&self.gate.memory, self.gate.message_bytes(), envelope.declared_size);
         let open = (!self.open.is_closed()).then(|| self.open.token());
         let forged = Forged::default();
         self.transaction = Some(Transaction { envelope, collector, forged, in_body: false, open });
@@ -93,7 +93,7 @@ impl Session {
             // not.
             let bare = name.trim_ascii_end();
             let is = |own: &str| usize::from(bare.eq_ignore_ascii_case(own.as_bytes()));
-            transaction.forged.tags += is(&self.gate.tag.header);
+            transaction.forged.tags += is(&self.gate.settings.tag.header);
             transaction.forged.results += is(ambiguity_results::NAME);
             transaction.forged.fields += 1;
             transaction.collector.header(name, value);
@@ -140,7 +140,7 @@ impl Session {
 
     /// By what name we write header fields.
     pub fn authserv_id(&self) -> String {
-        ambiguity_results::authserv_id(&self.gate.tag.authserv_id, &self.client.mta)
+        ambiguity_results::authserv_id(&self.gate.settings.tag.authserv_id, &self.client.mta)
     }
 
     /// What this session works with.

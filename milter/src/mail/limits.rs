@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! `[limits]`: what one message and all of them together may take. `deploy/milter.toml` documents every key.
+
+use bytesize::ByteSize;
+use serde::{Deserialize, Serialize};
+use thundergate_common::config::{Fault, exact_size};
+use thundergate_extract::Budget;
+
+/// Files that are looked for in one text are bounded, too.
+const MOST_PARTS: usize = 10_000;
+
+/// `[limits]`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// A message, header and body.
+    #[serde(serialize_with = "exact_size")]
+    pub message_bytes: ByteSize,
+    /// A decoded part.
+    #[serde(serialize_with = "exact_size")]
+    pub sample_bytes: ByteSize,
+    /// All messages under way together.
+    #[serde(serialize_with = "exact_size")]
+    pub memory_bytes: ByteSize,
+    /// Connections at the same time.
+    pub connections: usize,
+    /// Parts of a message.
+    pub parts: usize,
+    /// Nesting of parts.
+    pub depth: usize,
+    /// Further readings of a message.
+    pub readings: usize,
+    /// Decoded bytes of a message.
+    #[serde(serialize_with = "exact_size")]
+    pub decoded_bytes: ByteSize,
+}
+
+impl Limits {
+    /// How much work one message may cause.
+    pub fn budget(&self) -> Budget {
+        Budget {
+            parts: self.parts,
+            depth: self.depth,
+            readings: self.readings,
+            decoded_bytes: self.decoded_bytes.as_u64(),
+        }
+    }
+
+    /// What serde cannot see.
+    pub(crate) fn check(&self) -> Result<(), Fault> {
+        for (key, zero) in [
+            ("limits.message_bytes", self.message_bytes.as_u64() == 0),
+            ("limits.sample_bytes", self.sample_bytes.as_u64() == 0),
+            ("limits.decoded_bytes", self.decoded_bytes.as_u64() == 0),
+            ("limits.connections", self.connections == 0),
+            ("limits.parts", self.parts == 0),
+            ("limits.depth", self.depth == 0),
+        ] {
+            if zero {
+                return fault(&[key], "must be more than 0");
+            }
+        }
+        if self.parts > MOST_PARTS {
+            return fault(&["limits.parts"], "must be 10000 at most");
+        }
+        if self.memory_bytes < self.message_bytes {
+            return fault(
+                &["limits.memory_bytes", "limits.message_bytes"],
+                "limits.memory_bytes must hold at least one message of limits.message_bytes",
+            );
+        }
+        Ok(())
+    }
+}
+
+fn fault(keys: &[&str], message: &str) -> Result<(), Fault> {
+    Err(Fault::new(keys, message))
+}
