@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The hub: [`conformance`] is what every hub does, over one process and over each way to a Redis; [`redis_only`] is what
-//! only Redis can do to one, [`sealed`] what a secret is good for, [`users`] who may do what.
+//! only Redis can do to one, [`restart`] what it keeps, [`sealed`] what a secret is good for, [`users`] who may do what.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod conformance;
 mod redis_only;
+mod restart;
 mod sealed;
 mod users;
 

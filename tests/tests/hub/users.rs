@@ -14,12 +14,12 @@ use thundergate_tests::harness::redis::{Guard, password_of};
 
 /// A server that knows these users alone, and a file with each one's password.
 pub struct Users {
-    server: RedisServer,
+    pub server: RedisServer,
     passwords: TempDir,
 }
 
 /// One process's end of the hub, whose calls are made by the user of whose program they are.
-struct ByUser {
+pub struct ByUser {
     milter: Arc<RedisHub>,
     worker: Arc<RedisHub>,
     operator: Arc<RedisHub>,
@@ -40,17 +40,18 @@ impl Users {
     /// A stage on which nothing has happened yet.
     pub async fn stage(&self) -> Stage {
         self.server.command("FLUSHALL").unwrap();
-        let (here, there) = (self.process("here").await, self.process("there").await);
+        let (here, there) = (self.process("here", &limits()).await, self.process("there", &limits()).await);
         Stage { here: Arc::new(here), there: Arc::new(there), _server: None }
     }
 
-    async fn process(&self, process: &str) -> ByUser {
+    /// A process's end of the hub, with these limits.
+    pub async fn process(&self, process: &str, queue: &config::Queue) -> ByUser {
         let hub = async |user: &str| {
             let plain = redis("tg", config::RedisUrl::One(self.server.url().into()));
             let (username, password_file) = (format!("thundergate-{user}"), self.passwords.path().join(user));
             let redis =
                 config::Redis { username: Some(username), password_file: Some(password_file), ..plain };
-            connect(&redis, process).await
+            RedisHub::connect(&redis, queue, &ttls(), process.to_owned()).await.unwrap()
         };
         ByUser { milter: hub("milter").await, worker: hub("worker").await, operator: hub("operator").await }
     }
@@ -64,7 +65,7 @@ impl Users {
 #[tokio::test]
 async fn a_milter_that_was_taken_over_can_forge_nothing() {
     let users = Users::start();
-    let process = users.process("here").await;
+    let process = users.process("here", &limits()).await;
     submit(&process, "target", Lane::Mail).await;
     let client = redis::Client::open(users.server.unix_url()).unwrap();
     let mut milter = client.get_connection().unwrap();

@@ -11,7 +11,7 @@ pub use cluster::RedisCluster;
 pub use sentinel::WatchedRedis;
 pub use tls::Certificates;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use redis::{Client, FromRedisValue, Value, cmd};
 use std::{
     net::{Ipv4Addr, TcpListener},
@@ -26,6 +26,8 @@ use thundergate_common::digest::Digest;
 
 /// How long a server may take to start.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The settings that are delivered.
+const SETTINGS: &str = include_str!("../../../../deploy/redis/redis.conf");
 /// Who may do what, as it is delivered.
 const USERS: &str = include_str!("../../../../deploy/redis/users.acl");
 /// Who may do everything, for this harness.
@@ -38,7 +40,8 @@ pub struct Guard {
     pub certificates: Option<Arc<Certificates>>,
     /// Whether clients have to show a certificate.
     pub client_certificates: bool,
-    /// The users of `deploy/redis/users.acl` alone; [`password_of`] says their passwords.
+    /// The users of `deploy/redis/users.acl` alone, under the settings of `deploy/redis/redis.conf`; [`password_of`] says
+    /// their passwords.
     pub users: bool,
 }
 
@@ -96,7 +99,20 @@ impl RedisServer {
         format!("unix://{}", self.directory.path().join("redis.sock").display())
     }
 
-    /// Kills it, as a crash would; all it held is gone.
+    /// Ends it as an operator does (SIGTERM), and waits for its end.
+    ///
+    /// # Errors
+    /// Where it does not end well.
+    pub fn terminate(&mut self) -> Result<()> {
+        let Some(mut process) = self.process.take() else { return Ok(()) };
+        let sent = Command::new("kill").args(["-TERM", &process.id().to_string()]).status()?;
+        ensure!(sent.success(), "redis-server had ended before");
+        let ended = process.wait()?;
+        ensure!(ended.success(), "redis-server ended: {ended}");
+        Ok(())
+    }
+
+    /// Kills it, as a crash would. What it has on disk stays: nothing, unless it has the delivered users and settings.
     pub fn stop(&mut self) {
         if let Some(mut process) = self.process.take() {
             // An error means that it has ended already.
@@ -124,8 +140,12 @@ impl RedisServer {
         // A Sentinel writes down what it sees, a node of a cluster too; both in their own directory.
         let file = self.directory.path().join("redis.conf");
         let is_sentinel = self.arguments.iter().any(|argument| argument == "--sentinel");
-        let persistence = if is_sentinel { "" } else { "save \"\"\nappendonly no\n" };
-        std::fs::write(&file, format!("bind 127.0.0.1\nunixsocket redis.sock\n{persistence}"))?;
+        let text = match (self.guard.users, is_sentinel) {
+            (true, _) => SETTINGS,
+            (false, true) => "",
+            (false, false) => "save \"\"\nappendonly no\n",
+        };
+        std::fs::write(&file, format!("{text}\nbind 127.0.0.1\nunixsocket redis.sock\n"))?;
         let process = Command::new("redis-server")
             .arg(&file)
             .args(self.guard.arguments(self.port, self.directory.path())?)
