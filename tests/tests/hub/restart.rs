@@ -9,7 +9,7 @@ use super::*;
 use redis::{RedisError, Value, cmd};
 use std::collections::BTreeSet;
 use thundergate_common::hub::{Begin, Receipt};
-use users::{ByUser, Users};
+use users::Users;
 
 const VERDICTS: usize = 50;
 /// What waits must outlive a restart on a busy machine.
@@ -74,7 +74,7 @@ async fn a_restart_keeps_everything(end: impl FnOnce(&mut RedisServer)) {
     assert_eq!(users.refused(), []);
 }
 
-/// A site that has worked: what is known with who received it, a dead letter, a job that waits and one in a worker's hands.
+/// A site that has worked: what is known and who received it, a dead letter, a job that waits, and one under way.
 async fn fill(hub: &ByUser) -> Vec<Receipt> {
     let mut receipts = Vec::new();
     for number in 0..VERDICTS {
@@ -112,13 +112,13 @@ async fn the_queue_goes_on(hub: &ByUser) {
 #[tokio::test]
 async fn nobody_logs_in_as_the_default_user() {
     let users = Users::start();
-    let client = redis::Client::open(users.server.unix_url()).unwrap();
+    let client = redis::Client::open(users.server.bare_unix_url()).unwrap();
     let mut nobody = client.get_connection().unwrap();
     let mut refused = |command: &mut redis::Cmd, words: &str| {
         let error: RedisError = command.query::<Value>(&mut nobody).unwrap_err();
         assert!(error.to_string().contains(words), "{error}");
     };
-    for password in ["", "default", "nopass", "harness", "thundergate-worker's/p@ss:w%rd"] {
+    for password in ["", "default", "nopass", &password_of(WORKER)] {
         refused(cmd("AUTH").arg(password), "WRONGPASS");
         refused(cmd("AUTH").arg("default").arg(password), "WRONGPASS");
         refused(cmd("HELLO").arg(3).arg("AUTH").arg("default").arg(password), "WRONGPASS");
