@@ -78,10 +78,10 @@ fn calls(criterion: &mut Criterion) {
 
 impl Site {
     fn start() -> Self {
-        let server = RedisServer::start().expect("redis-server starts");
+        let server = RedisServer::start_open().expect("redis-server starts");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.expect("a runtime can be made");
-        let redis = Redis::at(RedisUrl::One(server.unix_url().into()));
+        let redis = Redis::at(RedisUrl::One(server.bare_unix_url().into()));
         let (queue, cache) = (queue(), cache());
         let hub = RedisHub::connect(&redis, &queue, &cache, "bench".to_owned());
         let hub = runtime.block_on(hub).expect("the address is right");

@@ -2,7 +2,10 @@
 //! Milters, workers, scanners and a Redis, all of them real processes: one scan for one sample, and what happens when
 //! somebody dies.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 use thundergate_tests::{
     harness::{
         eventually,
@@ -166,7 +169,10 @@ async fn troubles_are_told_once_when_they_begin() {
     for seed in 0..3 {
         milter.send(&attached("a.bin", &noise(seed, 1000))).await;
     }
-    let told =
-        milter.program.events().into_iter().filter(|line| line["level"] == "warning").collect::<Vec<_>>();
-    assert_eq!(told.len(), 1, "{told:?}");
+    // The hub is one trouble; that no announcements arrive is another, where that is noticed so soon.
+    let events = milter.program.events();
+    let told: Vec<_> =
+        events.iter().filter(|line| line["level"] == "warning").map(|line| &line["msg"]).collect();
+    let each: HashSet<_> = told.iter().copied().collect();
+    assert!(!told.is_empty() && told.len() == each.len(), "{told:?}");
 }

@@ -174,6 +174,29 @@ followed!(
 );
 
 #[test]
+fn the_documented_passwords_are_for_thundergates_users_alone() {
+    let deploy = Path::new(TOP).join("deploy");
+    let delivered = fs::read_to_string(deploy.join("redis/users.acl")).unwrap();
+    let blocks = blocks(&fs::read_to_string(deploy.join("cluster.md")).unwrap());
+    let text = blocks.iter().map(|block| &*block.text).find(|text| text.contains("redis-$user")).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let here = directory.path().to_str().unwrap();
+    fs::write(directory.path().join("users.acl"), &delivered).unwrap();
+    let text = text[text.find("for user in").unwrap()..].replace("/root", here).replace("/etc/redis", here);
+    said(Command::new("sh").args(["-ec", &text]));
+    let users = fs::read_to_string(directory.path().join("users.acl")).unwrap();
+    for (before, after) in delivered.lines().zip(users.lines()) {
+        let thundergates = before.starts_with("user thundergate-");
+        assert_eq!(
+            (after.contains(" resetpass #"), after == before),
+            (thundergates, !thundergates),
+            "{after}"
+        );
+    }
+    assert_eq!(users.lines().count(), delivered.lines().count());
+}
+
+#[test]
 fn every_piece_of_configuration_is_right() {
     let programs = ["thundergate-milter", "thundergate-worker"].map(|program| binary(program).unwrap());
     let mut password = tempfile::NamedTempFile::new().unwrap();

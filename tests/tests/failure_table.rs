@@ -8,7 +8,7 @@ use thundergate_tests::{
         eventually,
         mails::{mail, noise},
         mta::{Action, Mail, Mta, Reply},
-        redis::RedisServer,
+        redis::{MILTER, RedisServer},
         site::{Milter, Site},
     },
     thunderstorm::{Fault, Settings},
@@ -109,7 +109,7 @@ async fn a_failed_scan_is_not_remembered() {
 #[tokio::test]
 async fn an_unreachable_hub_gives_tempfail() {
     let mut redis = RedisServer::start().unwrap();
-    let milter = Milter::start(&format!("[redis]\nurl = \"{}\"\n", redis.url())).await;
+    let milter = Milter::start(&format!("[redis]\nurl = \"{}\"\n", redis.url_of(MILTER))).await;
     redis.stop();
     let reply = told(&milter, &with_attachment(1), "unavailable").await;
     assert!(is_tempfail(&reply, "4.7.1"), "{reply:?}");

@@ -260,13 +260,16 @@ fn an_upload_too_many_needs_a_reason() {
         outcome.uploads.insert("bb.com".to_owned(), 2);
     };
     assert_eq!(says_of(again), ["needless upload"]);
-    let with = |kind| {
+    let with_from = |kind, from| {
         verdict(|record, outcome| {
             again(record, outcome);
-            record.faults.push(Fault { kind, target: 1, from: 145, to: 4_500 });
+            record.faults.push(Fault { kind, target: 1, from, to: 4_500 });
         })
     };
-    assert_eq!(with(Kind::RedisRestarted).violations, []);
+    let with = |kind| with_from(kind, 145);
+    assert_eq!(with(Kind::RedisRestarted).violations, [], "its verdict was on no disk yet");
+    assert_eq!(with_from(Kind::RedisRestarted, 2_000).violations.len(), 1, "its verdict was on disk");
+    assert_eq!(with_from(Kind::RedisEmptied, 2_000).violations, []);
     assert_eq!(with(Kind::WorkerCutFromRedis).violations, []);
     assert_eq!(with(Kind::WorkerKilled).violations, []);
     assert_eq!(with(Kind::MilterKilled).violations.len(), 1, "a milter scans nothing");

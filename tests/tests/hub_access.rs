@@ -26,7 +26,10 @@ use thundergate_tests::{
         mails::{eicar, mail},
         mta::Mail,
         process::{Program, binary},
-        redis::{Certificates, Guard, RedisCluster, RedisServer, WatchedRedis, password_of},
+        redis::{
+            Certificates, Guard, MILTER, OPERATOR, RedisCluster, RedisServer, WORKER, WatchedRedis,
+            password_of,
+        },
         site::{Milter, Site},
     },
     thunderstorm::Settings,
@@ -42,9 +45,9 @@ const SECRET: &str = "0123456789abcdef0123456789abcdef";
 async fn tls_with_an_authority_of_ones_own() {
     let (guard, certificates) = tls(false);
     let server = RedisServer::start_guarded(&guard, &[]).unwrap();
-    let trusting = config::Redis { ca_file: Some(certificates.ca()), ..at(&server.url()) };
-    a_sample_passes(&trusting, &trusting).await;
-    let plain = at(&server.url().replace("rediss://", "redis://"));
+    let trusting = |user: &str| believing(&certificates, &server.url_of(user));
+    a_sample_passes(trusting).await;
+    let plain = at(&server.url_of(MILTER).replace("rediss://", "redis://"));
     assert!(matches!(ping(&plain).await, Err(HubError::Unavailable(_))), "there is nothing but TLS");
 }
 
@@ -53,7 +56,7 @@ async fn a_server_that_another_authority_vouches_for_is_refused() {
     let server = RedisServer::start_guarded(&tls(false).0, &[]).unwrap();
     let another = Certificates::make().unwrap();
     for ca_file in [Some(another.ca()), None] {
-        let error = ping(&config::Redis { ca_file, ..at(&server.url()) }).await.unwrap_err();
+        let error = ping(&config::Redis { ca_file, ..at(&server.url_of(MILTER)) }).await.unwrap_err();
         assert!(matches!(error, HubError::Unavailable(_)), "{error:?}");
         assert!(with_causes(&error).contains("certificate"), "{}", with_causes(&error));
     }
@@ -65,7 +68,7 @@ async fn a_server_under_another_name_is_refused() {
     let server = RedisServer::start_guarded(&guard, &[]).unwrap();
     let ca_file = Some(certificates.ca());
     // The same address, but not what stands in the certificate.
-    let elsewhere = server.url().replace("127.0.0.1", "localhost");
+    let elsewhere = server.url_of(MILTER).replace("127.0.0.1", "localhost");
     let error = ping(&config::Redis { ca_file, ..at(&elsewhere) }).await.unwrap_err();
     assert!(with_causes(&error).contains("not valid for name"), "{}", with_causes(&error));
 }
@@ -74,21 +77,19 @@ async fn a_server_under_another_name_is_refused() {
 async fn a_server_that_wants_to_see_a_certificate() {
     let (guard, certificates) = tls(true);
     let server = RedisServer::start_guarded(&guard, &[]).unwrap();
-    let nameless = config::Redis { ca_file: Some(certificates.ca()), ..at(&server.url()) };
-    assert!(matches!(ping(&nameless).await, Err(HubError::Unavailable(_))));
-    let known = with_client_certificate(&nameless, &certificates);
-    a_sample_passes(&known, &known).await;
+    let nameless = |user: &str| believing(&certificates, &server.url_of(user));
+    assert!(matches!(ping(&nameless(MILTER)).await, Err(HubError::Unavailable(_))));
+    a_sample_passes(|user| with_client_certificate(nameless(user), &certificates)).await;
 }
 
 #[tokio::test]
 async fn tls_to_sentinels_and_servers() {
     let (guard, certificates) = tls(true);
     let watched = WatchedRedis::start_guarded(&guard).unwrap();
-    assert!(watched.url().starts_with("rediss+sentinel://"));
-    let trusting = config::Redis { ca_file: Some(certificates.ca()), ..at(&watched.url()) };
-    let known = with_client_certificate(&trusting, &certificates);
-    a_sample_passes(&known, &known).await;
-    assert!(ping(&trusting).await.is_err(), "a certificate is demanded");
+    assert!(watched.url_of(MILTER).starts_with("rediss+sentinel://"));
+    let trusting = |user: &str| believing(&certificates, &watched.url_of(user));
+    a_sample_passes(|user| with_client_certificate(trusting(user), &certificates)).await;
+    assert!(ping(&trusting(MILTER)).await.is_err(), "a certificate is demanded");
 }
 
 #[tokio::test]
@@ -100,43 +101,37 @@ async fn sentinels_have_users_of_their_own() {
     for command in ["ACL SETUSER asking on >sentinel's +@all", "ACL SETUSER default off"] {
         watched.sentinel().command(command).unwrap();
     }
-    let nobody = at(&watched.url());
+    let nobody = at(&watched.url_of(MILTER));
     assert!(matches!(ping(&nobody).await, Err(HubError::Unavailable(_))));
-    let somebody = config::Redis {
+    a_sample_passes(|user| config::Redis {
         sentinel_username: Some("asking".into()),
-        sentinel_password_file: Some(password),
-        ..nobody
-    };
-    a_sample_passes(&somebody, &somebody).await;
+        sentinel_password_file: Some(password.clone()),
+        ..at(&watched.url_of(user))
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn tls_and_users_in_a_cluster() {
     let (guard, certificates) = tls(true);
-    let cluster = RedisCluster::start_guarded(&Guard { users: true, ..guard }).unwrap();
-    let urls = cluster.urls().into_iter().map(Into::into).collect();
-    let trusting = config::Redis {
-        ca_file: Some(certificates.ca()),
-        ..config::Redis::at(config::RedisUrl::Cluster(urls))
-    };
-    let known = with_client_certificate(&trusting, &certificates);
+    let cluster = RedisCluster::start_guarded(&guard).unwrap();
+    let trusting = config::Redis { ca_file: Some(certificates.ca()), ..over(cluster.bare_urls()) };
+    let known = with_client_certificate(trusting, &certificates);
     let passwords = Passwords::new();
-    a_sample_passes(&passwords.log_in(&known, "milter"), &passwords.log_in(&known, "worker")).await;
+    a_sample_passes(|user| passwords.log_in(&known, user)).await;
 }
 
 #[tokio::test]
 async fn a_unix_socket() {
     let server = RedisServer::start().unwrap();
-    let local = at(&server.unix_url());
-    a_sample_passes(&local, &local).await;
+    a_sample_passes(|user| at(&server.unix_url_of(user))).await;
 }
 
 #[tokio::test]
 async fn the_users_may_do_all_they_need() {
-    let server = RedisServer::start_guarded(&users(), &[]).unwrap();
+    let server = RedisServer::start().unwrap();
     let passwords = Passwords::new();
-    let as_user = |user| passwords.log_in(&at(&server.unix_url()), user);
-    a_sample_passes(&as_user("milter"), &as_user("worker")).await;
+    a_sample_passes(|user| passwords.log_in(&at(&server.bare_unix_url()), user)).await;
     let log: Vec<redis::Value> = server.ask("ACL LOG").unwrap();
     assert_eq!(log, [], "nothing was refused");
 }
@@ -144,15 +139,15 @@ async fn the_users_may_do_all_they_need() {
 #[tokio::test]
 async fn programs_with_users_certificates_and_a_secret_pass_a_mail() {
     let (guard, certificates) = tls(true);
-    let server = RedisServer::start_guarded(&Guard { users: true, ..guard }, &[]).unwrap();
+    let server = RedisServer::start_guarded(&guard, &[]).unwrap();
     let passwords = Passwords::new();
     std::fs::write(passwords.file("secret"), SECRET).unwrap();
     let (cert, key) = certificates.client();
     let section = |who: &str| {
         format!(
-            "[redis]\nurl = {:?}\nusername = \"thundergate-{who}\"\npassword_file = {:?}\nsecret_file = {:?}\n\
+            "[redis]\nurl = {:?}\nusername = \"{who}\"\npassword_file = {:?}\nsecret_file = {:?}\n\
              ca_file = {:?}\ncert_file = {cert:?}\nkey_file = {key:?}\n",
-            server.url(),
+            server.bare_url(),
             passwords.file(who),
             passwords.file("secret"),
             certificates.ca(),
@@ -160,9 +155,9 @@ async fn programs_with_users_certificates_and_a_secret_pass_a_mail() {
     };
     let site = Site::single(1, Settings::default()).await;
     let farm = site.farm_section();
-    let worker = format!("admin.listen = \"127.0.0.1:0\"\n{}{farm}", section("worker"));
+    let worker = format!("admin.listen = \"127.0.0.1:0\"\n{}{farm}", section(WORKER));
     let _worker = Program::start("thundergate-worker", &worker).await.unwrap();
-    let milters = [Milter::start(&section("milter")).await, Milter::start(&section("milter")).await];
+    let milters = [Milter::start(&section(MILTER)).await, Milter::start(&section(MILTER)).await];
     let sample = eicar();
     for milter in &milters {
         let mail = Mail::of(mail().attach("a.com", "application/octet-stream", sample.clone()).bytes());
@@ -172,7 +167,7 @@ async fn programs_with_users_certificates_and_a_secret_pass_a_mail() {
     assert_eq!(site.scans_of(&sample), 1, "the second milter believes the first scan");
 
     let file = passwords.file("operator.toml");
-    std::fs::write(&file, format!("{}{farm}", section("operator"))).unwrap();
+    std::fs::write(&file, format!("{}{farm}", section(OPERATOR))).unwrap();
     let program = binary("thundergate-worker").unwrap();
     let run = |arguments: &str| {
         Command::new(&program).args(arguments.split(' ')).arg("--config").arg(&file).output().unwrap()
@@ -195,32 +190,32 @@ async fn programs_with_users_certificates_and_a_secret_pass_a_mail() {
 
 #[tokio::test]
 async fn a_wrong_password_is_said_and_not_shown() {
-    let server = RedisServer::start_guarded(&users(), &[]).unwrap();
+    let server = RedisServer::start().unwrap();
     let passwords = Passwords::new();
-    let milter = passwords.log_in(&at(&server.url()), "milter");
+    let milter = passwords.log_in(&at(&server.bare_url()), MILTER);
     ping(&milter).await.unwrap();
-    std::fs::write(passwords.file("milter"), "hunter2").unwrap();
+    std::fs::write(passwords.file(MILTER), "hunter2").unwrap();
     let error = ping(&milter).await.unwrap_err();
     assert!(matches!(error, HubError::Unavailable(_)), "it may be changed on the server: {error:?}");
     let text = with_causes(&error);
     assert!(text.to_lowercase().contains("password") && !text.contains("hunter2"), "{text}");
-    let nobody = ping(&at(&server.url())).await.unwrap_err();
+    let nobody = ping(&at(&server.bare_url())).await.unwrap_err();
     assert!(with_causes(&nobody).contains("Authentication required"), "{}", with_causes(&nobody));
 }
 
 #[tokio::test]
 async fn secrets_are_in_no_output_and_no_log() {
-    let server = RedisServer::start_guarded(&users(), &[]).unwrap();
+    let server = RedisServer::start().unwrap();
     let passwords = Passwords::new();
     let directory = tempfile::tempdir().unwrap();
-    std::fs::write(passwords.file("worker"), "hunter2").unwrap();
+    std::fs::write(passwords.file(WORKER), "hunter2").unwrap();
     let secret_file = directory.path().join("secret");
     std::fs::write(&secret_file, SECRET).unwrap();
     let toml = format!(
         "log.level = \"trace\"\nadmin.listen = \"127.0.0.1:0\"\n[redis]\nurl = {:?}\nusername = \"thundergate-worker\"\n\
          password_file = {:?}\nsecret_file = {secret_file:?}\n[farm]\ninstances = [{{ url = \"http://127.0.0.1:1\" }}]\n",
-        server.url().replace("redis://", "redis://other:hunter1@"),
-        passwords.file("worker"),
+        server.bare_url().replace("redis://", "redis://other:hunter1@"),
+        passwords.file(WORKER),
     );
     let file = directory.path().join("worker.toml");
     std::fs::write(&file, &toml).unwrap();
@@ -270,9 +265,7 @@ async fn check_names_the_file_that_is_wrong_and_says_what_an_open_hub_means() {
 #[tokio::test]
 async fn a_cluster_survives_the_loss_of_a_master() {
     let mut cluster = RedisCluster::start().unwrap();
-    let urls = cluster.urls().into_iter().map(Into::into).collect();
-    let redis = config::Redis::at(config::RedisUrl::Cluster(urls));
-    let hub = connect(&redis, "here").await;
+    let hub = connect(&over(cluster.urls_of(MILTER)), "here").await;
     let key = key();
     assert_eq!(hub.reserve(std::slice::from_ref(&key), Lane::Mail).await.unwrap(), [Reservation::Owner]);
     cluster.lose_the_holder_of(&format!("{{{}}}", key.digest)).unwrap();
@@ -286,8 +279,8 @@ async fn a_cluster_survives_the_loss_of_a_master() {
 }
 
 /// Everything that happens to a sample of which nobody has heard.
-async fn a_sample_passes(milter: &config::Redis, worker: &config::Redis) {
-    let (here, there) = (connect(milter, "milter").await, connect(worker, "worker").await);
+async fn a_sample_passes(redis: impl Fn(&str) -> config::Redis) {
+    let (here, there) = (connect(&redis(MILTER), "milter").await, connect(&redis(WORKER), "worker").await);
     let key = key();
     assert_eq!(here.look_up(std::slice::from_ref(&key)).await.unwrap(), [None]);
     let mut ticket = here.announcements().subscribe(&key);
@@ -330,19 +323,23 @@ fn at(url: &str) -> config::Redis {
     config::Redis::at(config::RedisUrl::One(url.into()))
 }
 
+fn over(cluster: Vec<String>) -> config::Redis {
+    config::Redis::at(config::RedisUrl::Cluster(cluster.into_iter().map(Into::into).collect()))
+}
+
 fn tls(client_certificates: bool) -> (Guard, Arc<Certificates>) {
     let certificates = Arc::new(Certificates::make().unwrap());
-    let guard = Guard { certificates: Some(certificates.clone()), client_certificates, users: false };
-    (guard, certificates)
+    (Guard::tls(&certificates, client_certificates), certificates)
 }
 
-fn with_client_certificate(redis: &config::Redis, certificates: &Certificates) -> config::Redis {
+/// Who believes the servers that these vouch for.
+fn believing(certificates: &Certificates, url: &str) -> config::Redis {
+    config::Redis { ca_file: Some(certificates.ca()), ..at(url) }
+}
+
+fn with_client_certificate(redis: config::Redis, certificates: &Certificates) -> config::Redis {
     let (cert, key) = certificates.client();
-    config::Redis { cert_file: Some(cert), key_file: Some(key), ..redis.clone() }
-}
-
-fn users() -> Guard {
-    Guard { users: true, ..Guard::default() }
+    config::Redis { cert_file: Some(cert), key_file: Some(key), ..redis }
 }
 
 /// A file with the password of each user.
@@ -351,20 +348,19 @@ struct Passwords(TempDir);
 impl Passwords {
     fn new() -> Self {
         let passwords = Self(tempfile::tempdir().unwrap());
-        for who in ["milter", "worker", "operator"] {
-            let password = password_of(&format!("thundergate-{who}"));
-            std::fs::write(passwords.file(who), format!("{password}\n")).unwrap();
+        for user in [MILTER, WORKER, OPERATOR] {
+            std::fs::write(passwords.file(user), format!("{}\n", password_of(user))).unwrap();
         }
         passwords
     }
 
-    fn file(&self, who: &str) -> PathBuf {
-        self.0.path().join(who)
+    fn file(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
     }
 
-    fn log_in(&self, redis: &config::Redis, who: &str) -> config::Redis {
-        let username = Some(format!("thundergate-{who}"));
-        config::Redis { username, password_file: Some(self.file(who)), ..redis.clone() }
+    fn log_in(&self, redis: &config::Redis, user: &str) -> config::Redis {
+        let username = Some(user.to_owned());
+        config::Redis { username, password_file: Some(self.file(user)), ..redis.clone() }
     }
 }
 

@@ -31,8 +31,8 @@ impl Peer {
             return None;
         }
         let clamd = Clamd::start(Settings::default()).await.unwrap();
-        let redis = RedisServer::start().unwrap();
-        let rspamd = Rspamd::start(clamd.address(), &redis.url(), Options::default()).await.unwrap();
+        let redis = RedisServer::start_open().unwrap();
+        let rspamd = Rspamd::start(clamd.address(), &redis.bare_url(), Options::default()).await.unwrap();
         Some(Self { clamd, redis, rspamd })
     }
 

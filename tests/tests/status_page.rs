@@ -14,6 +14,7 @@ use thundergate_tests::{
         mails::{eicar, mail, noise},
         mta::Mail,
         process::{Program, binary},
+        redis::{OPERATOR, WORKER},
         site::{Milter, Site},
     },
     thunderstorm::{Fault, Settings},
@@ -56,7 +57,9 @@ async fn status_where(program: &Program, what: &str, wanted: impl Fn(&Value) -> 
 #[tokio::test]
 async fn both_programs_tell_what_they_know_in_one_shape() {
     let site = Site::cluster(2, Settings::default()).await;
-    let (milter, worker) = (site.milter("limits.sample_bytes = \"10KiB\"").await, site.worker("").await);
+    // The milters' user reads neither the farm's reports nor the queue; this one does.
+    let milter = site.milter_as(OPERATOR, "limits.sample_bytes = \"10KiB\"").await;
+    let worker = site.worker("").await;
     milter.send(&with("a.bin", noise(1, 100))).await;
     milter.send(&with("a.bin", noise(1, 100))).await;
     milter.send(&with("large.bin", noise(2, 20_000))).await;
@@ -203,10 +206,12 @@ async fn eventful(site: &Site) -> (Milter, Program) {
     let quick = "queue.max_deliveries = 1";
     let farm =
         site.farm_section().replace("storm1", "<b>storm</b>").replace("[farm]", "[farm]\nattempts = 1");
-    let toml =
-        format!("admin.listen = \"127.0.0.1:0\"\n{quick}\n[redis]\nurl = \"{}\"\n{farm}", site.redis_url());
+    let toml = format!(
+        "admin.listen = \"127.0.0.1:0\"\n{quick}\n[redis]\nurl = \"{}\"\n{farm}",
+        site.redis_url_of(WORKER)
+    );
     let worker = Program::start("thundergate-worker", &toml).await.unwrap();
-    let milter = site.milter(&format!("scan.name_hint = \"full\"\n{quick}")).await;
+    let milter = site.milter_as(OPERATOR, &format!("scan.name_hint = \"full\"\n{quick}")).await;
     for seed in [1, 1, 2, 3, 3] {
         milter.send(&with("a.bin", noise(seed, 100))).await;
     }

@@ -23,7 +23,7 @@ use thundergate_tests::{
         mails::{eicar, mail},
         mta::Mail,
         process::Program,
-        redis::Certificates,
+        redis::{Certificates, MILTER},
         site::{Milter, Site},
     },
     thunderstorm::Settings,
@@ -208,8 +208,7 @@ async fn nothing_is_traced_unless_somebody_wants_it() {
 
     // What a milter does not sample, no worker does.
     collector.spans.lock().unwrap().clear();
-    site.stop_redis();
-    site.start_redis();
+    site.empty_redis();
     let worker = site.worker(&endpoint).await;
     let milter = site.milter(&format!("{endpoint}\ntraces.sample_ratio = 0.0")).await;
     assert!(milter.send(&infected()).await.quarantine.is_some());
@@ -278,7 +277,7 @@ async fn a_dead_collector_changes_nothing_but_a_line_in_the_log() {
     drop(listener);
     let worker = site.worker(&traces).await;
     let milter = milter_with(
-        &format!("{traces}\n[redis]\nurl = \"{}\"", site.redis_url()),
+        &format!("{traces}\n[redis]\nurl = \"{}\"", site.redis_url_of(MILTER)),
         &[("OTEL_BSP_SCHEDULE_DELAY", "50")],
     )
     .await;

@@ -35,11 +35,11 @@ async fn main() -> anyhow::Result<()> {
     ensure!(Rspamd::is_installed(), "Debian's package rspamd is not installed");
     let service_time = Duration::from_millis(arguments.service_time_ms);
     let clamd = Clamd::start(Settings { threads: arguments.threads, service_time }).await?;
-    let redis = RedisServer::start()?;
+    let redis = RedisServer::start_open()?;
     let usual = Options::default();
     let workers = arguments.workers.unwrap_or(usual.workers);
     let options = Options { workers, as_installed: arguments.as_installed, ..usual };
-    let rspamd = Rspamd::start(clamd.address(), &redis.unix_url(), options).await?;
+    let rspamd = Rspamd::start(clamd.address(), &redis.bare_unix_url(), options).await?;
     let pids: Vec<u32> = rspamd.pids().into_iter().chain(redis.id()).collect();
     println!(
         "{}",

@@ -52,7 +52,7 @@ struct Arguments {
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let redis = RedisServer::start()?;
+    let redis = RedisServer::start_open()?;
     let xadd = xadd_per_second(&redis)?;
     println!("redis-benchmark, XADD of 200 bytes, 50 connections:  {xadd:>9.0} /s");
     runtime.block_on(measure(&arguments, &redis, xadd))
@@ -172,7 +172,7 @@ fn sample(size: usize, number: u64) -> Sample {
 }
 
 async fn connect(redis: &RedisServer, process: &str) -> anyhow::Result<Arc<RedisHub>> {
-    let config: config::Redis = toml::from_str(&format!("url = \"{}\"", redis.url()))?;
+    let config: config::Redis = toml::from_str(&format!("url = \"{}\"", redis.bare_url()))?;
     let defaults: toml::Table = include_str!("../../../deploy/worker.toml").parse()?;
     let queue: config::Queue = defaults["queue"].clone().try_into()?;
     let cache: config::Cache = defaults["cache"].clone().try_into()?;
@@ -180,7 +180,7 @@ async fn connect(redis: &RedisServer, process: &str) -> anyhow::Result<Arc<Redis
 }
 
 fn xadd_per_second(redis: &RedisServer) -> anyhow::Result<f64> {
-    let url = redis.url();
+    let url = redis.bare_url();
     let port = url.trim_end_matches("/0").rsplit(':').next().context("an address has a port")?;
     let output = Command::new("redis-benchmark")
         .args(["-p", port, "-n", "200000", "-c", "50", "--csv", "XADD", "measured", "*", "job"])

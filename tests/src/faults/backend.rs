@@ -4,7 +4,7 @@
 //! Nodes of the latter two tell clients their own addresses, so no proxy can stand in between; there the links cannot
 //! fail, but the nodes can. A node is reached by its address and found by its process id, as Redis itself tells them.
 
-use crate::harness::redis::{RedisCluster, RedisServer, WatchedRedis};
+use crate::harness::redis::{HARNESS, Mark, RedisCluster, RedisServer, WatchedRedis, login_of};
 use anyhow::{Context as _, ensure};
 use redis::{Client, Connection, FromRedisValue, cmd};
 use std::{
@@ -61,32 +61,31 @@ impl Backend {
     /// Where proxies lead to; none where there can be none.
     pub fn address(&self) -> Option<SocketAddr> {
         match self {
-            Self::Single(server) => authority(&lock(server).url()).parse().ok(),
+            Self::Single(server) => authority(&lock(server).bare_url()).parse().ok(),
             _ => None,
         }
     }
 
-    /// `url` of `[redis]`, for a client behind the proxy at `link`.
-    pub fn url(&self, link: Option<SocketAddr>) -> String {
+    /// `url` of `[redis]` for this user, behind the proxy at `link`.
+    pub fn url_of(&self, user: &str, link: Option<SocketAddr>) -> String {
         match (self, link) {
-            (_, Some(link)) => format!("\"redis://{link}/0\""),
-            (Self::Single(server), None) => format!("\"{}\"", lock(server).url()),
-            (Self::Sentinel(watched), None) => format!("\"{}\"", watched.url()),
-            (Self::Cluster(cluster), None) => format!("{:?}", cluster.urls()),
+            (_, Some(link)) => format!("\"redis://{}@{link}/0\"", login_of(user)),
+            (Self::Single(server), None) => format!("\"{}\"", lock(server).url_of(user)),
+            (Self::Sentinel(watched), None) => format!("\"{}\"", watched.url_of(user)),
+            (Self::Cluster(cluster), None) => format!("{:?}", cluster.urls_of(user)),
         }
     }
 
     /// Every master that answers now, by its address.
     pub fn masters(&self) -> Vec<String> {
         match self {
-            Self::Single(server) => vec![authority(&lock(server).url())],
+            Self::Single(server) => vec![authority(&lock(server).bare_url())],
             Self::Sentinel(watched) => {
-                let asked =
-                    ask::<Vec<String>>(&authority(&watched.url()), "SENTINEL GET-MASTER-ADDR-BY-NAME main");
+                let asked = watched.sentinel().ask::<Vec<String>>("SENTINEL GET-MASTER-ADDR-BY-NAME main");
                 asked.map(|address| address.join(":")).into_iter().collect()
             }
             Self::Cluster(cluster) => {
-                let nodes = cluster.urls().into_iter().map(|url| authority(&url));
+                let nodes = cluster.bare_urls().into_iter().map(|url| authority(&url));
                 nodes.filter(|node| info(node, "role").is_ok_and(|role| role == "master")).collect()
             }
         }
@@ -98,10 +97,24 @@ impl Backend {
         self.masters().into_iter().find(replicas)
     }
 
-    /// Kills the only server and starts it again; nothing is kept.
-    pub fn stop(&self) {
-        if let Self::Single(server) = self {
-            lock(server).stop();
+    /// How far the append-only file of the only server goes.
+    pub fn mark(&self) -> anyhow::Result<Mark> {
+        lock(self.single()?).mark()
+    }
+
+    /// Kills the only server. It keeps what it had on disk up to `mark`, or, without one, nothing.
+    pub fn stop(&self, mark: Option<&Mark>) -> anyhow::Result<()> {
+        let mut server = lock(self.single()?);
+        match mark {
+            Some(mark) => server.stop_and_lose_since(mark),
+            None => server.stop_and_forget(),
+        }
+    }
+
+    fn single(&self) -> anyhow::Result<&Mutex<RedisServer>> {
+        match self {
+            Self::Single(server) => Ok(server),
+            _ => anyhow::bail!("there are several servers"),
         }
     }
 
@@ -168,7 +181,8 @@ pub fn info(address: &str, field: &str) -> anyhow::Result<String> {
 }
 
 fn connect(address: &str) -> anyhow::Result<Connection> {
-    let connection = Client::open(format!("redis://{address}"))?.get_connection_with_timeout(PATIENCE)?;
+    let url = format!("redis://{}@{address}", login_of(HARNESS));
+    let connection = Client::open(url)?.get_connection_with_timeout(PATIENCE)?;
     connection.set_read_timeout(Some(PATIENCE))?;
     Ok(connection)
 }

@@ -13,7 +13,10 @@ use super::{
     site::{SERVICE_TIME, Site},
 };
 use crate::{
-    harness::proxy::{Mode, Proxy},
+    harness::{
+        proxy::{Mode, Proxy},
+        redis::Mark,
+    },
     thunderstorm::Fault,
 };
 use futures_util::future::join_all;
@@ -29,6 +32,8 @@ use tokio::time::sleep;
 
 /// Mail must flow so soon after Redis is back.
 const FLOWS_WITHIN: Duration = Duration::from_secs(5);
+/// What Redis may lose in a crash.
+const UNSYNCED: Duration = Duration::from_secs(1);
 /// When a measurement is given up.
 const GIVEN_UP: Duration = Duration::from_secs(20);
 /// Scans last so long while a worker is to be killed in the middle of one.
@@ -78,7 +83,7 @@ impl Injector {
         if let Err(error) = done {
             self.journal.trouble(format!("{:?} went wrong: {error:#}", fault.kind));
         }
-        if matches!(fault.kind, Kind::RedisRestarted | Kind::Failover) {
+        if matches!(fault.kind, Kind::RedisRestarted | Kind::RedisEmptied | Kind::Failover) {
             self.measure_flow(&format!("new mail flows after {:?}", fault.kind)).await;
         }
     }
@@ -99,7 +104,8 @@ impl Injector {
             Kind::MilterTerminated => terminated(&site.milters[target]).await?,
             Kind::WorkerReloaded => site.workers[target].reload(lasts).await?,
             Kind::MilterReloaded => site.milters[target].reload(lasts).await?,
-            Kind::RedisRestarted => self.restart_redis(lasts).await?,
+            Kind::RedisRestarted => self.crash_redis(lasts).await?,
+            Kind::RedisEmptied => self.restart_redis(None, lasts).await?,
             Kind::RedisFrozen => self.freeze(lasts).await?,
             Kind::Failover => self.fail_over().await?,
             Kind::MilterCutFromRedis => cut([&site.milter_links[target]], Mode::Stall, lasts).await,
@@ -157,8 +163,15 @@ impl Injector {
         }
     }
 
-    async fn restart_redis(&self, lasts: Duration) -> anyhow::Result<()> {
-        self.site.backend.stop();
+    /// What Redis writes in the last moment before a crash is not on its disk (`appendfsync everysec`).
+    async fn crash_redis(&self, lasts: Duration) -> anyhow::Result<()> {
+        let mark = self.site.backend.mark()?;
+        sleep(UNSYNCED).await;
+        self.restart_redis(Some(&mark), lasts).await
+    }
+
+    async fn restart_redis(&self, mark: Option<&Mark>, lasts: Duration) -> anyhow::Result<()> {
+        self.site.backend.stop(mark)?;
         sleep(lasts / 2).await;
         tokio::task::block_in_place(|| self.site.backend.start_again())
     }

@@ -38,8 +38,10 @@ pub enum Kind {
     WorkerReloaded,
     /// SIGHUP of a milter: a wrong configuration, one with fewer seats, and its own again.
     MilterReloaded,
-    /// Redis killed and started again, empty.
+    /// The machine of Redis crashes, and it is started again with all but what it wrote last.
     RedisRestarted,
+    /// Redis killed and started again, its disk empty.
+    RedisEmptied,
     /// Redis stops answering for a while (SIGSTOP).
     RedisFrozen,
     /// The master dies and a replica takes over.
@@ -81,7 +83,7 @@ pub enum Kind {
 }
 
 /// All of them.
-pub const ALL: [Kind; 26] = [
+pub const ALL: [Kind; 27] = [
     Kind::WorkerKilled,
     Kind::WorkerTerminated,
     Kind::MilterKilled,
@@ -89,6 +91,7 @@ pub const ALL: [Kind; 26] = [
     Kind::WorkerReloaded,
     Kind::MilterReloaded,
     Kind::RedisRestarted,
+    Kind::RedisEmptied,
     Kind::RedisFrozen,
     Kind::Failover,
     Kind::MilterCutFromRedis,
@@ -139,7 +142,7 @@ pub struct Schedule {
 impl Kind {
     /// Something is measured afterwards that another fault would spoil.
     fn is_lonely(self) -> bool {
-        matches!(self, Self::WorkerKilled | Self::RedisRestarted | Self::Failover)
+        matches!(self, Self::WorkerKilled | Self::RedisRestarted | Self::RedisEmptied | Self::Failover)
     }
 
     /// What two faults must not do to each other: use the same switch.
@@ -147,7 +150,7 @@ impl Kind {
         match self {
             Self::WorkerKilled | Self::WorkerTerminated | Self::WorkerReloaded => 0,
             Self::MilterKilled | Self::MilterTerminated | Self::MilterReloaded => 1,
-            Self::RedisRestarted | Self::RedisFrozen | Self::Failover => 2,
+            Self::RedisRestarted | Self::RedisEmptied | Self::RedisFrozen | Self::Failover => 2,
             Self::MilterCutFromRedis
             | Self::WorkerCutFromRedis
             | Self::WorkerCutFromInstance

@@ -12,7 +12,12 @@ use super::{
     witness::Witness,
 };
 use crate::{
-    harness::{free_port, postfix::Postfix, proxy::Proxy},
+    harness::{
+        free_port,
+        postfix::Postfix,
+        proxy::Proxy,
+        redis::{MILTER, WORKER},
+    },
     thunderstorm::{Settings, Standin},
 };
 use std::{fmt::Write as _, io::Write as _, path::PathBuf, sync::Arc, time::Duration};
@@ -133,7 +138,7 @@ impl Site {
         let proxied = !self.milter_links.is_empty();
         let possible = |kind: &Kind| match kind {
             Kind::Failover => self.backend.replicated_master().is_some(),
-            Kind::RedisRestarted => matches!(self.backend, Backend::Single(_)),
+            Kind::RedisRestarted | Kind::RedisEmptied => matches!(self.backend, Backend::Single(_)),
             Kind::MilterCutFromRedis | Kind::WorkerCutFromRedis | Kind::RedisRefused | Kind::RedisLatency => {
                 proxied
             }
@@ -171,13 +176,13 @@ impl Site {
     fn milter(&self, number: usize, layout: &Layout) -> anyhow::Result<Revenant> {
         let listen = format!("listen = [\"{}\"]\n", self.addresses[number]);
         let short = if layout.defaults { "" } else { SHORT_WAIT };
-        let redis = self.redis_section(&self.milter_links, number, layout);
+        let redis = self.redis_section(MILTER, self.milter_links.get(number), layout);
         let config = format!("{listen}{BOTH}{POLICY}{short}{}\n{redis}", layout.milter);
         self.program("milter", number, MILTERS, config, layout)
     }
 
     fn worker(&self, number: usize, layout: &Layout) -> anyhow::Result<Revenant> {
-        let redis = self.redis_section(&self.worker_links, number, layout);
+        let redis = self.redis_section(WORKER, self.worker_links.get(number), layout);
         let mut farm = format!("[farm]\n{FARM}instances = [\n");
         for (instance, link) in self.instance_links[number].iter().enumerate() {
             let url = format!("http://{}", link.address());
@@ -206,8 +211,8 @@ impl Site {
         })
     }
 
-    fn redis_section(&self, links: &[Proxy], number: usize, layout: &Layout) -> String {
-        let url = self.backend.url(links.get(number).map(Proxy::address));
+    fn redis_section(&self, user: &str, link: Option<&Proxy>, layout: &Layout) -> String {
+        let url = self.backend.url_of(user, link.map(Proxy::address));
         let short = if layout.defaults { "" } else { SHORT };
         let secret = self.secret.as_ref().map(|file| format!("secret_file = {:?}\n", file.path()));
         format!("{short}[redis]\nurl = {url}\n{}", secret.unwrap_or_default())

@@ -104,7 +104,7 @@ fn reason(record: &Record, before: &[&Scan], this: &Scan, found: bool) -> Option
             Some(format!("its scan went on unseen ({kind:?})"))
         }
         Some(answered) => {
-            if let Some(kind) = lost(record, answered.began, this.began) {
+            if let Some(kind) = lost(record, answered, this.began) {
                 return Some(format!("its verdict was lost with Redis ({kind:?})"));
             }
             if !found && is_outdated(record, answered.began, this.began) {
@@ -118,15 +118,19 @@ fn reason(record: &Record, before: &[&Scan], this: &Scan, found: bool) -> Option
     }
 }
 
-/// How Redis forgot verdicts between these, if it did.
-fn lost(record: &Record, from: Millis, to: Millis) -> Option<Kind> {
+/// How Redis forgot the verdict of this scan before `now`, if it did.
+fn lost(record: &Record, scan: &Scan, now: Millis) -> Option<Kind> {
+    let stored_by = scan.ended.unwrap_or(now) + TAIL;
     let loses = |fault: &&Fault| match fault.kind {
-        Kind::RedisRestarted | Kind::Failover => true,
+        // What had reached the disk is there again.
+        Kind::RedisRestarted => fault.overlaps(scan.began, stored_by),
+        Kind::RedisEmptied | Kind::Failover => true,
         // A frozen master is replaced by a replica that has not heard its last words.
         Kind::RedisFrozen => record.replicated,
         _ => false,
     };
-    record.faults.iter().filter(loses).find(|fault| fault.overlaps(from, to)).map(|fault| fault.kind)
+    let mut faults = record.faults.iter().filter(loses);
+    faults.find(|fault| fault.overlaps(scan.began, now)).map(|fault| fault.kind)
 }
 
 fn is_outdated(record: &Record, scanned: Millis, now: Millis) -> bool {
@@ -143,6 +147,7 @@ fn interrupts(fault: &Fault, scan: &Scan) -> bool {
         }
         Kind::InstanceHung | Kind::InstanceSlow => fault.target == scan.instance,
         Kind::RedisRestarted
+        | Kind::RedisEmptied
         | Kind::RedisFrozen
         | Kind::Failover
         | Kind::RedisRefused

@@ -4,7 +4,7 @@
 use super::{
     mta::{Mail, Mta, Reply},
     process::{Program, binary},
-    redis::RedisServer,
+    redis::{MILTER, OPERATOR, RedisServer, WORKER},
 };
 use crate::thunderstorm::{Settings, Standin};
 use anyhow::Context as _;
@@ -54,28 +54,34 @@ impl Site {
     /// Starts a milter: over Redis where the site has one, else with the farm inside. `extra` is TOML: top-level keys
     /// in dotted form first.
     pub async fn milter(&self, extra: &str) -> Milter {
-        let hub = self.redis_section().unwrap_or_else(|| self.farm_section());
+        let hub = self.redis_section(MILTER).unwrap_or_else(|| self.farm_section());
         Milter::start(&format!("{extra}\n{hub}")).await
+    }
+
+    /// Starts a milter over Redis that logs in as another user than milters do.
+    pub async fn milter_as(&self, user: &str, extra: &str) -> Milter {
+        let redis = self.redis_section(user).expect("a site with Redis");
+        Milter::start(&format!("{extra}\n{redis}")).await
     }
 
     /// Starts a milter over Redis that can scan directly, too.
     pub async fn milter_with_fallback(&self, extra: &str) -> Milter {
-        let redis = self.redis_section().expect("a site with Redis");
+        let redis = self.redis_section(MILTER).expect("a site with Redis");
         Milter::start(&format!("{extra}\n{redis}\n{}", self.farm_section())).await
     }
 
     /// Starts a worker for the whole farm.
     pub async fn worker(&self, extra: &str) -> Program {
-        let redis = self.redis_section().expect("a site with Redis");
+        let redis = self.redis_section(WORKER).expect("a site with Redis");
         let toml = format!("admin.listen = \"127.0.0.1:0\"\n{extra}\n{redis}\n{}", self.farm_section());
         Program::start("thundergate-worker", &toml).await.expect("the worker starts")
     }
 
-    /// Runs one of the worker's commands for this site.
+    /// Runs one of the worker's commands for this site, as an operator.
     pub async fn command(&self, arguments: &[&str]) -> std::process::Output {
         tokio::process::Command::new(binary("thundergate-worker").expect("the worker builds"))
             .args(arguments)
-            .env("THUNDERGATE_REDIS__URL", self.redis_url())
+            .env("THUNDERGATE_REDIS__URL", self.redis_url_of(OPERATOR))
             .env("THUNDERGATE_FARM__INSTANCES", self.instances())
             .output()
             .await
@@ -107,9 +113,9 @@ impl Site {
         format!("[{}]", tables.join(", "))
     }
 
-    /// Where Redis is.
-    pub fn redis_url(&self) -> String {
-        self.redis().url()
+    /// Where Redis is, for this user.
+    pub fn redis_url_of(&self, user: &str) -> String {
+        self.redis().url_of(user)
     }
 
     /// The most memory that Redis has taken, in bytes.
@@ -122,12 +128,18 @@ impl Site {
         Ok(peak.context("no used_memory_peak")?.trim().parse()?)
     }
 
-    /// Stops Redis; what it held is lost.
+    /// Kills Redis; what it has on disk stays.
     pub fn stop_redis(&self) {
         self.redis().stop();
     }
 
-    /// Starts Redis again where it was.
+    /// Kills Redis and its disk with it, and starts it again where it was.
+    pub fn empty_redis(&self) {
+        self.redis().stop_and_forget().expect("its files can be removed");
+        self.start_redis();
+    }
+
+    /// Starts Redis again where it was, with what it has on disk.
     pub fn start_redis(&self) {
         self.redis().start_again().expect("redis-server starts again");
     }
@@ -136,9 +148,9 @@ impl Site {
         self.redis.as_ref().expect("a site with Redis").lock().expect("nothing panics while it holds Redis")
     }
 
-    fn redis_section(&self) -> Option<String> {
+    fn redis_section(&self, user: &str) -> Option<String> {
         self.redis.as_ref()?;
-        Some(format!("[redis]\nurl = \"{}\"\n", self.redis_url()))
+        Some(format!("[redis]\nurl = \"{}\"\n", self.redis_url_of(user)))
     }
 }
 

@@ -20,12 +20,12 @@ pub async fn measure(run: &mut Run) -> anyhow::Result<()> {
         return Ok(());
     }
     let clamd = Clamd::start(Settings::default()).await?;
-    let their_redis = RedisServer::start()?;
+    let their_redis = RedisServer::start_open()?;
     let process = |id: u32| Process { name: format!("process {id}"), id };
     let mut peers = Vec::new();
     for (name, as_installed) in [("tuned", false), ("as installed", true)] {
         let options = Options { as_installed, ..Options::default() };
-        let rspamd = Rspamd::start(clamd.address(), &their_redis.unix_url(), options).await?;
+        let rspamd = Rspamd::start(clamd.address(), &their_redis.bare_unix_url(), options).await?;
         // All its workers are there once it has worked for a while, and it must have asked.
         run_beside(&run.plan(&rspamd.address(), KIB, 64, &[])?).await?;
         let processes: Vec<Process> =
@@ -35,7 +35,7 @@ pub async fn measure(run: &mut Run) -> anyhow::Result<()> {
     ensure!(clamd.scans() > 0, "rspamd asks its scanner nothing");
 
     let scanner = programs::scanner(Duration::ZERO).await;
-    let our_redis = RedisServer::start()?;
+    let our_redis = RedisServer::start_open()?;
     let hub = programs::redis(&our_redis);
     let _worker = programs::worker(&format!("{hub}{}", programs::farm(&scanner)))?;
     let milter = programs::milter(&hub)?;

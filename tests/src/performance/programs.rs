@@ -124,5 +124,5 @@ pub fn farm(scanner: &Standin) -> String {
 
 /// `[redis]` with this one.
 pub fn redis(redis: &RedisServer) -> String {
-    format!("[redis]\nurl = \"{}\"\n", redis.url())
+    format!("[redis]\nurl = \"{}\"\n", redis.bare_url())
 }

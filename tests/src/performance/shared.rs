@@ -16,7 +16,7 @@ const MESSAGES: u64 = 2000;
 
 pub async fn measure(run: &mut Run) -> anyhow::Result<()> {
     let scanner = programs::scanner(Duration::ZERO).await;
-    let redis = RedisServer::start()?;
+    let redis = RedisServer::start_open()?;
     let hub = programs::redis(&redis);
     let _worker = programs::worker(&format!("{hub}{}", programs::farm(&scanner)))?;
     let local = programs::milter(&hub)?;

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The hub: [`conformance`] is what every hub does, over one process and over each way to a Redis; [`redis_only`] is what
-//! only Redis can do to one, [`sealed`] what a secret is good for, [`users`] who may do what.
+//! only Redis can do to one, [`restart`] what it keeps, [`sealed`] what a secret is good for, [`users`] who may do what.
+//! Each Redis has the delivered settings and users; each call is made by the user whose program makes it.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod conformance;
 mod redis_only;
+mod restart;
 mod sealed;
 mod users;
 
@@ -23,7 +25,9 @@ use thundergate_common::{
     sample::{NameHint, Sample, SampleKey},
     verdict::{Answer, Finding, Verdict, now},
 };
-use thundergate_tests::harness::redis::RedisServer;
+use thundergate_tests::harness::redis::{
+    ByUser, MILTER, OPERATOR, RedisCluster, RedisServer, WORKER, password_of,
+};
 use tokio::time::sleep;
 
 /// Long enough for anything that should happen at once.
@@ -71,22 +75,26 @@ async fn over_redis() -> Stage {
 }
 
 async fn redis_stage(server: RedisServer) -> Stage {
-    let stage = stage(&redis("tg", config::RedisUrl::One(server.url().into()))).await;
+    let stage = stage(|user| at(server.url_of(user))).await;
     Stage { _server: Some(server), ..stage }
 }
 
-/// A stage over a Redis; two stages with different prefixes see nothing of each other.
-async fn stage(redis: &config::Redis) -> Stage {
-    let (here, there) = (connect(redis, "here").await, connect(redis, "there").await);
-    Stage { here, there, _server: None }
+/// A stage over the Redis that each user finds where `redis` says.
+async fn stage(redis: impl Fn(&str) -> config::Redis) -> Stage {
+    let (here, there) = (connect(&redis, "here").await, connect(&redis, "there").await);
+    Stage { here: Arc::new(here), there: Arc::new(there), _server: None }
 }
 
-fn redis(prefix: &str, url: config::RedisUrl) -> config::Redis {
-    config::Redis { prefix: prefix.to_owned(), ..config::Redis::at(url) }
+fn at(url: String) -> config::Redis {
+    config::Redis::at(config::RedisUrl::One(url.into()))
 }
 
-async fn connect(redis: &config::Redis, process: &str) -> Arc<RedisHub> {
-    RedisHub::connect(redis, &limits(), &ttls(), process.to_owned()).await.unwrap()
+fn over(cluster: &RedisCluster, user: &str) -> config::Redis {
+    config::Redis::at(config::RedisUrl::Cluster(cluster.urls_of(user).into_iter().map(Into::into).collect()))
+}
+
+async fn connect(redis: impl Fn(&str) -> config::Redis, process: &str) -> ByUser {
+    ByUser::connect(redis, &limits(), &ttls(), process).await.unwrap()
 }
 
 fn key(name: &str) -> SampleKey {

@@ -4,7 +4,7 @@
 use super::*;
 use std::collections::BTreeSet;
 use thundergate_common::hub::{Begin, HubError, Receipt, Retried};
-use thundergate_tests::harness::redis::{RedisCluster, WatchedRedis};
+use thundergate_tests::harness::redis::WatchedRedis;
 use tokio::{task::JoinSet, time::timeout};
 
 /// What a Sentinel may take to promote a replica.
@@ -84,8 +84,7 @@ async fn another_versions_verdict_is_a_miss_and_overwritten() {
 
 #[tokio::test]
 async fn full_memory_is_a_full_queue_which_still_drains() {
-    let server =
-        RedisServer::start_with(&["--maxmemory", "64mb", "--maxmemory-policy", "noeviction"]).unwrap();
+    let server = RedisServer::start_with(&["--maxmemory", "64mb"]).unwrap();
     let stage = redis_stage(server).await;
     let server = stage._server.as_ref().unwrap();
     // A worker is there already: a consumer group cannot be made without memory.
@@ -142,7 +141,8 @@ async fn a_stopped_redis_is_unavailable_at_once_and_back_within_five_seconds() {
 async fn a_hub_starts_while_redis_is_down() {
     let mut server = RedisServer::start().unwrap();
     server.stop();
-    let hub = connect(&redis("tg", config::RedisUrl::One(server.url().into())), "early").await;
+    let redis = at(server.url_of(MILTER));
+    let hub = RedisHub::connect(&redis, &limits(), &ttls(), "early".to_owned()).await.unwrap();
     assert!(matches!(hub.ping().await, Err(HubError::Unavailable(_))));
     server.start_again().unwrap();
     eventually("it finds Redis", async || hub.ping().await.is_ok()).await;
@@ -200,7 +200,7 @@ async fn an_unreadable_job_is_dropped() {
 #[tokio::test]
 async fn a_fail_over_is_survived() {
     let mut watched = WatchedRedis::start().unwrap();
-    let stage = stage(&redis("tg", config::RedisUrl::One(watched.url().into()))).await;
+    let stage = stage(|user| at(watched.url_of(user))).await;
     store(&stage, "kept", &verdict()).await;
     stage.here.ping().await.unwrap();
     watched.lose_the_master();
@@ -221,8 +221,7 @@ async fn a_fail_over_is_survived() {
 #[tokio::test]
 async fn a_clusters_queue_is_spread_over_shards_on_several_nodes() {
     let cluster = RedisCluster::start().unwrap();
-    let urls = config::RedisUrl::Cluster(cluster.urls().into_iter().map(Into::into).collect());
-    let stage = stage(&redis("tg", urls)).await;
+    let stage = stage(|user| over(&cluster, user)).await;
     assert_eq!(stage.here.shards(), CLUSTER_SHARDS);
     let count = stage.here.shards() * 4;
     for number in 0..count {

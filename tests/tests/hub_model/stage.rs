@@ -4,19 +4,15 @@
 
 use crate::{limits, ttls};
 use redis::{Value, aio::MultiplexedConnection, cmd};
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 use thundergate_common::{
     config,
     hub::{Hub, memory::MemoryHub, redis::RedisHub},
 };
-use thundergate_tests::harness::redis::RedisServer;
+use thundergate_tests::harness::redis::{HARNESS, OPERATOR, RedisServer};
 
+/// All keys of thundergate.
+const KEYS: &str = "tg:*";
 /// KEYS none; ARGV pattern of keys, ms.
 const JUMP: &str = r"
 for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
@@ -45,7 +41,6 @@ pub struct Stage {
 
 struct Behind {
     admin: MultiplexedConnection,
-    prefix: String,
 }
 
 impl Stage {
@@ -54,22 +49,26 @@ impl Stage {
         Self { ends: vec![MemoryHub::new(&limits(), &ttls())], behind: None }
     }
 
-    /// Two processes, on keys that no other stage has.
+    /// Two processes; one stage at a time.
     pub async fn over_redis(server: &RedisServer) -> Self {
-        static STAGES: AtomicUsize = AtomicUsize::new(0);
-        let prefix = format!("stage-{}", STAGES.fetch_add(1, Ordering::Relaxed));
+        let client = redis::Client::open(server.url_of(HARNESS)).unwrap();
+        let mut behind = Behind { admin: client.get_multiplexed_async_connection().await.unwrap() };
+        // Nobody of an earlier stage may take what belongs to this one.
+        for sort in ["normal", "pubsub"] {
+            behind.run(cmd("CLIENT").arg("KILL").arg("TYPE").arg(sort)).await;
+        }
+        behind.run(&cmd("FLUSHALL")).await;
+        // Of the delivered users the one that may do what any program does: a process is one end, which learns of the
+        // generation when it reports.
         let redis = config::Redis {
-            prefix: prefix.clone(),
             timeout: Duration::from_secs(2),
-            ..config::Redis::at(config::RedisUrl::One(server.url().into()))
+            ..config::Redis::at(config::RedisUrl::One(server.url_of(OPERATOR).into()))
         };
         let mut ends: Vec<Arc<dyn Hub>> = Vec::new();
         for process in ["here", "there"] {
             ends.push(RedisHub::connect(&redis, &limits(), &ttls(), process.to_owned()).await.unwrap());
         }
-        let client = redis::Client::open(server.url()).unwrap();
-        let admin = client.get_multiplexed_async_connection().await.unwrap();
-        Self { ends, behind: Some(Behind { admin, prefix }) }
+        Self { ends, behind: Some(behind) }
     }
 
     /// Whether all milters are one process.
@@ -82,9 +81,8 @@ impl Stage {
         match &mut self.behind {
             None => tokio::time::advance(by).await,
             Some(behind) => {
-                let pattern = format!("{}:*", behind.prefix);
-                let (script, millis) = (cmd("EVAL").arg(JUMP).arg(0).take(), by.as_millis() as u64);
-                behind.run(script.clone().arg(pattern).arg(millis)).await;
+                let (mut script, millis) = (cmd("EVAL"), by.as_millis() as u64);
+                behind.run(script.arg(JUMP).arg(0).arg(KEYS).arg(millis)).await;
             }
         }
     }
@@ -106,8 +104,7 @@ impl Stage {
     /// What must not be there once all is quiet and all lives are over: names of keys.
     pub async fn left_over(&mut self) -> Vec<String> {
         let Some(behind) = &mut self.behind else { return Vec::new() };
-        let pattern = format!("{}:*", behind.prefix);
-        let keys = behind.run(cmd("KEYS").arg(pattern)).await;
+        let keys = behind.run(cmd("KEYS").arg(KEYS)).await;
         let mut keys: Vec<String> = redis::from_redis_value(keys).unwrap();
         // The streams, their counter, and what is known stay.
         let stays =

@@ -33,7 +33,7 @@ impl RedisCluster {
         Self::start_guarded(&Guard::default())
     }
 
-    /// The same, and not everybody gets in.
+    /// The same, with what else decides who gets in.
     ///
     /// # Errors
     /// As [`Self::start`].
@@ -50,9 +50,27 @@ impl RedisCluster {
         Ok(cluster)
     }
 
-    /// The addresses of its nodes.
-    pub fn urls(&self) -> Vec<String> {
-        self.nodes.iter().map(|node| node.url().trim_end_matches("/0").to_owned()).collect()
+    /// The addresses of its nodes, for this user.
+    pub fn urls_of(&self, user: &str) -> Vec<String> {
+        self.nodes.iter().map(|node| node.url_of(user).trim_end_matches("/0").to_owned()).collect()
+    }
+
+    /// The addresses of its nodes, for nobody.
+    pub fn bare_urls(&self) -> Vec<String> {
+        self.nodes.iter().map(|node| node.bare_url().trim_end_matches("/0").to_owned()).collect()
+    }
+
+    /// Deletes everything.
+    ///
+    /// # Errors
+    /// Where a master does not answer.
+    pub fn flush(&self) -> Result<()> {
+        for node in self.nodes.iter().filter(|node| node.is_running()) {
+            if info(node, "INFO replication").contains("role:master") {
+                node.command("FLUSHALL")?;
+            }
+        }
+        Ok(())
     }
 
     /// All nodes, lost ones too; the first three were the masters at the start.

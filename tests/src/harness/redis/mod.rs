@@ -1,45 +1,40 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! A private redis-server: a free port of 127.0.0.1 and a unix socket, a directory of its own, nothing on disk; over
-//! TLS and with the users of `deploy/redis/users.acl` where asked for. And several of them as a cluster, or as a master
-//! and its replica watched by a Sentinel.
+//! A private redis-server with the settings and the users that are delivered, `deploy/redis/`: on a free port of
+//! 127.0.0.1 and a unix socket, in a directory of its own; over TLS where asked for. And several of them as a cluster, or
+//! as a master and its replica watched by a Sentinel.
 
+mod by_user;
 mod cluster;
+mod guard;
 mod sentinel;
 mod tls;
 
+pub use by_user::ByUser;
 pub use cluster::RedisCluster;
+pub use guard::{Guard, HARNESS, MILTER, OPERATOR, WORKER, login_of, password_of};
 pub use sentinel::WatchedRedis;
 pub use tls::Certificates;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use redis::{Client, FromRedisValue, Value, cmd};
 use std::{
+    fs::{DirEntry, OpenOptions},
+    io::ErrorKind,
     net::{Ipv4Addr, TcpListener},
-    path::Path,
+    path::PathBuf,
     process::{Child, Command, Stdio},
-    sync::Arc,
     thread::sleep,
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
-use thundergate_common::digest::Digest;
 
 /// How long a server may take to start.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Who may do what, as it is delivered.
-const USERS: &str = include_str!("../../../../deploy/redis/users.acl");
-/// Who may do everything, for this harness.
-const HARNESS: &str = "harness";
 
-/// Who gets in to a server; by default everybody.
-#[derive(Clone, Default)]
-pub struct Guard {
-    /// TLS alone, with these.
-    pub certificates: Option<Arc<Certificates>>,
-    /// Whether clients have to show a certificate.
-    pub client_certificates: bool,
-    /// The users of `deploy/redis/users.acl` alone; [`password_of`] says their passwords.
-    pub users: bool,
+/// A place in an append-only file.
+pub struct Mark {
+    file: PathBuf,
+    length: u64,
 }
 
 /// A redis-server that ends with this value.
@@ -51,11 +46,6 @@ pub struct RedisServer {
     arguments: Vec<String>,
 }
 
-/// The password that a user of `users.acl` has here.
-pub fn password_of(user: &str) -> String {
-    format!("{user}'s/p@ss:w%rd")
-}
-
 impl RedisServer {
     /// Starts a server and waits until it answers.
     ///
@@ -65,7 +55,15 @@ impl RedisServer {
         Self::start_with(&[])
     }
 
-    /// The same with further arguments, such as `["--maxmemory", "8mb"]`.
+    /// A server that everybody gets in to and that keeps nothing on disk: for other programs than ours, and to measure.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_open() -> Result<Self> {
+        Self::start_guarded(&Guard::open(), &[])
+    }
+
+    /// As [`Self::start`] with further arguments, such as `["--maxmemory", "8mb"]`.
     ///
     /// # Errors
     /// As [`Self::start`].
@@ -73,7 +71,7 @@ impl RedisServer {
         Self::start_guarded(&Guard::default(), arguments)
     }
 
-    /// The same, and not everybody gets in.
+    /// The same, with what else decides who gets in.
     ///
     /// # Errors
     /// As [`Self::start`].
@@ -86,23 +84,82 @@ impl RedisServer {
         Ok(server)
     }
 
-    /// Its address.
-    pub fn url(&self) -> String {
+    /// Its address, for this user.
+    pub fn url_of(&self, user: &str) -> String {
+        format!("{}://{}@127.0.0.1:{}/0", self.guard.scheme(), login_of(user), self.port)
+    }
+
+    /// Its address, for nobody.
+    pub fn bare_url(&self) -> String {
         format!("{}://127.0.0.1:{}/0", self.guard.scheme(), self.port)
     }
 
-    /// Its address on this machine's file system.
-    pub fn unix_url(&self) -> String {
+    /// Its address on this machine's file system, for this user.
+    pub fn unix_url_of(&self, user: &str) -> String {
+        format!("{}?user={user}&pass={}", self.bare_unix_url(), guard::escaped(&password_of(user)))
+    }
+
+    /// Its address on this machine's file system, for nobody.
+    pub fn bare_unix_url(&self) -> String {
         format!("unix://{}", self.directory.path().join("redis.sock").display())
     }
 
-    /// Kills it, as a crash would; all it held is gone.
+    /// Ends it as an operator does (SIGTERM), and waits for its end.
+    ///
+    /// # Errors
+    /// Where it does not end well.
+    pub fn terminate(&mut self) -> Result<()> {
+        let Some(mut process) = self.process.take() else { return Ok(()) };
+        let sent = Command::new("kill").args(["-TERM", &process.id().to_string()]).status()?;
+        ensure!(sent.success(), "redis-server had ended before");
+        let ended = process.wait()?;
+        ensure!(ended.success(), "redis-server ended: {ended}");
+        Ok(())
+    }
+
+    /// Kills it, as a crash would. What it has on disk stays.
     pub fn stop(&mut self) {
         if let Some(mut process) = self.process.take() {
             // An error means that it has ended already.
             let _ = process.kill();
             let _ = process.wait();
         }
+    }
+
+    /// Kills it, and its disk is lost with it.
+    ///
+    /// # Errors
+    /// Where its files cannot be removed.
+    pub fn stop_and_forget(&mut self) -> Result<()> {
+        self.stop();
+        match std::fs::remove_dir_all(self.append_only()) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            outcome => outcome.context("the append-only file cannot be removed"),
+        }
+    }
+
+    /// What is in the append-only file now, as a mark for [`Self::stop_and_lose_since`].
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn mark(&self) -> Result<Mark> {
+        let files = std::fs::read_dir(self.append_only())?.collect::<Result<Vec<_>, _>>()?;
+        let grows = |file: &DirEntry| file.file_name().to_string_lossy().ends_with(".incr.aof");
+        let file = files.into_iter().rfind(grows).context("nothing is appended to a file")?;
+        Ok(Mark { length: file.metadata()?.len(), file: file.path() })
+    }
+
+    /// Kills it, and what it wrote since `mark` never reached the disk, as where its whole machine crashes.
+    ///
+    /// # Errors
+    /// Where the file cannot be cut.
+    pub fn stop_and_lose_since(&mut self, mark: &Mark) -> Result<()> {
+        self.stop();
+        Ok(OpenOptions::new().write(true).open(&mark.file)?.set_len(mark.length)?)
+    }
+
+    fn append_only(&self) -> PathBuf {
+        self.directory.path().join("appendonlydir")
     }
 
     /// Whether it has been started and not stopped.
@@ -123,13 +180,11 @@ impl RedisServer {
         self.stop();
         // A Sentinel writes down what it sees, a node of a cluster too; both in their own directory.
         let file = self.directory.path().join("redis.conf");
-        let is_sentinel = self.arguments.iter().any(|argument| argument == "--sentinel");
-        let persistence = if is_sentinel { "" } else { "save \"\"\nappendonly no\n" };
-        std::fs::write(&file, format!("bind 127.0.0.1\nunixsocket redis.sock\n{persistence}"))?;
+        std::fs::write(&file, self.guard.settings())?;
         let process = Command::new("redis-server")
             .arg(&file)
             .args(self.guard.arguments(self.port, self.directory.path())?)
-            .arg("--dir")
+            .args(["--bind", "127.0.0.1", "--unixsocket", "redis.sock", "--dir"])
             .arg(self.directory.path())
             .args(&self.arguments)
             .current_dir(self.directory.path())
@@ -155,8 +210,8 @@ impl RedisServer {
     /// As [`Self::command`], and where the answer has another shape.
     pub fn ask<T: FromRedisValue>(&self, words: &str) -> Result<T> {
         // Over the unix socket: no certificate is needed there.
-        let login = if self.guard.users { format!("?user={HARNESS}&pass={HARNESS}") } else { String::new() };
-        let client = Client::open(format!("{}{login}", self.unix_url()))?;
+        let url = if self.guard.is_open() { self.bare_unix_url() } else { self.unix_url_of(HARNESS) };
+        let client = Client::open(url)?;
         let mut connection = client.get_connection_with_timeout(PATIENCE)?;
         let mut words = words.split(' ');
         let mut command = cmd(words.next().unwrap_or_default());
@@ -177,40 +232,6 @@ impl RedisServer {
         }
         Ok(())
     }
-}
-
-impl Guard {
-    fn scheme(&self) -> &'static str {
-        if self.certificates.is_some() { "rediss" } else { "redis" }
-    }
-
-    fn arguments(&self, port: u16, directory: &Path) -> Result<Vec<String>> {
-        let mut arguments = match &self.certificates {
-            Some(certificates) => certificates.server_arguments(port, self.client_certificates),
-            None => vec!["--port".to_owned(), port.to_string()],
-        };
-        if self.users {
-            let file = directory.join("users.acl");
-            std::fs::write(&file, users())?;
-            // As a replica it logs in as the harness.
-            let login = ["--masteruser", HARNESS, "--masterauth", HARNESS].map(str::to_owned);
-            arguments.extend(login);
-            arguments.extend(["--aclfile".to_owned(), file.display().to_string()]);
-        }
-        Ok(arguments)
-    }
-}
-
-/// The delivered file with passwords, given as its documentation says, and the harness's own user.
-fn users() -> String {
-    let with_password = |line: &str| {
-        let user = line.split(' ').nth(1).filter(|user| *user != "default");
-        let digest = user.map(|user| Digest::of(password_of(user).as_bytes()).to_string());
-        digest
-            .map_or(line.to_owned(), |digest| line.replacen("resetpass", &format!("resetpass #{digest}"), 1))
-    };
-    let delivered: Vec<String> = USERS.lines().map(with_password).collect();
-    format!("{}\nuser {HARNESS} on >{HARNESS} ~* &* +@all\n", delivered.join("\n"))
 }
 
 impl Drop for RedisServer {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! A master and its replica, watched by one Sentinel.
 
-use super::{Guard, RedisServer, eventually};
+use super::{Guard, HARNESS, RedisServer, eventually, login_of, password_of};
 use anyhow::Result;
 
 /// A master and its replica, watched by one Sentinel.
@@ -20,19 +20,20 @@ impl WatchedRedis {
         Self::start_guarded(&Guard::default())
     }
 
-    /// The same behind TLS; users there are none.
+    /// The same behind TLS. The Sentinel itself has no users.
     ///
     /// # Errors
     /// As [`Self::start`].
     pub fn start_guarded(guard: &Guard) -> Result<Self> {
-        let guard = Guard { users: false, ..guard.clone() };
-        let master = RedisServer::start_guarded(&guard, &[])?;
+        let master = RedisServer::start_guarded(guard, &[])?;
         let port = master.port.to_string();
         let replication = ["--replicaof", "127.0.0.1", &port, "--repl-diskless-sync-delay", "0"];
-        let replica = RedisServer::start_guarded(&guard, &replication)?;
-        let sentinel = RedisServer::start_guarded(&guard, &["--sentinel"])?;
+        let replica = RedisServer::start_guarded(guard, &replication)?;
+        let sentinel = RedisServer::start_guarded(&guard.for_sentinel(), &["--sentinel"])?;
         for words in [
             format!("SENTINEL MONITOR main 127.0.0.1 {port} 1"),
+            format!("SENTINEL SET main auth-user {HARNESS}"),
+            format!("SENTINEL SET main auth-pass {}", password_of(HARNESS)),
             "SENTINEL SET main down-after-milliseconds 500".to_owned(),
             "SENTINEL SET main failover-timeout 2000".to_owned(),
         ] {
@@ -47,10 +48,10 @@ impl WatchedRedis {
         Ok(watched)
     }
 
-    /// The address that names the Sentinel and the service.
-    pub fn url(&self) -> String {
-        let scheme = self.sentinel.guard.scheme();
-        format!("{scheme}+sentinel://127.0.0.1:{}/main?db=0", self.sentinel.port)
+    /// The address that names the Sentinel and the service, for this user of the servers.
+    pub fn url_of(&self, user: &str) -> String {
+        let (scheme, port) = (self.sentinel.guard.scheme(), self.sentinel.port);
+        format!("{scheme}+sentinel://{}@127.0.0.1:{port}/main?db=0", login_of(user))
     }
 
     /// The Sentinel.

@@ -6,7 +6,7 @@ mod samples;
 
 use super::*;
 use thundergate_common::hub::Begin;
-use thundergate_tests::harness::redis::{Certificates, Guard, RedisCluster};
+use thundergate_tests::harness::redis::{Certificates, Guard};
 use tokio::{task::JoinSet, time::timeout};
 
 /// Makes a test of every scenario for the two quick hubs, and one function that runs all of them.
@@ -20,11 +20,11 @@ macro_rules! scenarios {
             use super::over_redis;
             $(#[tokio::test] async fn $scenario() { super::$part::$scenario(over_redis().await).await; })*
         }
-        /// Runs every scenario on a stage of its own, made for its name.
-        async fn all_hold(stage: impl AsyncFn(&'static str) -> Stage) {
+        /// Runs every scenario on a stage of its own.
+        async fn all_hold(stage: impl AsyncFn() -> Stage) {
             $(
                 eprintln!("{}", stringify!($scenario));
-                $part::$scenario(stage(stringify!($scenario)).await).await;
+                $part::$scenario(stage().await).await;
             )*
         }
     };
@@ -68,32 +68,42 @@ scenarios!(
 #[tokio::test]
 async fn everything_holds_over_a_cluster() {
     let cluster = RedisCluster::start().unwrap();
-    let urls = || config::RedisUrl::Cluster(cluster.urls().into_iter().map(Into::into).collect());
-    all_hold(async |name| stage(&redis(name, urls())).await).await;
+    all_hold(async || {
+        cluster.flush().unwrap();
+        stage(|user| over(&cluster, user)).await
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn everything_holds_over_a_unix_socket() {
     let server = RedisServer::start().unwrap();
-    all_hold(async |name| stage(&redis(name, config::RedisUrl::One(server.unix_url().into()))).await).await;
+    all_hold(async || {
+        server.command("FLUSHALL").unwrap();
+        stage(|user| at(server.unix_url_of(user))).await
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn everything_holds_sealed_and_over_tls() {
     let (files, certificates) = (tempfile::tempdir().unwrap(), Arc::new(Certificates::make().unwrap()));
-    let guard = Guard { certificates: Some(certificates.clone()), ..Guard::default() };
-    let server = RedisServer::start_guarded(&guard, &[]).unwrap();
-    let secured = |name| config::Redis {
+    let server = RedisServer::start_guarded(&Guard::tls(&certificates, false), &[]).unwrap();
+    let secured = |user: &str| config::Redis {
         ca_file: Some(certificates.ca()),
         secret_file: Some(sealed::written(&files, &[sealed::OLD])),
-        ..redis(name, config::RedisUrl::One(server.url().into()))
+        ..at(server.url_of(user))
     };
-    all_hold(async |name| stage(&secured(name)).await).await;
+    all_hold(async || {
+        server.command("FLUSHALL").unwrap();
+        stage(secured).await
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn everything_holds_for_the_users_of_the_programs() {
     let users = users::Users::start();
-    all_hold(async |_| users.stage().await).await;
+    all_hold(async || users.stage().await).await;
     assert_eq!(users.refused(), []);
 }
