@@ -42,7 +42,7 @@ pub struct Skipped {
     pub reason: SkipReason,
 }
 
-/// What [`extract`] found.
+/// What [`extract`](super::extract) found.
 #[derive(Clone, Debug, Default)]
 pub struct Extraction {
     /// The samples, in document order, each digest and name once.
