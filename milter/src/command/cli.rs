@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! The command line.
+//! The command line's definition.
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 
 /// Milter that has mail attachments scanned by THOR Thunderstorm, once each.
 #[derive(Debug, Parser)]
 #[command(name = "thundergate-milter", version)]
 pub struct Cli {
+    /// Configuration file (TOML, or postfix2thunderstorm's YAML). Default: /etc/thundergate/milter.toml if present,
+    /// else the built-in defaults. Every key can be overridden as THUNDERGATE_SECTION__KEY in the environment.
+    #[arg(long, global = true, value_name = "FILE", env = "THUNDERGATE_CONFIG")]
+    pub config: Option<PathBuf>,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -17,15 +21,12 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve MTAs until SIGTERM; a second SIGTERM leaves at once.
-    Serve(Configured),
+    Serve,
     /// Validate the configuration and print the effective one, without secrets. Exit status 0 or 78.
-    Check(Configured),
+    Check,
     /// Take messages in files through the same path, without an MTA. Exit status 0: all accepted, 1: any other
     /// decision, 69: scan impossible, 66: a file cannot be read.
     Scan {
-        /// Where the configuration is.
-        #[command(flatten)]
-        configured: Configured,
         /// Print a JSON object a file instead of text.
         #[arg(long)]
         json: bool,
@@ -40,9 +41,6 @@ pub enum Command {
     /// Ask the milter that runs here, at its admin address, whether it lives: for the health check of a container. Exit
     /// status 0, or 1 with the reason.
     Health {
-        /// Where the configuration is.
-        #[command(flatten)]
-        configured: Configured,
         /// Ask whether it can do its work.
         #[arg(long)]
         ready: bool,
@@ -53,13 +51,4 @@ pub enum Command {
         #[arg(value_name = "p2t.config.yaml")]
         file: PathBuf,
     },
-}
-
-/// Where the configuration is.
-#[derive(Clone, Debug, Args)]
-pub struct Configured {
-    /// Configuration file (TOML, or postfix2thunderstorm's YAML). Default: /etc/thundergate/milter.toml if present,
-    /// else the built-in defaults. Every key can be overridden as THUNDERGATE_SECTION__KEY in the environment.
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
 }
