@@ -219,7 +219,10 @@ quarantine_expression: one(Matches, {.Subscore > 90}) or FullMatch.Score > 90
     );
     copy.run("systemctl restart thundergate-milter && systemctl is-active thundergate-milter");
     copy.run("systemctl revert thundergate-milter 2> /dev/null; rm /etc/thundergate/p2t.config.yaml");
-    copy.run("cp -p /root/milter.toml /etc/thundergate/milter.toml && systemctl restart thundergate-milter");
+    copy.run(
+        "cp -p /root/milter.toml /etc/thundergate/milter.toml && rm /root/milter.toml /root/p2t.config.yaml",
+    );
+    copy.run("systemctl restart thundergate-milter");
 }
 
 /// A configuration that the service may not read is not the built-in one.
