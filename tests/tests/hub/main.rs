@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The hub: [`conformance`] is what every hub does, over one process and over each way to a Redis; [`redis_only`] is what
 //! only Redis can do to one, [`restart`] what it keeps, [`sealed`] what a secret is good for, [`users`] who may do what.
-//! Each Redis has the delivered settings and users; each call is made by the user whose program makes it.
+//! Each Redis has the delivered settings and users; each call is made by the user whose program makes it, or, where the
+//! users do not matter, by the operator's, who may make them all.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -95,6 +96,11 @@ fn over(cluster: &RedisCluster, user: &str) -> config::Redis {
 
 async fn connect(redis: impl Fn(&str) -> config::Redis, process: &str) -> ByUser {
     ByUser::connect(redis, &limits(), &ttls(), process).await.unwrap()
+}
+
+/// A process's end that is one user's.
+async fn connect_as_one(redis: &config::Redis, process: &str) -> Arc<RedisHub> {
+    RedisHub::connect(redis, &limits(), &ttls(), process.to_owned()).await.unwrap()
 }
 
 fn key(name: &str) -> SampleKey {

@@ -141,8 +141,7 @@ async fn a_stopped_redis_is_unavailable_at_once_and_back_within_five_seconds() {
 async fn a_hub_starts_while_redis_is_down() {
     let mut server = RedisServer::start().unwrap();
     server.stop();
-    let redis = at(server.url_of(MILTER));
-    let hub = RedisHub::connect(&redis, &limits(), &ttls(), "early".to_owned()).await.unwrap();
+    let hub = connect_as_one(&at(server.url_of(MILTER)), "early").await;
     assert!(matches!(hub.ping().await, Err(HubError::Unavailable(_))));
     server.start_again().unwrap();
     eventually("it finds Redis", async || hub.ping().await.is_ok()).await;
