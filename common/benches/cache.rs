@@ -11,10 +11,11 @@ use std::{
 };
 use thundergate_common::{
     cache::VerdictCache,
+    clock::now,
     config::{Cache, Stale},
     digest::Digest,
     sample::{NameHint, SampleKey},
-    verdict::{Verdict, now},
+    verdict::Verdict,
 };
 
 /// Samples that are known.

@@ -131,11 +131,7 @@ pub(crate) fn verdict_bytes(verdict: &Verdict) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        digest::Digest,
-        sample::NameHint,
-        verdict::{Finding, now},
-    };
+    use crate::{clock::now, digest::Digest, sample::NameHint, verdict::Finding};
     use bytesize::ByteSize;
 
     fn cache(local_ttl: Duration, local_bytes: ByteSize) -> VerdictCache {

@@ -16,11 +16,12 @@ use prometheus_client::registry::Registry;
 use std::{net::Ipv4Addr, sync::Arc};
 use thundergate_common::{
     cache::VerdictCache,
+    clock::now,
     digest::Digest,
     hub::{Hub, memory::MemoryHub},
     sample::{NameHint, SampleKey},
     telemetry::{self, Guard},
-    verdict::{Verdict, now},
+    verdict::Verdict,
 };
 use thundergate_milter::{
     config::Config,

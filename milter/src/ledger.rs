@@ -7,9 +7,9 @@
 use crate::{envelope::Envelope, inspection::Inspection, metrics::Metrics};
 use std::{collections::HashSet, sync::Arc, time::Duration};
 use thundergate_common::{
+    clock,
     hub::{Hub, Receipt},
     sample::SampleKey,
-    verdict,
 };
 use tokio::sync::mpsc;
 
@@ -50,7 +50,7 @@ impl Ledger {
         for part in &inspection.parts {
             let Some(key) = part.key.clone().filter(|key| noted.insert(key.clone())) else { continue };
             let receipt = Receipt {
-                at: verdict::now(),
+                at: clock::now(),
                 queue_id: envelope.queue_id.clone(),
                 sender: envelope.sender.clone(),
                 recipients: Arc::clone(&recipients),

@@ -24,13 +24,10 @@ use crate::{
 };
 use bytes::Bytes;
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 use thundergate_common::{
     cache::VerdictCache,
+    clock::now_ms,
     config::Stale,
     hub::{Admission, Hub, HubError, Reservation, Ticket},
     job::{Job, Lane},
@@ -337,7 +334,6 @@ impl Asking<'_> {
     /// A sample with its job; none where there is no memory for it.
     fn job(&self, want: &Wanted<'_>, lane: Lane, span: &Span) -> Option<(Sample, Job)> {
         let bytes = (self.asker.bytes_of)(want.part)?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let matters = self.resolver.cache.config().stale != Stale::Ignore;
         let job = Job {
             sample: want.key.clone(),
@@ -345,7 +341,7 @@ impl Asking<'_> {
             lane,
             source: self.asker.source.to_owned(),
             queue_id: self.asker.queue_id.to_owned(),
-            enqueued_ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
+            enqueued_ms: now_ms(),
             needs: matters.then(|| self.hub.generation().signatures.clone()).flatten(),
             traceparent: span.traceparent(),
         };

@@ -9,7 +9,6 @@ use thundergate_common::{
     config::{Cache, Farm, Queue},
     hub::{Hub, memory::MemoryHub},
 };
-pub use thundergate_worker::farm::licence::days_left;
 use thundergate_worker::{Worker, farm, memory::Memory, thunderstorm::client::SetupError};
 use tokio_util::sync::CancellationToken;
 

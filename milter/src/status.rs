@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The milter's answer to `/status`: what it has seen itself, and what its hub tells of queue and farm.
 
-use crate::{activity::Activity, inspect::Gate, standalone::days_left};
+use crate::{activity::Activity, inspect::Gate};
 use futures_util::future::{BoxFuture, FutureExt};
 use std::sync::Arc;
 use thundergate_common::{
     admin::{
         hub_view::HubView,
-        status::{Program, Status, Subject, now_ms},
+        status::{Program, Status, Subject},
     },
+    clock::now_ms,
     telemetry::process_name,
 };
 
@@ -29,7 +30,7 @@ pub fn subject(gate: &Gate, one_process: bool) -> Arc<dyn Subject> {
         passive: false,
     };
     let activity = Arc::clone(&gate.resolver.activity);
-    Arc::new(Milter { program, activity, hub: HubView::new(Arc::clone(&gate.resolver.hub), days_left) })
+    Arc::new(Milter { program, activity, hub: HubView::new(Arc::clone(&gate.resolver.hub)) })
 }
 
 impl Subject for Milter {

@@ -8,6 +8,7 @@ use prometheus_client::registry::Registry;
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 use thundergate_common::{
     cache::VerdictCache,
+    clock::now,
     generation::{FarmReport, Generation},
     hub::{
         Admission, Announcements, Begin, Claim, Completion, DeadLetter, Hub, HubError, QueueState, Receipt,
@@ -15,7 +16,7 @@ use thundergate_common::{
     },
     job::{Job, Lane},
     sample::{Sample, SampleKey},
-    verdict::{Answer, Verdict, now},
+    verdict::{Answer, Verdict},
 };
 use thundergate_milter::{
     config::Config,

@@ -13,12 +13,13 @@ use std::{
     time::Duration,
 };
 use thundergate_common::{
+    clock::now,
     config::{self, Cache, Queue, Redis, RedisUrl},
     digest::Digest,
     hub::{Admission, Begin, Claim, Completion, Hub, Reservation, Room, redis::RedisHub},
     job::{Job, Lane},
     sample::{NameHint, Sample, SampleKey},
-    verdict::{Answer, Verdict, now},
+    verdict::{Answer, Verdict},
 };
 use thundergate_tests::harness::redis::RedisServer;
 use tokio::runtime::Runtime;

@@ -13,12 +13,13 @@ use std::{
 };
 use tempfile::TempDir;
 use thundergate_common::{
+    clock::now,
     config,
     digest::Digest,
     hub::{Admission, Begin, Claim, Completion, Hub, HubError, Receipt, Reservation, Room, redis::RedisHub},
     job::{Job, Lane},
     sample::{NameHint, Sample, SampleKey},
-    verdict::{Answer, Verdict, now},
+    verdict::{Answer, Verdict},
 };
 use thundergate_milter::config::Config;
 use thundergate_tests::{

@@ -5,7 +5,7 @@
 
 use crate::farm::Farm;
 use std::time::Duration;
-use thundergate_common::{generation::FarmReport, hub::Hub, verdict::now};
+use thundergate_common::{clock::now, generation::FarmReport, hub::Hub};
 use tokio_util::sync::CancellationToken;
 
 /// The time between two reports: milters learn of new signatures within 10 s.

@@ -19,12 +19,9 @@ use crate::{
 use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
 use futures_util::FutureExt;
-use std::{
-    panic::AssertUnwindSafe,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use thundergate_common::{
+    clock::now_ms,
     digest::Digest,
     hub::{Begin, Claim, Completion, Hub},
     job::Job,
@@ -239,6 +236,5 @@ async fn digest(bytes: Bytes) -> Option<Digest> {
 }
 
 fn waited(job: &Job) -> Duration {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    now.saturating_sub(Duration::from_millis(job.enqueued_ms))
+    Duration::from_millis(now_ms().saturating_sub(job.enqueued_ms))
 }

@@ -6,16 +6,17 @@
 
 mod admin;
 mod check;
+mod error;
 mod layers;
 mod load;
 mod redis;
 
 pub use admin::Admin;
 pub use check::check_shared;
-pub use load::{ConfigError, Fault, Source, load, load_checked};
+pub use error::{ConfigError, Fault};
+pub use load::{Source, load, load_checked};
 pub use redis::{Access, ClientCertificate, Redis, RedisUrl};
 
-use crate::{generation::Generation, job::Lane, verdict::Verdict};
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize, Serializer};
 use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
@@ -280,18 +281,6 @@ fn public_url<S: Serializer>(url: &url::Url, serializer: S) -> Result<S::Ok, S::
     let _ = url.set_username("");
     let _ = url.set_password(None);
     serializer.serialize_str(url.as_str())
-}
-
-impl Cache {
-    /// How long `verdict` is kept from its scan on.
-    pub fn ttl(&self, verdict: &Verdict) -> Duration {
-        if verdict.is_clean() { self.clean_ttl } else { self.found_ttl }
-    }
-
-    /// Whether who would have a sample scanned in `lane` can do with `verdict` instead.
-    pub fn believes(&self, verdict: &Verdict, generation: &Generation, lane: Lane) -> bool {
-        !generation.outdates(verdict) || (lane == Lane::Mail && self.stale != Stale::Rescan)
-    }
 }
 
 #[cfg(test)]

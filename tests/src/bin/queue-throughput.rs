@@ -18,12 +18,13 @@ use std::{
     time::{Duration, Instant},
 };
 use thundergate_common::{
+    clock::now,
     config,
     digest::Digest,
     hub::{Admission, Begin, Claim, Completion, Hub, Reservation, Room, redis::RedisHub},
     job::{Job, Lane},
     sample::{NameHint, Sample, SampleKey},
-    verdict::{Answer, Verdict, now},
+    verdict::{Answer, Verdict},
 };
 use thundergate_tests::harness::redis::RedisServer;
 use tokio::{task::JoinSet, time::MissedTickBehavior};

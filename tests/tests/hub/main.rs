@@ -15,13 +15,14 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use thundergate_common::{
+    clock::now,
     config,
     digest::Digest,
     hub::{Admission, Claim, Completion, Hub, Reservation, Room, memory::MemoryHub, redis::RedisHub},
     job::{Job, Lane},
     keys::CLUSTER_SHARDS,
     sample::{NameHint, Sample, SampleKey},
-    verdict::{Answer, Finding, Verdict, now},
+    verdict::{Answer, Finding, Verdict},
 };
 use thundergate_tests::harness::redis::RedisServer;
 use tokio::time::sleep;

@@ -6,14 +6,13 @@
 //! its URL, its last error, and each worker that sees it otherwise than most or finds it much slower.
 
 use super::{CliError, print_json, say_all, table};
-use crate::{
-    config::Config,
-    farm::{Farm, licence},
-    metrics::FarmMetrics,
-};
+use crate::{config::Config, farm::Farm, metrics::FarmMetrics};
 use serde::Serialize;
 use std::time::SystemTime;
-use thundergate_common::generation::{FarmReport, InstanceReport};
+use thundergate_common::{
+    generation::{FarmReport, InstanceReport},
+    licence,
+};
 
 /// No line is longer, so that it fits most terminals; `--json` cuts nothing.
 const WIDTH: usize = 100;

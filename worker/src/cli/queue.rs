@@ -5,8 +5,8 @@ use super::{CliError, print_json, print_table};
 use clap::Args;
 use std::time::Duration;
 use thundergate_common::{
+    clock::now,
     hub::{DeadLetter, Hub, LaneState, Retried},
-    verdict::now,
 };
 
 /// Dead letters shown.

@@ -21,7 +21,6 @@
 pub mod balance;
 pub mod breaker;
 pub mod instance;
-pub mod licence;
 pub mod limit;
 pub mod line;
 pub mod roster;

@@ -21,7 +21,7 @@
 //!   the epoch; absent where it does not say
 
 use crate::{
-    farm::{Farm, instance::Scanned, licence},
+    farm::{Farm, instance::Scanned},
     thunderstorm::client::CallError,
 };
 use prometheus_client::{
@@ -35,7 +35,7 @@ use std::{
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
-use thundergate_common::generation::InstanceReport;
+use thundergate_common::{generation::InstanceReport, licence};
 
 const RESULTS: [&str; 3] = ["ok", "busy", "failed"];
 const STATES: [&str; 4] = ["closed", "paused", "open", "unheard"];

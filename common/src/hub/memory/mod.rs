@@ -9,6 +9,7 @@ mod state;
 
 use crate::{
     cache::VerdictCache,
+    clock::now,
     config,
     generation::{FarmReport, Generation, reached},
     hub::{
@@ -17,7 +18,7 @@ use crate::{
     },
     job::{Job, Lane},
     sample::{Sample, SampleKey},
-    verdict::{Answer, Verdict, now},
+    verdict::{Answer, Verdict},
 };
 use async_trait::async_trait;
 use state::{Lease, State, Taken};

@@ -2,16 +2,14 @@
 //! Samples and jobs of a [`super::MemoryHub`]. Each method is one of Redis's scripts.
 
 use crate::{
+    clock::now_ms,
     config,
     hub::{Claim, LaneState, QueueState, Room},
     job::{Job, Lane},
     sample::{Sample, SampleKey},
 };
 use bytes::Bytes;
-use std::{
-    collections::{BTreeMap, HashMap},
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::collections::{BTreeMap, HashMap};
 use tokio::time::Instant;
 
 /// Reservations that nobody came back for are swept once there are so many more than after the last sweep.
@@ -330,9 +328,4 @@ impl Entry {
 
 fn entry_id(id: &str) -> Option<u64> {
     id.parse().ok()
-}
-
-fn now_ms() -> u64 {
-    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
 }

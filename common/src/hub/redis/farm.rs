@@ -7,18 +7,18 @@
 use super::{
     RedisHub,
     connection::Connection,
+    entry::millis,
     error::{hub_error, unusable},
-    milter::millis,
     scripts::SCRIPTS,
     seal::Purpose,
     vault::Vault,
     wire::encode,
 };
 use crate::{
+    clock::now,
     generation::{FarmReport, Generation, reached},
     hub::HubError,
     keys::Keys,
-    verdict::now,
 };
 use redis::{RedisResult, Value, cmd, from_redis_value};
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};

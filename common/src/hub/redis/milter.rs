@@ -3,11 +3,11 @@
 
 use super::{
     IN_TRANSIT, RedisHub,
+    entry::{millis, sealed_job},
     error::{hub_error, out_of_memory, unusable},
     scripts::{SCRIPTS, Step},
     seal::Purpose,
     wire::encode,
-    worker::sealed_job,
 };
 use crate::{
     hub::{Admission, HubError, Receipt, Reservation},
@@ -205,9 +205,4 @@ pub async fn record(hub: &RedisHub, receipts: &[(SampleKey, Receipt)]) -> Result
         outcome.map_err(hub_error)?;
     }
     Ok(())
-}
-
-/// At least one, because Redis takes no expiry of zero.
-pub fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).max(1)
 }

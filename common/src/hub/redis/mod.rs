@@ -10,6 +10,7 @@
 //! | `listener` | the announcements |
 //! | `farm` | what workers report, and the generation that every process learns of |
 //! | `milter`, `claims`, `worker`, `operator` | the calls of [`Hub`], by who makes them |
+//! | `entry` | an entry of a stream: its keys, its job, its lease |
 //! | `error`, `wire` | what errors mean; JSON |
 //!
 //! Connections: one for verdicts and scripts, one for the bytes of samples (a large value stalls everything behind it),
@@ -26,6 +27,7 @@
 
 mod claims;
 mod connection;
+mod entry;
 mod error;
 mod farm;
 mod listener;

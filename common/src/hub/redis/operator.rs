@@ -3,14 +3,14 @@
 
 use super::{
     RedisHub,
-    claims::job_in,
+    entry::{job_in, sealed_job},
     error::{hub_error, unusable},
     scripts::{SCRIPTS, Step},
     seal::Purpose,
     wire::Letter,
-    worker::sealed_job,
 };
 use crate::{
+    clock::now_ms,
     hub::{DeadLetter, HubError, LaneState, QueueState, Receipt, Retried},
     job::{Job, Lane},
     keys::{Kept, Keys},
@@ -18,7 +18,6 @@ use crate::{
 };
 use futures_util::future::join_all;
 use redis::{RedisResult, Value, cmd, from_redis_value};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 type Entries = Vec<(String, Vec<(String, Vec<u8>)>)>;
 
@@ -165,9 +164,4 @@ fn read<T: redis::FromRedisValue>(outcome: RedisResult<Value>) -> Result<T, HubE
 fn letter_in(hub: &RedisHub, fields: &[(String, Vec<u8>)]) -> Option<Letter> {
     let (_, letter) = fields.iter().find(|(field, _)| field == "letter")?;
     serde_json::from_slice(&hub.vault.open(Purpose::Letter, "", letter.as_slice())?).ok()
-}
-
-fn now_ms() -> u64 {
-    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
 }

@@ -3,20 +3,21 @@
 
 use super::{
     RedisHub,
+    entry::{entry_keys, lease_of, millis, sealed_job},
     error::{hub_error, unusable},
-    milter::millis,
     scripts::{Call, SCRIPTS, Step},
     seal::Purpose,
     wire::{Announcement, Letter, encode},
 };
 use crate::{
+    clock::now,
     hub::{Begin, Claim, Completion, HubError},
     job::{Job, Lane},
     keys::{Kept, Keys},
-    verdict::{Answer, Verdict, now},
+    verdict::{Answer, Verdict},
 };
 use redis::{Value, cmd, from_redis_value};
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tracing::warn;
 
 /// How many dead letters a shard keeps, about.
@@ -104,11 +105,6 @@ fn demotion(hub: &RedisHub, claim: &Claim) -> Call {
     let call = SCRIPTS.demote.on([mail, queued, bytes, jobs, background]);
     let tries = claim.deliveries.saturating_sub(1);
     call.arg(Keys::GROUP).arg(&claim.id).arg(&*sealed_job(hub, &job)).arg(tries)
-}
-
-/// A job as it stands in a stream, beside the name of its sample.
-pub fn sealed_job(hub: &RedisHub, job: &Job) -> Cow<'static, [u8]> {
-    hub.vault.seal(Purpose::Job, &job.sample.to_string(), encode(job))
 }
 
 /// See [`crate::hub::Hub::renew`].
@@ -210,28 +206,4 @@ async fn in_order(hub: &RedisHub, steps: Vec<Step>) -> Result<(), HubError> {
 
 fn acknowledge(hub: &RedisHub, claim: &Claim) -> Call {
     SCRIPTS.acknowledge.on(entry_keys(hub, claim)).arg(Keys::GROUP).arg(&claim.id)
-}
-
-fn entry_keys(hub: &RedisHub, claim: &Claim) -> [String; 3] {
-    lane_keys(hub, hub.keys.shard_of(&claim.job.sample), claim.job.lane)
-}
-
-fn lane_keys(hub: &RedisHub, shard: usize, lane: Lane) -> [String; 3] {
-    [hub.keys.jobs(shard, lane), hub.keys.queued(shard, lane), hub.keys.job_bytes(shard)]
-}
-
-/// The lease while this job is being scanned; another delivery of the same job takes it over.
-fn lease_of(claim: &Claim) -> String {
-    format!("job:{}:{}", claim.job.lane.as_str(), claim.id)
-}
-
-/// Removes an entry that holds no job of this version.
-pub fn drop_entry(hub: &RedisHub, shard: usize, lane: Lane, id: &str) -> Call {
-    SCRIPTS.acknowledge.on(lane_keys(hub, shard, lane)).arg(Keys::GROUP).arg(id)
-}
-
-/// How often an entry was handed out before it was handed back.
-pub fn tries(fields: &[(String, Vec<u8>)]) -> u32 {
-    let tries = fields.iter().find(|(name, _)| name == "tries");
-    tries.and_then(|(_, value)| from_redis_value(Value::BulkString(value.clone())).ok()).unwrap_or(0)
 }
