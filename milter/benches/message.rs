@@ -18,7 +18,7 @@ use thundergate_common::{
     cache::VerdictCache,
     clock::now,
     digest::Digest,
-    hub::{Hub, memory::MemoryHub},
+    hub::memory::MemoryHub,
     sample::{NameHint, SampleKey},
     telemetry::{self, Guard},
     verdict::Verdict,
@@ -97,9 +97,9 @@ impl Fixture {
             .expect("the configuration is right");
         let log = telemetry::init(&config.log).expect("this process logs once");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let hub = MemoryHub::new(&config.queue, &config.cache) as Arc<dyn Hub>;
+        let hub = MemoryHub::new(&config.queue, &config.cache);
         let metrics = Arc::new(Metrics::register(&mut Registry::default()));
-        let (ledger, clerk) = Ledger::new(Arc::clone(&hub), Arc::clone(&metrics));
+        let (ledger, clerk) = Ledger::new(hub.clone(), Arc::clone(&metrics));
         let resolver = Resolver {
             cache: VerdictCache::new(&config.cache),
             hub,

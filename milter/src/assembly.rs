@@ -18,7 +18,7 @@ use thundergate_common::{
     admin::status::Subject,
     cache::VerdictCache,
     config::Farm,
-    hub::{Hub, redis::RedisHub},
+    hub::{self, Observer, redis::RedisHub},
     telemetry::process_name,
 };
 use tokio::{sync::watch, task::JoinSet};
@@ -31,7 +31,7 @@ const PULSE: Duration = Duration::from_secs(1);
 pub struct Assembly {
     /// Inspects messages.
     pub gate: Arc<Gate>,
-    hub: Arc<dyn Hub>,
+    observer: Arc<dyn Observer>,
     standalone: Option<Standalone>,
     one_process: bool,
     clerk: Clerk,
@@ -56,14 +56,15 @@ impl Assembly {
             None => None,
         };
         let inside = standalone.as_ref().map(Standalone::hub);
-        let (hub, direct) = match (&config.redis, inside) {
-            (Some(redis), inside) => {
-                let hub = RedisHub::connect(redis, &config.queue, &config.cache, process_name()).await?;
-                (hub as Arc<dyn Hub>, inside)
-            }
-            (None, Some(inside)) => (inside, None),
-            (None, None) => anyhow::bail!("neither [redis] nor [farm] is configured: nobody could scan"),
-        };
+        let (hub, observer, direct): (Arc<dyn hub::Milter>, Arc<dyn Observer>, _) =
+            match (&config.redis, inside) {
+                (Some(redis), inside) => {
+                    let hub = RedisHub::connect(redis, &config.queue, &config.cache, process_name()).await?;
+                    (hub.clone(), hub, inside.map(|inside| inside as Arc<dyn hub::Milter>))
+                }
+                (None, Some(inside)) => (inside.clone(), inside, None),
+                (None, None) => anyhow::bail!("neither [redis] nor [farm] is configured: nobody could scan"),
+            };
         let resolver = Resolver {
             cache: VerdictCache::new(&config.cache),
             hub: Arc::clone(&hub),
@@ -75,9 +76,9 @@ impl Assembly {
             outages: Arc::default(),
             activity: Arc::default(),
         };
-        let (ledger, clerk) = Ledger::new(Arc::clone(&hub), Arc::clone(&metrics));
+        let (ledger, clerk) = Ledger::new(hub, Arc::clone(&metrics));
         let gate = Arc::new(Gate::new(config, policy, resolver, ledger, metrics));
-        Ok(Self { gate, hub, standalone, one_process, clerk })
+        Ok(Self { gate, observer, standalone, one_process, clerk })
     }
 
     /// Starts the tasks. They run until [`Running::stop`]; `leave` cuts that short.
@@ -87,7 +88,7 @@ impl Assembly {
         let (pulse, ready) = watch::channel(Err("starting".to_owned()));
         let scanner = self.standalone.as_ref().map(Standalone::health);
         let metrics = Arc::clone(&self.gate.metrics);
-        tasks.spawn(watch_pulse(self.hub, metrics, self.one_process, scanner, pulse, drain.clone()));
+        tasks.spawn(watch_pulse(self.observer, metrics, self.one_process, scanner, pulse, drain.clone()));
         tasks.spawn(self.clerk.run());
         let (activity, ended) = (Arc::clone(&self.gate.resolver.activity), drain.clone());
         tasks.spawn(async move { activity.remember(ended).await });
@@ -101,7 +102,7 @@ impl Assembly {
 impl Assembly {
     /// What the admin server tells of it.
     pub fn subject(&self) -> Arc<dyn Subject> {
-        status::subject(&self.gate, self.one_process)
+        status::subject(&self.gate, Arc::clone(&self.observer), self.one_process)
     }
 
     /// The scanners of this process, if it has any, for changing them while it runs.
@@ -140,7 +141,7 @@ pub(crate) fn scanner_inside(config: &Config) -> Option<&Farm> {
 }
 
 async fn watch_pulse(
-    hub: Arc<dyn Hub>,
+    hub: Arc<dyn Observer>,
     metrics: Arc<Metrics>,
     one_process: bool,
     scanner: Option<impl Fn() -> Result<(), String> + Send>,

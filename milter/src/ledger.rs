@@ -8,7 +8,7 @@ use crate::{envelope::Envelope, inspection::Inspection, metrics::Metrics};
 use std::{collections::HashSet, sync::Arc, time::Duration};
 use thundergate_common::{
     clock,
-    hub::{Hub, Receipt},
+    hub::{self, Receipt},
     sample::SampleKey,
 };
 use tokio::sync::mpsc;
@@ -32,13 +32,13 @@ pub struct Ledger {
 /// The other end: stores them until every [`Ledger`] is gone.
 pub struct Clerk {
     entries: mpsc::Receiver<Entry>,
-    hub: Arc<dyn Hub>,
+    hub: Arc<dyn hub::Milter>,
     metrics: Arc<Metrics>,
 }
 
 impl Ledger {
     /// A ledger that writes to `hub`; somebody must run the clerk.
-    pub fn new(hub: Arc<dyn Hub>, metrics: Arc<Metrics>) -> (Self, Clerk) {
+    pub fn new(hub: Arc<dyn hub::Milter>, metrics: Arc<Metrics>) -> (Self, Clerk) {
         let (sender, entries) = mpsc::channel(BACKLOG);
         (Self { entries: sender, metrics: Arc::clone(&metrics) }, Clerk { entries, hub, metrics })
     }

@@ -29,7 +29,7 @@ use thundergate_common::{
     cache::VerdictCache,
     clock::now_ms,
     config::Stale,
-    hub::{Admission, Hub, HubError, Reservation, Ticket},
+    hub::{self, Admission, HubError, Reservation, Ticket},
     job::{Job, Lane},
     sample::{Sample, SampleKey},
     traces::Span,
@@ -76,9 +76,9 @@ pub struct Resolver {
     /// The verdicts this process remembers.
     pub cache: VerdictCache,
     /// What all milters and workers share.
-    pub hub: Arc<dyn Hub>,
+    pub hub: Arc<dyn hub::Milter>,
     /// The hub of the scanner inside this process, where [`Resolver::hub`] is another one.
-    pub direct: Option<Arc<dyn Hub>>,
+    pub direct: Option<Arc<dyn hub::Milter>>,
     /// Seats for messages that wait.
     pub seats: Arc<Permits>,
     /// How long a message waits.
@@ -104,7 +104,7 @@ struct Answers {
 /// One message's questions to one hub.
 struct Asking<'a> {
     resolver: &'a Resolver,
-    hub: &'a dyn Hub,
+    hub: &'a dyn hub::Milter,
     wanted: &'a [Wanted<'a>],
     asker: Asker<'a>,
     deadline: Instant,

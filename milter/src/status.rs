@@ -10,6 +10,7 @@ use thundergate_common::{
         status::{Program, Status, Subject},
     },
     clock::now_ms,
+    hub::Observer,
     telemetry::process_name,
 };
 
@@ -20,7 +21,7 @@ struct Milter {
 }
 
 /// The milter that `gate` is part of. It holds no gate: their end is what the drain waits for.
-pub fn subject(gate: &Gate, one_process: bool) -> Arc<dyn Subject> {
+pub fn subject(gate: &Gate, hub: Arc<dyn Observer>, one_process: bool) -> Arc<dyn Subject> {
     let program = Program {
         name: "milter",
         version: env!("CARGO_PKG_VERSION"),
@@ -30,7 +31,7 @@ pub fn subject(gate: &Gate, one_process: bool) -> Arc<dyn Subject> {
         passive: false,
     };
     let activity = Arc::clone(&gate.resolver.activity);
-    Arc::new(Milter { program, activity, hub: HubView::new(Arc::clone(&gate.resolver.hub)) })
+    Arc::new(Milter { program, activity, hub: HubView::new(hub) })
 }
 
 impl Subject for Milter {

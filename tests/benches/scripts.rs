@@ -16,7 +16,7 @@ use thundergate_common::{
     clock::now,
     config::{self, Cache, Queue, Redis, RedisUrl},
     digest::Digest,
-    hub::{Admission, Begin, Claim, Completion, Hub, Reservation, Room, redis::RedisHub},
+    hub::{Admission, Begin, Claim, Completion, Hub, Milter, Reservation, Room, Worker, redis::RedisHub},
     job::{Job, Lane},
     sample::{NameHint, Sample, SampleKey},
     verdict::{Answer, Verdict},

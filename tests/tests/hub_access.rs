@@ -16,7 +16,10 @@ use thundergate_common::{
     clock::now,
     config,
     digest::Digest,
-    hub::{Admission, Begin, Claim, Completion, Hub, HubError, Receipt, Reservation, Room, redis::RedisHub},
+    hub::{
+        Admission, Begin, Claim, Completion, Hub, HubError, Milter as _, Observer as _, Receipt, Reservation,
+        Room, Worker, redis::RedisHub,
+    },
     job::{Job, Lane},
     sample::{NameHint, Sample, SampleKey},
     verdict::{Answer, Verdict},

@@ -23,7 +23,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use thundergate_common::{
     clock::now_ms,
     digest::Digest,
-    hub::{Begin, Claim, Completion, Hub},
+    hub::{self, Begin, Claim, Completion},
     job::Job,
     sample::Sample,
     traces::{KeyValue, Span, SpanKind},
@@ -36,7 +36,7 @@ const LARGE: usize = 256 << 10;
 /// What a delivery needs.
 pub struct Scanning {
     /// Where jobs come from and verdicts go.
-    pub hub: Arc<dyn Hub>,
+    pub hub: Arc<dyn hub::Worker>,
     /// The scanners.
     pub farm: Arc<Farm>,
     /// For the bytes of samples.

@@ -12,7 +12,7 @@ use thundergate_common::{
     },
     clock::{now, now_ms},
     generation::FarmReport,
-    hub::Hub,
+    hub::Observer,
     telemetry::process_name,
 };
 
@@ -23,7 +23,7 @@ struct Worker {
 }
 
 /// The worker between `hub` and `farm`.
-pub fn subject(hub: Arc<dyn Hub>, farm: Arc<Farm>) -> Arc<dyn Subject> {
+pub fn subject(hub: Arc<dyn Observer>, farm: Arc<Farm>) -> Arc<dyn Subject> {
     let program = Program {
         name: "worker",
         version: env!("CARGO_PKG_VERSION"),

@@ -5,7 +5,7 @@
 use super::status::{Dead, Instance, Status, short};
 use crate::{
     generation::{FarmReport, InstanceReport},
-    hub::{DeadLetter, Hub, HubError},
+    hub::{DeadLetter, HubError, Observer},
     licence::days_left,
 };
 use std::{
@@ -22,13 +22,13 @@ const LETTERS: usize = 20;
 
 /// What the hub tells of queue, farm and dead letters.
 pub struct HubView {
-    hub: Arc<dyn Hub>,
+    hub: Arc<dyn Observer>,
     refused: [AtomicBool; 3],
 }
 
 impl HubView {
     /// Of `hub`.
-    pub fn new(hub: Arc<dyn Hub>) -> Self {
+    pub fn new(hub: Arc<dyn Observer>) -> Self {
         Self { hub, refused: Default::default() }
     }
 

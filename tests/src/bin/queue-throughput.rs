@@ -21,7 +21,10 @@ use thundergate_common::{
     clock::now,
     config,
     digest::Digest,
-    hub::{Admission, Begin, Claim, Completion, Hub, Reservation, Room, redis::RedisHub},
+    hub::{
+        Admission, Begin, Claim, Completion, Hub, Milter, Observer, Reservation, Room, Worker,
+        redis::RedisHub,
+    },
     job::{Job, Lane},
     sample::{NameHint, Sample, SampleKey},
     verdict::{Answer, Verdict},

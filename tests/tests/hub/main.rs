@@ -18,7 +18,10 @@ use thundergate_common::{
     clock::now,
     config,
     digest::Digest,
-    hub::{Admission, Claim, Completion, Hub, Reservation, Room, memory::MemoryHub, redis::RedisHub},
+    hub::{
+        self, Admission, Claim, Completion, Hub as _, Milter as _, Observer as _, Operator as _, Reservation,
+        Room, Worker as _, memory::MemoryHub, redis::RedisHub,
+    },
     job::{Job, Lane},
     keys::CLUSTER_SHARDS,
     sample::{NameHint, Sample, SampleKey},
@@ -35,9 +38,23 @@ const RECLAIM_AFTER: Duration = Duration::from_millis(300);
 
 /// Two processes' ends of one hub, and what lies behind them.
 struct Stage {
-    here: Arc<dyn Hub>,
-    there: Arc<dyn Hub>,
+    here: End,
+    there: End,
     _server: Option<RedisServer>,
+}
+
+/// One process's end of the hub, for each who may ask something of it.
+#[derive(Clone)]
+struct End {
+    milter: Arc<dyn hub::Milter>,
+    worker: Arc<dyn hub::Worker>,
+    operator: Arc<dyn hub::Operator>,
+}
+
+impl<H: hub::Milter + hub::Worker + hub::Operator> From<Arc<H>> for End {
+    fn from(hub: Arc<H>) -> Self {
+        Self { milter: hub.clone(), worker: hub.clone(), operator: hub }
+    }
 }
 
 fn limits() -> config::Queue {
@@ -64,7 +81,7 @@ fn ttls() -> config::Cache {
 
 fn in_memory() -> Stage {
     let hub = MemoryHub::new(&limits(), &ttls());
-    Stage { here: hub.clone(), there: hub, _server: None }
+    Stage { here: hub.clone().into(), there: hub.into(), _server: None }
 }
 
 async fn over_redis() -> Stage {
@@ -79,7 +96,7 @@ async fn redis_stage(server: RedisServer) -> Stage {
 /// A stage over a Redis; two stages with different prefixes see nothing of each other.
 async fn stage(redis: &config::Redis) -> Stage {
     let (here, there) = (connect(redis, "here").await, connect(redis, "there").await);
-    Stage { here, there, _server: None }
+    Stage { here: here.into(), there: there.into(), _server: None }
 }
 
 fn redis(prefix: &str, url: config::RedisUrl) -> config::Redis {
@@ -139,26 +156,26 @@ fn names(claims: &[Claim]) -> Vec<SampleKey> {
 }
 
 /// Reserves and submits a sample of which nobody has heard.
-async fn submit(hub: &dyn Hub, name: &str, lane: Lane) {
+async fn submit(hub: &dyn hub::Milter, name: &str, lane: Lane) {
     assert_eq!(hub.reserve(&[key(name)], Lane::Mail).await.unwrap(), [Reservation::Owner]);
     assert_eq!(submit_again(hub, name, lane).await, Admission::Queued);
 }
 
-async fn submit_again(hub: &dyn Hub, name: &str, lane: Lane) -> Admission {
+async fn submit_again(hub: &dyn hub::Milter, name: &str, lane: Lane) -> Admission {
     hub.submit(&[job(name, lane)]).await.unwrap()[0]
 }
 
-async fn claimed(hub: &dyn Hub) -> Claim {
+async fn claimed(hub: &dyn hub::Worker) -> Claim {
     let mut claims = hub.claim("worker", 0, room(1), SOON).await.unwrap();
     claims.pop().expect("there is a job")
 }
 
 async fn queued(stage: &Stage, name: &str, lane: Lane) -> Claim {
-    submit(&*stage.here, name, lane).await;
-    claimed(&*stage.there).await
+    submit(&*stage.here.milter, name, lane).await;
+    claimed(&*stage.there.worker).await
 }
 
-async fn reclaimed(hub: &dyn Hub, worker: &str) -> Claim {
+async fn reclaimed(hub: &dyn hub::Worker, worker: &str) -> Claim {
     let started = Instant::now();
     loop {
         if let Some(claim) = hub.reclaim(worker, 0, room(10)).await.unwrap().pop() {
@@ -172,7 +189,7 @@ async fn reclaimed(hub: &dyn Hub, worker: &str) -> Claim {
 /// Gives a sample a verdict, by way of a job.
 async fn store(stage: &Stage, name: &str, verdict: &Arc<Verdict>) {
     let claim = Claim { id: "0-0".into(), job: job(name, Lane::Mail).1, deliveries: 1 };
-    stage.there.complete(&claim, &answered(verdict)).await.unwrap();
+    stage.there.worker.complete(&claim, &answered(verdict)).await.unwrap();
 }
 
 async fn eventually(what: &str, mut happens: impl AsyncFnMut() -> bool) {

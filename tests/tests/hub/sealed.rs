@@ -136,10 +136,13 @@ async fn a_job(hub: &RedisHub, name: &str) -> Claim {
 #[tokio::test]
 async fn a_forged_or_moved_verdict_is_a_miss_and_the_sample_is_scanned() {
     let site = Site::start();
-    let stage =
-        Stage { here: site.hub("here", &[OLD]).await, there: site.hub("there", &[OLD]).await, _server: None };
+    let stage = Stage {
+        here: site.hub("here", &[OLD]).await.into(),
+        there: site.hub("there", &[OLD]).await.into(),
+        _server: None,
+    };
     store(&stage, "harmless", &verdict()).await;
-    assert_eq!(stage.here.look_up(&[key("harmless")]).await.unwrap(), [Some(verdict())]);
+    assert_eq!(stage.here.milter.look_up(&[key("harmless")]).await.unwrap(), [Some(verdict())]);
     let clean = Verdict { scanned_at: now(), ..Verdict::default() }.encode();
     let true_one: Vec<u8> = site.raw().get(kept("harmless", "verdict")).unwrap();
     let elsewhere = Seal::new(&[OLD.into()], "tg")
@@ -151,12 +154,12 @@ async fn a_forged_or_moved_verdict_is_a_miss_and_the_sample_is_scanned() {
     for (at, forged) in [clean, true_one, elsewhere, by_others].into_iter().enumerate() {
         let name = "evil";
         let _: () = site.raw().set(kept(name, "verdict"), forged).unwrap();
-        assert_eq!(stage.here.look_up(&[key(name)]).await.unwrap(), [None], "forgery {at}");
+        assert_eq!(stage.here.milter.look_up(&[key(name)]).await.unwrap(), [None], "forgery {at}");
         let claim = queued(&stage, name, Lane::Mail).await;
-        assert_eq!(stage.there.begin(&claim).await.unwrap(), Begin::Scan(bytes(name)));
-        stage.there.complete(&claim, &answered(&verdict())).await.unwrap();
-        assert_eq!(stage.here.look_up(&[key(name)]).await.unwrap(), [Some(verdict())]);
-        stage.here.forget(&key(name)).await.unwrap();
+        assert_eq!(stage.there.worker.begin(&claim).await.unwrap(), Begin::Scan(bytes(name)));
+        stage.there.worker.complete(&claim, &answered(&verdict())).await.unwrap();
+        assert_eq!(stage.here.milter.look_up(&[key(name)]).await.unwrap(), [Some(verdict())]);
+        stage.here.operator.forget(&key(name)).await.unwrap();
     }
 }
 
@@ -182,14 +185,14 @@ async fn an_old_verdict_put_back_is_a_miss() {
 async fn a_milter_that_believes_a_verdict_no_longer_gets_another_scan() {
     let site = Site::start();
     let (here, there) = (site.hub("here", &[]).await, site.hub("there", &[]).await);
-    let stage = Stage { here: here.clone(), there, _server: None };
+    let stage = Stage { here: here.clone().into(), there: there.into(), _server: None };
     let not_seen = Verdict { scanned_at: now() - 100, ..Verdict::default() };
     let just_stored = Verdict { scanned_at: now() - 1, ..Verdict::default() };
     for (verdict, begun) in [(not_seen, Begin::Scan(bytes("again"))), (just_stored, Begin::Nothing)] {
         let claim = queued(&stage, "again", Lane::Mail).await;
         let _: () = site.raw().set(kept("again", "verdict"), verdict.encode()).unwrap();
-        assert_eq!(stage.there.begin(&claim).await.unwrap(), begun);
-        stage.there.complete(&claim, &answered(&self::verdict())).await.unwrap();
+        assert_eq!(stage.there.worker.begin(&claim).await.unwrap(), begun);
+        stage.there.worker.complete(&claim, &answered(&self::verdict())).await.unwrap();
         here.forget(&key("again")).await.unwrap();
     }
 }
@@ -256,17 +259,17 @@ async fn a_secret_is_changed_without_a_pause() {
     for neighbours in steps.windows(2) {
         for (milter, worker) in [(0, 1), (1, 0)] {
             let stage = Stage {
-                here: site.hub("here", neighbours[milter]).await,
-                there: site.hub("there", neighbours[worker]).await,
+                here: site.hub("here", neighbours[milter]).await.into(),
+                there: site.hub("there", neighbours[worker]).await.into(),
                 _server: None,
             };
-            let mut ticket = stage.here.announcements().subscribe(&key("passing"));
+            let mut ticket = stage.here.milter.announcements().subscribe(&key("passing"));
             let claim = queued(&stage, "passing", Lane::Mail).await;
-            assert_eq!(stage.there.begin(&claim).await.unwrap(), Begin::Scan(bytes("passing")));
-            stage.there.complete(&claim, &answered(&verdict())).await.unwrap();
+            assert_eq!(stage.there.worker.begin(&claim).await.unwrap(), Begin::Scan(bytes("passing")));
+            stage.there.worker.complete(&claim, &answered(&verdict())).await.unwrap();
             assert_eq!(timeout(SOON, ticket.answer()).await.unwrap(), Answer::Verdict(verdict()));
-            assert_eq!(stage.here.look_up(&[key("passing")]).await.unwrap(), [Some(verdict())]);
-            assert!(stage.here.forget(&key("passing")).await.unwrap());
+            assert_eq!(stage.here.milter.look_up(&[key("passing")]).await.unwrap(), [Some(verdict())]);
+            assert!(stage.here.operator.forget(&key("passing")).await.unwrap());
         }
     }
 }
@@ -278,7 +281,7 @@ async fn with_and_without_a_secret_neither_accept_nor_lose_anything() {
         let (milter, stranger) = (site.hub("here", here).await, site.hub("there", there).await);
         submit(&*milter, "strange", Lane::Mail).await;
         assert_eq!(stranger.claim("worker", 0, room(1), Duration::from_millis(50)).await.unwrap(), []);
-        let other = Stage { here: stranger.clone(), there: stranger, _server: None };
+        let other = Stage { here: stranger.clone().into(), there: stranger.into(), _server: None };
         store(&other, "strange", &verdict()).await;
         assert_eq!(milter.look_up(&[key("strange")]).await.unwrap(), [None]);
         // Its sender comes again, and finds a worker of the same mind.

@@ -2,27 +2,14 @@
 //! The users of `deploy/redis/users.acl`: each may do what its program asks of the hub, and no more.
 
 use super::*;
-use async_trait::async_trait;
 use redis::{RedisResult, Value, cmd};
-use std::num::NonZeroUsize;
 use tempfile::TempDir;
-use thundergate_common::{
-    generation::{FarmReport, Generation},
-    hub::{Announcements, Begin, DeadLetter, HubError, QueueState, Receipt, Retried},
-};
 use thundergate_tests::harness::redis::{Guard, password_of};
 
 /// A server that knows these users alone, and a file with each one's password.
 pub struct Users {
     server: RedisServer,
     passwords: TempDir,
-}
-
-/// One process's end of the hub, whose calls are made by the user of whose program they are.
-struct ByUser {
-    milter: Arc<RedisHub>,
-    worker: Arc<RedisHub>,
-    operator: Arc<RedisHub>,
 }
 
 impl Users {
@@ -41,10 +28,11 @@ impl Users {
     pub async fn stage(&self) -> Stage {
         self.server.command("FLUSHALL").unwrap();
         let (here, there) = (self.process("here").await, self.process("there").await);
-        Stage { here: Arc::new(here), there: Arc::new(there), _server: None }
+        Stage { here, there, _server: None }
     }
 
-    async fn process(&self, process: &str) -> ByUser {
+    /// One process, whose calls are made by the user of whose program they are.
+    async fn process(&self, process: &str) -> End {
         let hub = async |user: &str| {
             let plain = redis("tg", config::RedisUrl::One(self.server.url().into()));
             let (username, password_file) = (format!("thundergate-{user}"), self.passwords.path().join(user));
@@ -52,7 +40,7 @@ impl Users {
                 config::Redis { username: Some(username), password_file: Some(password_file), ..plain };
             connect(&redis, process).await
         };
-        ByUser { milter: hub("milter").await, worker: hub("worker").await, operator: hub("operator").await }
+        End { milter: hub("milter").await, worker: hub("worker").await, operator: hub("operator").await }
     }
 
     /// What Redis has refused.
@@ -65,7 +53,7 @@ impl Users {
 async fn a_milter_that_was_taken_over_can_forge_nothing() {
     let users = Users::start();
     let process = users.process("here").await;
-    submit(&process, "target", Lane::Mail).await;
+    submit(&*process.milter, "target", Lane::Mail).await;
     let client = redis::Client::open(users.server.unix_url()).unwrap();
     let mut milter = client.get_connection().unwrap();
     let (user, password) = ("thundergate-milter", password_of("thundergate-milter"));
@@ -109,87 +97,5 @@ async fn a_milter_that_was_taken_over_can_forge_nothing() {
         let words = ["NOPERM", "NoPerm", "has no permissions", "The user executing the script can't"];
         assert!(words.iter().any(|words| text.contains(words)), "{text}");
     }
-    assert_eq!(process.look_up(&[key("target")]).await.unwrap(), [None]);
-}
-
-#[async_trait]
-impl Hub for ByUser {
-    async fn look_up(&self, keys: &[SampleKey]) -> Result<Vec<Option<Arc<Verdict>>>, HubError> {
-        self.milter.look_up(keys).await
-    }
-    async fn reserve(&self, keys: &[SampleKey], lane: Lane) -> Result<Vec<Reservation>, HubError> {
-        self.milter.reserve(keys, lane).await
-    }
-    async fn submit(&self, jobs: &[(Sample, Job)]) -> Result<Vec<Admission>, HubError> {
-        self.milter.submit(jobs).await
-    }
-    fn announcements(&self) -> &Announcements {
-        self.milter.announcements()
-    }
-    async fn leave(&self, keys: &[SampleKey]) -> Result<(), HubError> {
-        self.milter.leave(keys).await
-    }
-    fn generation(&self) -> Arc<Generation> {
-        self.milter.generation()
-    }
-    async fn record(&self, receipts: &[(SampleKey, Receipt)]) -> Result<(), HubError> {
-        self.milter.record(receipts).await
-    }
-    fn shards(&self) -> usize {
-        self.worker.shards()
-    }
-    async fn claim(
-        &self,
-        worker: &str,
-        shard: usize,
-        room: Room,
-        patience: Duration,
-    ) -> Result<Vec<Claim>, HubError> {
-        self.worker.claim(worker, shard, room, patience).await
-    }
-    async fn reclaim(&self, worker: &str, shard: usize, room: Room) -> Result<Vec<Claim>, HubError> {
-        self.worker.reclaim(worker, shard, room).await
-    }
-    async fn begin(&self, claim: &Claim) -> Result<Begin, HubError> {
-        self.worker.begin(claim).await
-    }
-    async fn renew(&self, worker: &str, claims: &[Claim]) -> Result<(), HubError> {
-        self.worker.renew(worker, claims).await
-    }
-    async fn complete(&self, claim: &Claim, completion: &Completion) -> Result<(), HubError> {
-        self.worker.complete(claim, completion).await
-    }
-    async fn hand_back(&self, claim: &Claim) -> Result<(), HubError> {
-        self.worker.hand_back(claim).await
-    }
-    async fn report(&self, report: &FarmReport, quorum: Option<NonZeroUsize>) -> Result<(), HubError> {
-        self.worker.report(report, quorum).await
-    }
-    async fn farm(&self) -> Result<Vec<FarmReport>, HubError> {
-        self.operator.farm().await
-    }
-    async fn bump(&self) -> Result<Generation, HubError> {
-        self.operator.bump().await
-    }
-    async fn queue(&self) -> Result<QueueState, HubError> {
-        self.operator.queue().await
-    }
-    async fn dead_letters(&self, most: usize) -> Result<Vec<DeadLetter>, HubError> {
-        self.operator.dead_letters(most).await
-    }
-    async fn retry(&self, letter: &DeadLetter) -> Result<Retried, HubError> {
-        self.operator.retry(letter).await
-    }
-    async fn drop_letter(&self, letter: &DeadLetter) -> Result<bool, HubError> {
-        self.operator.drop_letter(letter).await
-    }
-    async fn receipts(&self, key: &SampleKey, most: usize) -> Result<Vec<Receipt>, HubError> {
-        self.operator.receipts(key, most).await
-    }
-    async fn forget(&self, key: &SampleKey) -> Result<bool, HubError> {
-        self.operator.forget(key).await
-    }
-    async fn ping(&self) -> Result<(), HubError> {
-        self.milter.ping().await
-    }
+    assert_eq!(process.milter.look_up(&[key("target")]).await.unwrap(), [None]);
 }

@@ -13,7 +13,7 @@ use std::{
 };
 use thundergate_common::{
     config,
-    hub::{Hub, memory::MemoryHub, redis::RedisHub},
+    hub::{Milter, Operator, Worker, memory::MemoryHub, redis::RedisHub},
 };
 use thundergate_tests::harness::redis::RedisServer;
 
@@ -39,9 +39,14 @@ end
 /// Processes' ends of one hub, and what lies behind them.
 pub struct Stage {
     /// One a process.
-    pub ends: Vec<Arc<dyn Hub>>,
+    pub ends: Vec<Arc<dyn End>>,
     behind: Option<Behind>,
 }
+
+/// A process's end of the hub, for every role.
+pub trait End: Milter + Worker + Operator {}
+
+impl<H: Milter + Worker + Operator> End for H {}
 
 struct Behind {
     admin: MultiplexedConnection,
@@ -63,7 +68,7 @@ impl Stage {
             timeout: Duration::from_secs(2),
             ..config::Redis::at(config::RedisUrl::One(server.url().into()))
         };
-        let mut ends: Vec<Arc<dyn Hub>> = Vec::new();
+        let mut ends: Vec<Arc<dyn End>> = Vec::new();
         for process in ["here", "there"] {
             ends.push(RedisHub::connect(&redis, &limits(), &ttls(), process.to_owned()).await.unwrap());
         }

@@ -6,7 +6,7 @@ use clap::Args;
 use std::time::Duration;
 use thundergate_common::{
     clock::now,
-    hub::{DeadLetter, Hub, LaneState, Retried},
+    hub::{DeadLetter, LaneState, Observer, Operator, Retried},
 };
 
 /// Dead letters shown.
@@ -27,7 +27,7 @@ pub struct Which {
 }
 
 /// Prints the queue.
-pub async fn show(hub: &dyn Hub, json: bool) -> Result<(), CliError> {
+pub async fn show(hub: &dyn Observer, json: bool) -> Result<(), CliError> {
     let (queue, letters) = (hub.queue().await?, hub.dead_letters(if json { ALL } else { SHOWN }).await?);
     if json {
         return print_json(&serde_json::json!({ "queue": queue, "dead_letters": letters }));
@@ -45,7 +45,7 @@ pub async fn show(hub: &dyn Hub, json: bool) -> Result<(), CliError> {
 }
 
 /// Has the samples of dead letters scanned once more. An error where not all of them can be.
-pub async fn retry(hub: &dyn Hub, which: &Which) -> Result<(), CliError> {
+pub async fn retry(hub: &dyn Operator, which: &Which) -> Result<(), CliError> {
     let mut queued = 0;
     let mut gone = 0;
     for letter in chosen(hub, which).await? {
@@ -64,7 +64,7 @@ pub async fn retry(hub: &dyn Hub, which: &Which) -> Result<(), CliError> {
 }
 
 /// Forgets dead letters.
-pub async fn drop(hub: &dyn Hub, which: &Which) -> Result<(), CliError> {
+pub async fn drop(hub: &dyn Operator, which: &Which) -> Result<(), CliError> {
     let mut dropped = 0;
     for letter in chosen(hub, which).await? {
         dropped += u64::from(hub.drop_letter(&letter).await?);
@@ -73,7 +73,7 @@ pub async fn drop(hub: &dyn Hub, which: &Which) -> Result<(), CliError> {
     Ok(())
 }
 
-async fn chosen(hub: &dyn Hub, which: &Which) -> Result<Vec<DeadLetter>, CliError> {
+async fn chosen(hub: &dyn Observer, which: &Which) -> Result<Vec<DeadLetter>, CliError> {
     let mut letters = hub.dead_letters(ALL).await?;
     if which.all {
         return Ok(letters);

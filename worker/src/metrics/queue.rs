@@ -23,7 +23,7 @@ use std::{
 };
 use thundergate_common::{
     config,
-    hub::{Hub, QueueState},
+    hub::{Observer, QueueState},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -57,7 +57,7 @@ impl QueueMetrics {
     }
 
     /// Looks at the queue again and again, until `ended`. That the hub is away, those say who need it for jobs.
-    pub async fn watch(&self, hub: &dyn Hub, ended: &CancellationToken) {
+    pub async fn watch(&self, hub: &dyn Observer, ended: &CancellationToken) {
         while let Some(state) = ended.run_until_cancelled(hub.queue()).await {
             self.set(state.ok());
             // Jitter: the workers of a site shall not all ask in the same moment.

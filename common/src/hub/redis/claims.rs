@@ -27,7 +27,7 @@ const SLICE: Duration = Duration::from_secs(1);
 
 type Entry = (String, Fields);
 
-/// See [`crate::hub::Hub::claim`].
+/// See [`crate::hub::Worker::claim`].
 pub async fn claim(
     hub: &RedisHub,
     worker: &str,
@@ -167,7 +167,7 @@ impl Reader<'_> {
     }
 }
 
-/// See [`crate::hub::Hub::reclaim`].
+/// See [`crate::hub::Worker::reclaim`].
 pub async fn reclaim(hub: &RedisHub, worker: &str, shard: usize, room: Room) -> Result<Vec<Claim>, HubError> {
     let mut claims = reclaim_lane(hub, worker, shard, Lane::Mail, room.most).await?;
     let background = room.background.min(room.most.saturating_sub(claims.len()));

@@ -4,20 +4,24 @@
 
 use super::{
     RedisHub,
+    error::{hub_error, unusable},
     scripts::{Call, SCRIPTS},
     seal::Purpose,
     wire::encode,
 };
 use crate::{
-    hub::Claim,
+    hub::{Claim, HubError},
     job::{Job, Lane},
     keys::Keys,
 };
-use redis::{Value, from_redis_value};
+use redis::{FromRedisValue, RedisResult, Value, from_redis_value};
 use std::{borrow::Cow, time::Duration};
 
 /// What an entry holds, by name.
 pub type Fields = Vec<(String, Vec<u8>)>;
+
+/// Entries as a range of a stream gives them, each with its id.
+pub type Entries = Vec<(String, Fields)>;
 
 /// A job as it stands in a stream, beside the name of its sample.
 pub fn sealed_job(hub: &RedisHub, job: &Job) -> Cow<'static, [u8]> {
@@ -61,4 +65,9 @@ pub fn drop_entry(hub: &RedisHub, shard: usize, lane: Lane, id: &str) -> Call {
 /// At least one, because Redis takes no expiry of zero.
 pub fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).max(1)
+}
+
+/// An answer as what it should be.
+pub fn read<T: FromRedisValue>(outcome: RedisResult<Value>) -> Result<T, HubError> {
+    from_redis_value(outcome.map_err(hub_error)?).map_err(unusable)
 }
