@@ -12,8 +12,8 @@ use std::{
 use thundergate_common::{
     cache::VerdictCache,
     clock::now,
-    config::{Cache, Stale},
     digest::Digest,
+    freshness::{Cache, Stale},
     sample::{NameHint, SampleKey},
     verdict::Verdict,
 };

@@ -12,8 +12,11 @@
 //! goes on.
 
 mod line;
+mod settings;
 
-use crate::config::{Log, LogFormat, Rotation};
+pub use settings::{Log, LogFormat, Rotation};
+
+use crate::config::Fault;
 use line::Lines;
 use std::{
     ffi::OsStr,
@@ -152,13 +155,15 @@ pub fn ready_beside_the_log(config: &Log, mut line: serde_json::Value) {
     }
 }
 
-/// Whether [`init`] would take this `log.level`.
-///
-/// # Errors
-///
-/// [`TelemetryError::Level`] or [`TelemetryError::Filter`].
-pub fn check_level(level: &str) -> Result<(), TelemetryError> {
-    filter(level).map(drop)
+impl Log {
+    /// Finds what contradicts itself or can never work.
+    ///
+    /// # Errors
+    ///
+    /// `log.level` is no filter.
+    pub fn check(&self) -> Result<(), Fault> {
+        filter(&self.level).map(drop).map_err(|error| Fault::new(&["log.level"], error.to_string()))
+    }
 }
 
 /// `<hostname>-<pid>-<random>`: a name for this process that no other process has.
@@ -224,11 +229,11 @@ mod tests {
     #[test]
     fn a_level_that_is_none_is_refused() {
         for level in ["info", "WARNING", "off", "info,thundergate_worker=debug", "redis=trace,info"] {
-            assert!(check_level(level).is_ok(), "{level}");
+            assert!(filter(level).is_ok(), "{level}");
         }
-        let error = check_level("loud").unwrap_err();
+        let error = filter("loud").unwrap_err();
         assert!(error.to_string().contains("`loud`"), "{error}");
-        assert!(check_level("info,a=loud").is_err());
+        assert!(filter("info,a=loud").is_err());
     }
 
     #[test]

@@ -5,8 +5,9 @@ use anyhow::Context;
 use clap::Parser;
 use std::{io::Write, process::ExitCode};
 use thundergate_common::{
-    config::{ConfigError, Redis},
+    config::ConfigError,
     health,
+    hub::redis::Redis,
     shutdown::{Hangups, Shutdown},
     telemetry, traces,
 };

@@ -28,7 +28,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use thundergate_common::{
     cache::VerdictCache,
     clock::now_ms,
-    config::Stale,
+    freshness::Stale,
     hub::{self, Admission, HubError, Reservation, Ticket},
     job::{Job, Lane},
     sample::{Sample, SampleKey},

@@ -6,8 +6,9 @@
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
 use thundergate_common::{
-    config::{Cache, Farm, Queue},
-    hub::memory::MemoryHub,
+    config::Farm,
+    freshness::Cache,
+    hub::{Queue, memory::MemoryHub},
 };
 use thundergate_worker::{Worker, farm, memory::Memory, thunderstorm::client::SetupError};
 use tokio_util::sync::CancellationToken;

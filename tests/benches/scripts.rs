@@ -14,9 +14,12 @@ use std::{
 };
 use thundergate_common::{
     clock::now,
-    config::{self, Cache, Queue, Redis, RedisUrl},
     digest::Digest,
-    hub::{Admission, Begin, Claim, Completion, Hub, Milter, Reservation, Room, Worker, redis::RedisHub},
+    freshness::{Cache, Stale},
+    hub::{
+        Admission, Begin, Claim, Completion, Hub, Milter, Queue, Reservation, Room, Worker,
+        redis::{Redis, RedisHub, RedisUrl},
+    },
     job::{Job, Lane},
     sample::{NameHint, Sample, SampleKey},
     verdict::{Answer, Verdict},
@@ -184,7 +187,7 @@ fn queue() -> Queue {
 
 fn cache() -> Cache {
     let (clean_ttl, found_ttl, local_ttl) = (HOUR, HOUR, HOUR);
-    Cache { clean_ttl, found_ttl, local_ttl, local_bytes: ByteSize::mib(1), stale: config::Stale::Rescan }
+    Cache { clean_ttl, found_ttl, local_ttl, local_bytes: ByteSize::mib(1), stale: Stale::Rescan }
 }
 
 criterion_group! {

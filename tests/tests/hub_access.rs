@@ -14,11 +14,11 @@ use std::{
 use tempfile::TempDir;
 use thundergate_common::{
     clock::now,
-    config,
     digest::Digest,
     hub::{
         Admission, Begin, Claim, Completion, Hub, HubError, Milter as _, Observer as _, Receipt, Reservation,
-        Room, Worker, redis::RedisHub,
+        Room, Worker,
+        redis::{Redis, RedisHub, RedisUrl},
     },
     job::{Job, Lane},
     sample::{NameHint, Sample, SampleKey},
@@ -46,7 +46,7 @@ const SECRET: &str = "0123456789abcdef0123456789abcdef";
 async fn tls_with_an_authority_of_ones_own() {
     let (guard, certificates) = tls(false);
     let server = RedisServer::start_guarded(&guard, &[]).unwrap();
-    let trusting = config::Redis { ca_file: Some(certificates.ca()), ..at(&server.url()) };
+    let trusting = Redis { ca_file: Some(certificates.ca()), ..at(&server.url()) };
     a_sample_passes(&trusting, &trusting).await;
     let plain = at(&server.url().replace("rediss://", "redis://"));
     assert!(matches!(ping(&plain).await, Err(HubError::Unavailable(_))), "there is nothing but TLS");
@@ -57,7 +57,7 @@ async fn a_server_that_another_authority_vouches_for_is_refused() {
     let server = RedisServer::start_guarded(&tls(false).0, &[]).unwrap();
     let another = Certificates::make().unwrap();
     for ca_file in [Some(another.ca()), None] {
-        let error = ping(&config::Redis { ca_file, ..at(&server.url()) }).await.unwrap_err();
+        let error = ping(&Redis { ca_file, ..at(&server.url()) }).await.unwrap_err();
         assert!(matches!(error, HubError::Unavailable(_)), "{error:?}");
         assert!(with_causes(&error).contains("certificate"), "{}", with_causes(&error));
     }
@@ -70,7 +70,7 @@ async fn a_server_under_another_name_is_refused() {
     let ca_file = Some(certificates.ca());
     // The same address, but not what stands in the certificate.
     let elsewhere = server.url().replace("127.0.0.1", "localhost");
-    let error = ping(&config::Redis { ca_file, ..at(&elsewhere) }).await.unwrap_err();
+    let error = ping(&Redis { ca_file, ..at(&elsewhere) }).await.unwrap_err();
     assert!(with_causes(&error).contains("not valid for name"), "{}", with_causes(&error));
 }
 
@@ -78,7 +78,7 @@ async fn a_server_under_another_name_is_refused() {
 async fn a_server_that_wants_to_see_a_certificate() {
     let (guard, certificates) = tls(true);
     let server = RedisServer::start_guarded(&guard, &[]).unwrap();
-    let nameless = config::Redis { ca_file: Some(certificates.ca()), ..at(&server.url()) };
+    let nameless = Redis { ca_file: Some(certificates.ca()), ..at(&server.url()) };
     assert!(matches!(ping(&nameless).await, Err(HubError::Unavailable(_))));
     let known = with_client_certificate(&nameless, &certificates);
     a_sample_passes(&known, &known).await;
@@ -89,7 +89,7 @@ async fn tls_to_sentinels_and_servers() {
     let (guard, certificates) = tls(true);
     let watched = WatchedRedis::start_guarded(&guard).unwrap();
     assert!(watched.url().starts_with("rediss+sentinel://"));
-    let trusting = config::Redis { ca_file: Some(certificates.ca()), ..at(&watched.url()) };
+    let trusting = Redis { ca_file: Some(certificates.ca()), ..at(&watched.url()) };
     let known = with_client_certificate(&trusting, &certificates);
     a_sample_passes(&known, &known).await;
     assert!(ping(&trusting).await.is_err(), "a certificate is demanded");
@@ -106,11 +106,8 @@ async fn sentinels_have_users_of_their_own() {
     }
     let nobody = at(&watched.url());
     assert!(matches!(ping(&nobody).await, Err(HubError::Unavailable(_))));
-    let somebody = config::Redis {
-        sentinel_username: Some("asking".into()),
-        sentinel_password_file: Some(password),
-        ..nobody
-    };
+    let somebody =
+        Redis { sentinel_username: Some("asking".into()), sentinel_password_file: Some(password), ..nobody };
     a_sample_passes(&somebody, &somebody).await;
 }
 
@@ -119,10 +116,7 @@ async fn tls_and_users_in_a_cluster() {
     let (guard, certificates) = tls(true);
     let cluster = RedisCluster::start_guarded(&Guard { users: true, ..guard }).unwrap();
     let urls = cluster.urls().into_iter().map(Into::into).collect();
-    let trusting = config::Redis {
-        ca_file: Some(certificates.ca()),
-        ..config::Redis::at(config::RedisUrl::Cluster(urls))
-    };
+    let trusting = Redis { ca_file: Some(certificates.ca()), ..Redis::at(RedisUrl::Cluster(urls)) };
     let known = with_client_certificate(&trusting, &certificates);
     let passwords = Passwords::new();
     a_sample_passes(&passwords.log_in(&known, "milter"), &passwords.log_in(&known, "worker")).await;
@@ -275,7 +269,7 @@ async fn check_names_the_file_that_is_wrong_and_says_what_an_open_hub_means() {
 async fn a_cluster_survives_the_loss_of_a_master() {
     let mut cluster = RedisCluster::start().unwrap();
     let urls = cluster.urls().into_iter().map(Into::into).collect();
-    let redis = config::Redis::at(config::RedisUrl::Cluster(urls));
+    let redis = Redis::at(RedisUrl::Cluster(urls));
     let hub = connect(&redis, "here").await;
     let key = key();
     assert_eq!(hub.reserve(std::slice::from_ref(&key), Lane::Mail).await.unwrap(), [Reservation::Owner]);
@@ -290,7 +284,7 @@ async fn a_cluster_survives_the_loss_of_a_master() {
 }
 
 /// Everything that happens to a sample of which nobody has heard.
-async fn a_sample_passes(milter: &config::Redis, worker: &config::Redis) {
+async fn a_sample_passes(milter: &Redis, worker: &Redis) {
     let (here, there) = (connect(milter, "milter").await, connect(worker, "worker").await);
     let key = key();
     assert_eq!(here.look_up(std::slice::from_ref(&key)).await.unwrap(), [None]);
@@ -320,18 +314,18 @@ async fn claimed(hub: &RedisHub) -> Claim {
     panic!("there is no job");
 }
 
-async fn connect(redis: &config::Redis, process: &str) -> Arc<RedisHub> {
+async fn connect(redis: &Redis, process: &str) -> Arc<RedisHub> {
     let defaults = Config::from_toml("").unwrap();
     RedisHub::connect(redis, &defaults.queue, &defaults.cache, process.to_owned()).await.unwrap()
 }
 
-async fn ping(redis: &config::Redis) -> Result<(), HubError> {
+async fn ping(redis: &Redis) -> Result<(), HubError> {
     let hub = connect(redis, "ping").await;
     hub.ping().await
 }
 
-fn at(url: &str) -> config::Redis {
-    config::Redis::at(config::RedisUrl::One(url.into()))
+fn at(url: &str) -> Redis {
+    Redis::at(RedisUrl::One(url.into()))
 }
 
 fn tls(client_certificates: bool) -> (Guard, Arc<Certificates>) {
@@ -340,9 +334,9 @@ fn tls(client_certificates: bool) -> (Guard, Arc<Certificates>) {
     (guard, certificates)
 }
 
-fn with_client_certificate(redis: &config::Redis, certificates: &Certificates) -> config::Redis {
+fn with_client_certificate(redis: &Redis, certificates: &Certificates) -> Redis {
     let (cert, key) = certificates.client();
-    config::Redis { cert_file: Some(cert), key_file: Some(key), ..redis.clone() }
+    Redis { cert_file: Some(cert), key_file: Some(key), ..redis.clone() }
 }
 
 fn users() -> Guard {
@@ -366,9 +360,9 @@ impl Passwords {
         self.0.path().join(who)
     }
 
-    fn log_in(&self, redis: &config::Redis, who: &str) -> config::Redis {
+    fn log_in(&self, redis: &Redis, who: &str) -> Redis {
         let username = Some(format!("thundergate-{who}"));
-        config::Redis { username, password_file: Some(self.file(who)), ..redis.clone() }
+        Redis { username, password_file: Some(self.file(who)), ..redis.clone() }
     }
 }
 

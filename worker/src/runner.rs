@@ -30,7 +30,7 @@ use std::{
 };
 use thundergate_common::{
     config,
-    hub::{self, Claim, Observer, Room},
+    hub::{self, Claim, Observer, Queue, Room},
     telemetry,
 };
 use tokio::{sync::Notify, task::JoinSet};
@@ -45,7 +45,7 @@ pub struct Worker {
     hub: Arc<dyn hub::Worker>,
     observer: Arc<dyn Observer>,
     farm: Arc<Farm>,
-    queue: config::Queue,
+    queue: Queue,
     memory: Memory,
     metrics: WorkerMetrics,
     seen: QueueMetrics,
@@ -61,7 +61,7 @@ impl Worker {
         hub: Arc<dyn hub::Worker>,
         observer: Arc<dyn Observer>,
         farm: &config::Farm,
-        queue: &config::Queue,
+        queue: &Queue,
         memory: Memory,
         registry: &mut Registry,
     ) -> Result<Self, SetupError> {

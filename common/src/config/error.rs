@@ -41,4 +41,13 @@ impl Fault {
     pub fn new(keys: &[&str], message: impl Into<String>) -> Self {
         Self { keys: keys.iter().map(|&key| key.to_owned()).collect(), message: message.into() }
     }
+
+    /// The same as the outcome of a check.
+    ///
+    /// # Errors
+    ///
+    /// Always.
+    pub fn found(keys: &[&str], message: impl Into<String>) -> Result<(), Self> {
+        Err(Self::new(keys, message))
+    }
 }

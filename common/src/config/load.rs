@@ -108,8 +108,16 @@ mod tests {
     struct Program {
         listen: Vec<String>,
         wait: Wait,
-        redis: Option<crate::config::Redis>,
+        redis: Option<Redis>,
         farm: Option<crate::config::Farm>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Redis {
+        #[serde(rename = "url")]
+        _url: String,
+        prefix: String,
     }
 
     #[derive(Debug, Deserialize)]

@@ -28,9 +28,11 @@
 
 mod announcements;
 pub mod memory;
+mod queue;
 pub mod redis;
 
 pub use announcements::{Announcements, Ticket};
+pub use queue::Queue;
 
 use crate::{
     generation::{FarmReport, Generation},
@@ -200,7 +202,7 @@ pub trait Hub: Send + Sync + 'static {
 #[async_trait]
 pub trait Milter: Hub {
     /// Reserves or joins every one of `keys`, in their order, unless their verdicts can be
-    /// [believed](crate::config::Cache::believes). In the mail lane the caller waits for the answer, until it comes or
+    /// [believed](crate::freshness::Cache::believes). In the mail lane the caller waits for the answer, until it comes or
     /// the caller leaves. One round trip.
     async fn reserve(&self, keys: &[SampleKey], lane: Lane) -> Result<Vec<Reservation>, HubError>;
 

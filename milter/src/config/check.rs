@@ -7,7 +7,10 @@ use crate::{
     policy::{Action, Policy},
 };
 use std::time::Duration;
-use thundergate_common::config::{Fault, check_shared};
+use thundergate_common::{
+    config::{Farm, Fault},
+    hub::redis::Redis,
+};
 
 /// Postfix's milter_command_timeout and libmilter's shortest default: an MTA that hears nothing for this long gives up.
 const MTA_PATIENCE: Duration = Duration::from_secs(30);
@@ -23,15 +26,13 @@ pub(super) fn check(config: &Config) -> Result<(), Fault> {
     if config.listen.is_empty() {
         return fault(&["listen"], "must name at least one address, \"inet:127.0.0.1:11337\"");
     }
-    check_shared(
-        config.redis.as_ref(),
-        config.farm.as_ref(),
-        &config.queue,
-        &config.cache,
-        &config.log,
-        &config.traces,
-    )?;
-    config.admin.token()?;
+    config.redis.as_ref().map_or(Ok(()), Redis::check)?;
+    config.farm.as_ref().map_or(Ok(()), Farm::check)?;
+    config.queue.check()?;
+    config.cache.check()?;
+    config.traces.check()?;
+    config.log.check()?;
+    config.admin.check()?;
     check_policy(config)?;
     check_wait(&config.wait)?;
     check_limits(&config.limits)?;

@@ -21,8 +21,13 @@ use std::{
     time::Duration,
 };
 use thundergate_common::{
-    config::{Admin, Cache, ConfigError, Farm, Log, Queue, Redis, Source, Traces, exact_size, load_checked},
+    admin::settings::Admin,
+    config::{ConfigError, Farm, Source, exact_size, load_checked},
+    freshness::Cache,
+    hub::{Queue, redis::Redis},
     sample::HintStyle,
+    telemetry::Log,
+    traces::Traces,
 };
 
 /// The compiled-in default, and the documentation of every key.

@@ -16,11 +16,13 @@ use std::{
 };
 use thundergate_common::{
     clock::now,
-    config,
     digest::Digest,
+    freshness::{Cache, Stale},
     hub::{
-        self, Admission, Claim, Completion, Hub as _, Milter as _, Observer as _, Operator as _, Reservation,
-        Room, Worker as _, memory::MemoryHub, redis::RedisHub,
+        self, Admission, Claim, Completion, Hub as _, Milter as _, Observer as _, Operator as _, Queue,
+        Reservation, Room, Worker as _,
+        memory::MemoryHub,
+        redis::{Redis, RedisHub, RedisUrl},
     },
     job::{Job, Lane},
     keys::CLUSTER_SHARDS,
@@ -57,8 +59,8 @@ impl<H: hub::Milter + hub::Worker + hub::Operator> From<Arc<H>> for End {
     }
 }
 
-fn limits() -> config::Queue {
-    config::Queue {
+fn limits() -> Queue {
+    Queue {
         max_jobs: 32,
         max_bytes: bytesize::ByteSize::kib(64),
         sample_ttl: Duration::from_secs(3),
@@ -69,13 +71,13 @@ fn limits() -> config::Queue {
     }
 }
 
-fn ttls() -> config::Cache {
-    config::Cache {
+fn ttls() -> Cache {
+    Cache {
         clean_ttl: Duration::from_secs(120),
         found_ttl: Duration::from_secs(600),
         local_ttl: Duration::from_secs(10),
         local_bytes: bytesize::ByteSize::mib(1),
-        stale: config::Stale::Rescan,
+        stale: Stale::Rescan,
     }
 }
 
@@ -89,21 +91,21 @@ async fn over_redis() -> Stage {
 }
 
 async fn redis_stage(server: RedisServer) -> Stage {
-    let stage = stage(&redis("tg", config::RedisUrl::One(server.url().into()))).await;
+    let stage = stage(&redis("tg", RedisUrl::One(server.url().into()))).await;
     Stage { _server: Some(server), ..stage }
 }
 
 /// A stage over a Redis; two stages with different prefixes see nothing of each other.
-async fn stage(redis: &config::Redis) -> Stage {
+async fn stage(redis: &Redis) -> Stage {
     let (here, there) = (connect(redis, "here").await, connect(redis, "there").await);
     Stage { here: here.into(), there: there.into(), _server: None }
 }
 
-fn redis(prefix: &str, url: config::RedisUrl) -> config::Redis {
-    config::Redis { prefix: prefix.to_owned(), ..config::Redis::at(url) }
+fn redis(prefix: &str, url: RedisUrl) -> Redis {
+    Redis { prefix: prefix.to_owned(), ..Redis::at(url) }
 }
 
-async fn connect(redis: &config::Redis, process: &str) -> Arc<RedisHub> {
+async fn connect(redis: &Redis, process: &str) -> Arc<RedisHub> {
     RedisHub::connect(redis, &limits(), &ttls(), process.to_owned()).await.unwrap()
 }
 

@@ -158,7 +158,7 @@ async fn a_stopped_redis_is_unavailable_at_once_and_back_within_five_seconds() {
 async fn a_hub_starts_while_redis_is_down() {
     let mut server = RedisServer::start().unwrap();
     server.stop();
-    let hub = connect(&redis("tg", config::RedisUrl::One(server.url().into())), "early").await;
+    let hub = connect(&redis("tg", RedisUrl::One(server.url().into())), "early").await;
     assert!(matches!(hub.ping().await, Err(HubError::Unavailable(_))));
     server.start_again().unwrap();
     eventually("it finds Redis", async || hub.ping().await.is_ok()).await;
@@ -219,7 +219,7 @@ async fn an_unreadable_job_is_dropped() {
 #[tokio::test]
 async fn a_fail_over_is_survived() {
     let mut watched = WatchedRedis::start().unwrap();
-    let stage = stage(&redis("tg", config::RedisUrl::One(watched.url().into()))).await;
+    let stage = stage(&redis("tg", RedisUrl::One(watched.url().into()))).await;
     store(&stage, "kept", &verdict()).await;
     stage.here.milter.ping().await.unwrap();
     watched.lose_the_master();
@@ -240,7 +240,7 @@ async fn a_fail_over_is_survived() {
 #[tokio::test]
 async fn a_clusters_queue_is_spread_over_shards_on_several_nodes() {
     let cluster = RedisCluster::start().unwrap();
-    let urls = config::RedisUrl::Cluster(cluster.urls().into_iter().map(Into::into).collect());
+    let urls = RedisUrl::Cluster(cluster.urls().into_iter().map(Into::into).collect());
     let stage = stage(&redis("tg", urls)).await;
     assert_eq!(stage.here.worker.shards(), CLUSTER_SHARDS);
     let count = stage.here.worker.shards() * 4;

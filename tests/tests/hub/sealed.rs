@@ -37,10 +37,10 @@ impl Site {
         connect(&self.config(secrets), process).await
     }
 
-    fn config(&self, secrets: &[&str]) -> config::Redis {
-        let plain = redis("tg", config::RedisUrl::One(self.server.url().into()));
+    fn config(&self, secrets: &[&str]) -> Redis {
+        let plain = redis("tg", RedisUrl::One(self.server.url().into()));
         let secret_file = (!secrets.is_empty()).then(|| written(&self.files, secrets));
-        config::Redis { secret_file, ..plain }
+        Redis { secret_file, ..plain }
     }
 
     fn raw(&self) -> redis::Connection {

@@ -34,10 +34,9 @@ impl Users {
     /// One process, whose calls are made by the user of whose program they are.
     async fn process(&self, process: &str) -> End {
         let hub = async |user: &str| {
-            let plain = redis("tg", config::RedisUrl::One(self.server.url().into()));
+            let plain = redis("tg", RedisUrl::One(self.server.url().into()));
             let (username, password_file) = (format!("thundergate-{user}"), self.passwords.path().join(user));
-            let redis =
-                config::Redis { username: Some(username), password_file: Some(password_file), ..plain };
+            let redis = Redis { username: Some(username), password_file: Some(password_file), ..plain };
             connect(&redis, process).await
         };
         End { milter: hub("milter").await, worker: hub("worker").await, operator: hub("operator").await }

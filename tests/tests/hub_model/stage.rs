@@ -11,9 +11,10 @@ use std::{
     },
     time::Duration,
 };
-use thundergate_common::{
-    config,
-    hub::{Milter, Operator, Worker, memory::MemoryHub, redis::RedisHub},
+use thundergate_common::hub::{
+    Milter, Operator, Worker,
+    memory::MemoryHub,
+    redis::{Redis, RedisHub, RedisUrl},
 };
 use thundergate_tests::harness::redis::RedisServer;
 
@@ -63,10 +64,10 @@ impl Stage {
     pub async fn over_redis(server: &RedisServer) -> Self {
         static STAGES: AtomicUsize = AtomicUsize::new(0);
         let prefix = format!("stage-{}", STAGES.fetch_add(1, Ordering::Relaxed));
-        let redis = config::Redis {
+        let redis = Redis {
             prefix: prefix.clone(),
             timeout: Duration::from_secs(2),
-            ..config::Redis::at(config::RedisUrl::One(server.url().into()))
+            ..Redis::at(RedisUrl::One(server.url().into()))
         };
         let mut ends: Vec<Arc<dyn End>> = Vec::new();
         for process in ["here", "there"] {

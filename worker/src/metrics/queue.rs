@@ -21,10 +21,7 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
-use thundergate_common::{
-    config,
-    hub::{Observer, QueueState},
-};
+use thundergate_common::hub::{Observer, Queue, QueueState};
 use tokio_util::sync::CancellationToken;
 
 /// How often the hub is asked: more often than anybody looks.
@@ -42,7 +39,7 @@ struct Seen {
 
 impl QueueMetrics {
     /// Registers them all.
-    pub fn new(registry: &mut Registry, queue: &config::Queue) -> Self {
+    pub fn new(registry: &mut Registry, queue: &Queue) -> Self {
         let metrics = Self::default();
         let limits = [
             ("thundergate_queue_jobs_limit", "Jobs that may wait", queue.max_jobs as u64),

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use thundergate_common::{
     config,
     hub::{
-        Admission, Hub as _, Milter as _, Observer as _, Reservation, Room, Ticket, Worker as _,
+        Admission, Hub as _, Milter as _, Observer as _, Queue, Reservation, Room, Ticket, Worker as _,
         memory::MemoryHub,
     },
     job::{Job, Lane},
@@ -29,7 +29,7 @@ struct Running {
     tasks: JoinSet<()>,
 }
 
-fn queue(keys: &str) -> config::Queue {
+fn queue(keys: &str) -> Queue {
     let text = format!(
         "max_jobs = 100\nmax_bytes = \"64MiB\"\nsample_ttl = \"1h\"\nreserve_ttl = \"30s\"\nmax_deliveries = 2\n{keys}"
     );

@@ -10,11 +10,11 @@ mod state;
 use crate::{
     cache::VerdictCache,
     clock::now,
-    config,
+    freshness::Cache,
     generation::{FarmReport, Generation, reached},
     hub::{
         Admission, Announcements, Begin, Claim, Completion, DeadLetter, Hub, HubError, Milter, Observer,
-        Operator, QueueState, Receipt, Reservation, Retried, Room, Worker,
+        Operator, Queue, QueueState, Receipt, Reservation, Retried, Room, Worker,
     },
     job::{Job, Lane},
     sample::{Sample, SampleKey},
@@ -42,7 +42,7 @@ const RECEIPTS: usize = 10_000;
 /// The hub of one process.
 pub struct MemoryHub {
     state: Mutex<State>,
-    cache: config::Cache,
+    cache: Cache,
     generation: Mutex<Arc<Generation>>,
     /// The one worker's.
     report: Mutex<Option<FarmReport>>,
@@ -55,9 +55,9 @@ pub struct MemoryHub {
 
 impl MemoryHub {
     /// An empty hub within the limits of `queue` and `cache`.
-    pub fn new(queue: &config::Queue, cache: &config::Cache) -> Arc<Self> {
+    pub fn new(queue: &Queue, cache: &Cache) -> Arc<Self> {
         // These are not copies of somebody else's verdicts: they live as long as verdicts do.
-        let cache = config::Cache { local_ttl: Duration::MAX, ..cache.clone() };
+        let cache = Cache { local_ttl: Duration::MAX, ..cache.clone() };
         Arc::new(Self {
             state: Mutex::new(State::new(queue)),
             verdicts: VerdictCache::new(&cache),

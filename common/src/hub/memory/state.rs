@@ -3,8 +3,7 @@
 
 use crate::{
     clock::now_ms,
-    config,
-    hub::{Claim, LaneState, QueueState, Room},
+    hub::{Claim, LaneState, Queue, QueueState, Room},
     job::{Job, Lane},
     sample::{Sample, SampleKey},
 };
@@ -17,7 +16,7 @@ const SWEEP: usize = 1024;
 
 /// Everything behind the hub's lock.
 pub struct State {
-    limits: config::Queue,
+    limits: Queue,
     samples: HashMap<SampleKey, Kept>,
     sweep_at: usize,
     jobs: BTreeMap<u64, Entry>,
@@ -89,7 +88,7 @@ impl Kept {
 
 impl State {
     /// No samples, no jobs.
-    pub fn new(limits: &config::Queue) -> Self {
+    pub fn new(limits: &Queue) -> Self {
         let limits = limits.clone();
         Self { limits, samples: HashMap::new(), sweep_at: SWEEP, jobs: BTreeMap::new(), last_id: 0, bytes: 0 }
     }

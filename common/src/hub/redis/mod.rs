@@ -3,6 +3,7 @@
 //!
 //! | file | owns |
 //! |---|---|
+//! | `settings`, `check` | `[redis]` |
 //! | `target` | where Redis is: a server, Sentinels, a cluster |
 //! | `connection` | connections that come back by themselves, and pipelines |
 //! | `scripts` | the Lua scripts |
@@ -25,6 +26,7 @@
 //! When memory is full (`maxmemory`, `noeviction`) submitting says [`Admission::Full`](crate::hub::Admission::Full); claiming, beginning and
 //! completing go on, and free it.
 
+mod check;
 mod claims;
 mod connection;
 mod entry;
@@ -36,15 +38,18 @@ mod observer;
 mod operator;
 mod scripts;
 pub mod seal;
+mod settings;
 mod target;
 mod vault;
 mod wire;
 mod worker;
 
+pub use settings::{Access, ClientCertificate, Redis, RedisUrl};
+
 use crate::{
-    config,
+    freshness::Cache,
     generation::Generation,
-    hub::{Announcements, Hub, HubError},
+    hub::{Announcements, Hub, HubError, Queue},
     job::Lane,
     keys::{CLUSTER_SHARDS, Kept, Keys},
     sample::SampleKey,
@@ -54,7 +59,7 @@ use async_trait::async_trait;
 use connection::Connection;
 use error::{timed_out, unusable};
 use listener::Listener;
-use redis::{RedisResult, cmd, from_redis_value};
+use redis::{cmd, from_redis_value};
 use seal::{Purpose, Seal};
 use std::{
     sync::{Arc, Mutex, MutexGuard},
@@ -76,8 +81,8 @@ const IN_TRANSIT: u64 = 32 << 20;
 /// A process's end of the hub.
 pub struct RedisHub {
     keys: Keys,
-    queue: config::Queue,
-    cache: config::Cache,
+    queue: Queue,
+    cache: Cache,
     process: String,
     timeout: Duration,
     target: Arc<Target>,
@@ -94,18 +99,13 @@ pub struct RedisHub {
     _tasks: JoinSet<()>,
 }
 
-/// Whether the address can be read and goes with what `access` says; connects to nothing.
-pub(crate) fn check_address(redis: &config::Redis, access: &config::Access) -> RedisResult<()> {
-    Target::new(redis, access).map(drop)
-}
-
 impl RedisHub {
     /// The hub at `redis.url` for this `process`, whose name no other may have. An address that cannot be read is an
     /// error; a Redis that is down is not: calls are [`HubError::Unavailable`] until it is up.
     pub async fn connect(
-        redis: &config::Redis,
-        queue: &config::Queue,
-        cache: &config::Cache,
+        redis: &Redis,
+        queue: &Queue,
+        cache: &Cache,
         process: String,
     ) -> Result<Arc<Self>, HubError> {
         if redis.prefix.contains(['{', '}']) {

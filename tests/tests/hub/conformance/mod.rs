@@ -68,14 +68,14 @@ scenarios!(
 #[tokio::test]
 async fn everything_holds_over_a_cluster() {
     let cluster = RedisCluster::start().unwrap();
-    let urls = || config::RedisUrl::Cluster(cluster.urls().into_iter().map(Into::into).collect());
+    let urls = || RedisUrl::Cluster(cluster.urls().into_iter().map(Into::into).collect());
     all_hold(async |name| stage(&redis(name, urls())).await).await;
 }
 
 #[tokio::test]
 async fn everything_holds_over_a_unix_socket() {
     let server = RedisServer::start().unwrap();
-    all_hold(async |name| stage(&redis(name, config::RedisUrl::One(server.unix_url().into()))).await).await;
+    all_hold(async |name| stage(&redis(name, RedisUrl::One(server.unix_url().into()))).await).await;
 }
 
 #[tokio::test]
@@ -83,10 +83,10 @@ async fn everything_holds_sealed_and_over_tls() {
     let (files, certificates) = (tempfile::tempdir().unwrap(), Arc::new(Certificates::make().unwrap()));
     let guard = Guard { certificates: Some(certificates.clone()), ..Guard::default() };
     let server = RedisServer::start_guarded(&guard, &[]).unwrap();
-    let secured = |name| config::Redis {
+    let secured = |name| Redis {
         ca_file: Some(certificates.ca()),
         secret_file: Some(sealed::written(&files, &[sealed::OLD])),
-        ..redis(name, config::RedisUrl::One(server.url().into()))
+        ..redis(name, RedisUrl::One(server.url().into()))
     };
     all_hold(async |name| stage(&secured(name)).await).await;
 }
