@@ -89,7 +89,7 @@ async fn everything_holds_over_a_unix_socket() {
 async fn everything_holds_sealed_and_over_tls() {
     let (files, certificates) = (tempfile::tempdir().unwrap(), Arc::new(Certificates::make().unwrap()));
     let server = RedisServer::start_guarded(&Guard::tls(&certificates, false), &[]).unwrap();
-    let secured = |user: &str| config::Redis {
+    let secured = |user: &str| Redis {
         ca_file: Some(certificates.ca()),
         secret_file: Some(sealed::written(&files, &[sealed::OLD])),
         ..at(server.url_of(user))
