@@ -11,10 +11,11 @@ use std::{
 };
 use thundergate_common::{
     cache::VerdictCache,
-    config::{Cache, Stale},
+    clock::now,
     digest::Digest,
+    freshness::{Cache, Stale},
     sample::{NameHint, SampleKey},
-    verdict::{Verdict, now},
+    verdict::Verdict,
 };
 
 /// Samples that are known.

@@ -8,11 +8,12 @@
 mod access;
 pub mod hub_view;
 mod page;
+pub mod settings;
 pub mod status;
 mod summary;
 
 use crate::{
-    config::{self, Fault},
+    config::Fault,
     metrics::exposition::{self, Format},
 };
 use access::Access;
@@ -81,7 +82,7 @@ impl Admin {
     /// # Errors
     ///
     /// [`AdminError`].
-    pub async fn bind(config: &config::Admin) -> Result<Option<Self>, AdminError> {
+    pub async fn bind(config: &settings::Admin) -> Result<Option<Self>, AdminError> {
         let Some(address) = config.listen else { return Ok(None) };
         let failed = |source| AdminError::Listen { address, source };
         let token = config.token().map_err(AdminError::Token)?;
@@ -209,7 +210,7 @@ mod tests {
 
     #[tokio::test]
     async fn it_tells_life_readiness_and_metrics_until_it_is_shut_down() {
-        let config = config::Admin { listen: Some("127.0.0.1:0".parse().unwrap()), token_file: None };
+        let config = settings::Admin { listen: Some("127.0.0.1:0".parse().unwrap()), token_file: None };
         let admin = Admin::bind(&config).await.unwrap().unwrap();
         let address = admin.address();
         let mut registry = Registry::default();
@@ -266,7 +267,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_empty_address_means_no_server() {
-        assert!(Admin::bind(&config::Admin { listen: None, token_file: None }).await.unwrap().is_none());
+        assert!(Admin::bind(&settings::Admin { listen: None, token_file: None }).await.unwrap().is_none());
     }
 
     #[tokio::test]
@@ -274,7 +275,7 @@ mod tests {
         let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = other.local_addr().unwrap();
         let error =
-            Admin::bind(&config::Admin { listen: Some(address), token_file: None }).await.err().unwrap();
+            Admin::bind(&settings::Admin { listen: Some(address), token_file: None }).await.err().unwrap();
         assert_eq!(error.to_string(), format!("cannot listen on {address} (admin.listen)"));
     }
 }

@@ -3,7 +3,7 @@
 //! (`cache.local_bytes`). An entry lives `cache.local_ttl`, so that an operator's override reaches every process, and
 //! never longer than its verdict is fresh.
 
-use crate::{config, generation::Generation, job::Lane, sample::SampleKey, verdict::Verdict};
+use crate::{freshness, generation::Generation, job::Lane, sample::SampleKey, verdict::Verdict};
 use moka::{Expiry, sync::Cache};
 use std::{
     mem,
@@ -23,7 +23,7 @@ const REFRESHED: u64 = 10_000;
 pub struct VerdictCache {
     verdicts: Cache<SampleKey, Remembered>,
     refreshed: Cache<SampleKey, ()>,
-    config: config::Cache,
+    config: freshness::Cache,
 }
 
 #[derive(Clone, Debug)]
@@ -34,7 +34,7 @@ struct Remembered {
 
 impl VerdictCache {
     /// An empty cache of `cache.local_bytes`, whose entries live `cache.local_ttl`.
-    pub fn new(cache: &config::Cache) -> Self {
+    pub fn new(cache: &freshness::Cache) -> Self {
         let verdicts = Cache::builder()
             .max_capacity(cache.local_bytes.as_u64())
             .weigher(|key: &SampleKey, entry: &Remembered| {
@@ -74,7 +74,7 @@ impl VerdictCache {
     }
 
     /// The configuration it was made from.
-    pub fn config(&self) -> &config::Cache {
+    pub fn config(&self) -> &freshness::Cache {
         &self.config
     }
 
@@ -131,17 +131,13 @@ pub(crate) fn verdict_bytes(verdict: &Verdict) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        digest::Digest,
-        sample::NameHint,
-        verdict::{Finding, now},
-    };
+    use crate::{clock::now, digest::Digest, sample::NameHint, verdict::Finding};
     use bytesize::ByteSize;
 
     fn cache(local_ttl: Duration, local_bytes: ByteSize) -> VerdictCache {
         let (clean_ttl, found_ttl) = (Duration::from_secs(60), Duration::from_secs(600));
-        let stale = config::Stale::Rescan;
-        VerdictCache::new(&config::Cache { clean_ttl, found_ttl, local_ttl, local_bytes, stale })
+        let stale = freshness::Stale::Rescan;
+        VerdictCache::new(&freshness::Cache { clean_ttl, found_ttl, local_ttl, local_bytes, stale })
     }
 
     fn key(number: u32) -> SampleKey {

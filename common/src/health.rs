@@ -5,7 +5,7 @@
 //! By default the question is `/live`: a program that lives and cannot work (Redis is away, say) is not helped by being
 //! started anew. `--ready` asks `/ready`.
 
-use crate::config;
+use crate::admin::settings::Admin;
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -47,7 +47,7 @@ pub enum HealthError {
 /// # Errors
 ///
 /// [`HealthError`].
-pub async fn ask(admin: &config::Admin, ready: bool) -> Result<String, HealthError> {
+pub async fn ask(admin: &Admin, ready: bool) -> Result<String, HealthError> {
     let address = reachable(admin.listen.ok_or(HealthError::Nowhere)?);
     let path = if ready { "/ready" } else { "/live" };
     let answer = timeout(PATIENCE, fetch(address, path)).await.unwrap_or_else(|late| Err(late.into()));
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
     use tokio::net::TcpListener;
 
-    fn at(listen: &str) -> config::Admin {
+    fn at(listen: &str) -> Admin {
         toml::from_str(&format!("listen = \"{listen}\"")).unwrap()
     }
 

@@ -5,24 +5,28 @@
 //! |---|---|
 //! | [`digest`], [`sample`], [`verdict`], [`job`] | the things that travel: a part's digest, the bytes handed to a scanner, what the scanner said, the request to ask it |
 //! | [`hub`] | where milters and workers meet: verdicts, samples, jobs, announcements; over Redis or inside one process |
-//! | [`generation`] | the signature version that the farm has reached, and which verdicts it makes stale |
+//! | [`generation`], [`freshness`] | the signature version that the farm has reached, and which verdicts it makes stale; how long a verdict is good |
 //! | [`keys`] | every key in Redis: name, type, writer, expiry |
 //! | [`cache`] | the verdicts this process remembers, asked before the hub |
 //! | [`config`] | loading a TOML file over compiled-in defaults, and the sections both programs have |
 //! | [`telemetry`], [`traces`], [`metrics`] | logs, spans for a collector, what every process exposes |
 //! | [`terminal`] | what others wrote, made fit for people's terminals |
 //! | [`admin`], [`health`] | the admin HTTP server with its status page, the health check that asks it |
+//! | [`clock`], [`licence`] | the time of day as what travels carries it; when an instance's licence ends |
 //! | [`shutdown`], [`reload`], [`service`] | signals: the drain, the configuration read again; what systemd is told |
 
 pub mod admin;
 pub mod cache;
+pub mod clock;
 pub mod config;
 pub mod digest;
+pub mod freshness;
 pub mod generation;
 pub mod health;
 pub mod hub;
 pub mod job;
 pub mod keys;
+pub mod licence;
 pub mod metrics;
 pub mod reload;
 pub mod sample;

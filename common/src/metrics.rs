@@ -51,7 +51,7 @@ pub fn registry(program: &'static str) -> Registry {
 pub fn configuration_was_read(usable: bool) {
     LAST_READ_FAILED.store(!usable, Relaxed);
     if usable {
-        READ_AT.store(crate::verdict::now(), Relaxed);
+        READ_AT.store(crate::clock::now(), Relaxed);
     }
 }
 

@@ -18,8 +18,11 @@
 mod cut;
 mod journal;
 mod line;
+mod settings;
 
-use crate::config::{Log, LogFormat, Rotation};
+pub use settings::{Log, LogFormat, Rotation};
+
+use crate::config::Fault;
 use line::{Form, Lines};
 use std::{
     ffi::OsStr,
@@ -170,13 +173,15 @@ pub fn ready_beside_the_log(config: &Log, mut line: serde_json::Value) {
     }
 }
 
-/// Whether [`init`] would take this `log.level`.
-///
-/// # Errors
-///
-/// [`TelemetryError::Level`] or [`TelemetryError::Filter`].
-pub fn check_level(level: &str) -> Result<(), TelemetryError> {
-    filter(level).map(drop)
+impl Log {
+    /// Finds what contradicts itself or can never work.
+    ///
+    /// # Errors
+    ///
+    /// `log.level` is no filter.
+    pub fn check(&self) -> Result<(), Fault> {
+        filter(&self.level).map(drop).map_err(|error| Fault::new(&["log.level"], error.to_string()))
+    }
 }
 
 /// Whether this process may write where `log.file` is to be. Leaves nothing there: a log of another user's would be in the
@@ -261,11 +266,11 @@ mod tests {
     #[test]
     fn a_level_that_is_none_is_refused() {
         for level in ["info", "WARNING", "off", "info,thundergate_worker=debug", "redis=trace,info"] {
-            assert!(check_level(level).is_ok(), "{level}");
+            assert!(filter(level).is_ok(), "{level}");
         }
-        let error = check_level("loud").unwrap_err();
+        let error = filter("loud").unwrap_err();
         assert!(error.to_string().contains("`loud`"), "{error}");
-        assert!(check_level("info,a=loud").is_err());
+        assert!(filter("info,a=loud").is_err());
     }
 
     #[test]

@@ -7,7 +7,10 @@
 //!
 //! The context of a span travels with a job as W3C `traceparent`.
 
-use crate::config::Traces;
+mod settings;
+
+pub use settings::Traces;
+
 use async_trait::async_trait;
 use opentelemetry::{
     Context,

@@ -4,12 +4,8 @@
 //! Wire form in Redis and in announcements: JSON with a version, [`Verdict::encode`]. A version this program does not
 //! know is treated as if there were no verdict.
 
-use crate::config::Cache;
 use serde::{Deserialize, Serialize};
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::sync::Arc;
 
 /// The version of the wire form that this program writes and reads.
 const WIRE_VERSION: u8 = 1;
@@ -168,16 +164,6 @@ impl Verdict {
         self.scanned_at.saturating_sub(self.scan_ms.div_ceil(1000))
     }
 
-    /// What is left of `ttl` since the scan; zero once it is over.
-    pub fn fresh_for(&self, ttl: Duration) -> Duration {
-        ttl.saturating_sub(Duration::from_secs(now().saturating_sub(self.scanned_at)))
-    }
-
-    /// Whether it is still good, as long as `cache` lets verdicts live.
-    pub fn is_fresh(&self, cache: &Cache) -> bool {
-        !self.fresh_for(cache.ttl(self)).is_zero()
-    }
-
     /// The wire form.
     pub fn encode(&self) -> Vec<u8> {
         serde_json::to_vec(&Wire { v: WIRE_VERSION, body: self })
@@ -191,14 +177,10 @@ impl Verdict {
     }
 }
 
-/// Seconds since the epoch.
-pub fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::now;
 
     #[test]
     fn another_version_is_no_verdict() {

@@ -17,11 +17,12 @@ use prometheus_client::registry::Registry;
 use std::{net::Ipv4Addr, sync::Arc};
 use thundergate_common::{
     cache::VerdictCache,
+    clock::now,
     digest::Digest,
-    hub::{Hub, memory::MemoryHub},
+    hub::memory::MemoryHub,
     sample::{NameHint, SampleKey},
     telemetry::{self, Guard},
-    verdict::{Verdict, now},
+    verdict::Verdict,
 };
 use thundergate_milter::{
     config::Config,
@@ -100,9 +101,9 @@ impl Fixture {
             .expect("the configuration is right");
         let log = telemetry::init(&config.log).expect("this process logs once");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let hub = MemoryHub::new(&config.queue, &config.cache) as Arc<dyn Hub>;
+        let hub = MemoryHub::new(&config.queue, &config.cache);
         let observer = Arc::new(Observer::register(&mut Registry::default()));
-        let (ledger, clerk) = Ledger::new(Arc::clone(&hub), Arc::clone(&observer));
+        let (ledger, clerk) = Ledger::new(hub.clone(), Arc::clone(&observer));
         let resolver = Resolver {
             cache: VerdictCache::new(&config.cache),
             hub,

@@ -4,10 +4,9 @@
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::{hint::black_box, net::Ipv4Addr, sync::Arc};
 use thundergate_common::{
-    config::Log,
     digest::Digest,
     sample::{NameHint, SampleKey},
-    telemetry,
+    telemetry::{self, Log},
     verdict::{Finding, Rule, SkipReason, Verdict},
 };
 use thundergate_milter::{

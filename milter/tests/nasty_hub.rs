@@ -5,17 +5,18 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use prometheus_client::registry::Registry;
-use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use thundergate_common::{
     cache::VerdictCache,
-    generation::{FarmReport, Generation},
+    clock::now,
+    generation::Generation,
     hub::{
-        Admission, Announcements, Begin, Claim, Completion, DeadLetter, Hub, HubError, QueueState, Receipt,
-        Reservation, Retried, Room, memory::MemoryHub,
+        Admission, Announcements, Begin, Completion, Hub, HubError, Milter, Receipt, Reservation, Room,
+        Worker, memory::MemoryHub,
     },
     job::{Job, Lane},
     sample::{Sample, SampleKey},
-    verdict::{Answer, Verdict, now},
+    verdict::{Answer, Verdict},
 };
 use thundergate_milter::{
     config::Config,
@@ -44,6 +45,16 @@ impl Hub for Nasty {
         assert!(!self.panics, "a bug");
         self.hub.look_up(keys).await
     }
+    fn generation(&self) -> Arc<Generation> {
+        self.hub.generation()
+    }
+    async fn ping(&self) -> Result<(), HubError> {
+        self.hub.ping().await
+    }
+}
+
+#[async_trait]
+impl Milter for Nasty {
     async fn reserve(&self, keys: &[SampleKey], lane: Lane) -> Result<Vec<Reservation>, HubError> {
         self.hub.reserve(keys, lane).await
     }
@@ -53,71 +64,11 @@ impl Hub for Nasty {
     fn announcements(&self) -> &Announcements {
         &self.unheard
     }
-    async fn record(&self, receipts: &[(SampleKey, Receipt)]) -> Result<(), HubError> {
-        self.hub.record(receipts).await
-    }
-    async fn claim(
-        &self,
-        worker: &str,
-        shard: usize,
-        room: Room,
-        patience: Duration,
-    ) -> Result<Vec<Claim>, HubError> {
-        self.hub.claim(worker, shard, room, patience).await
-    }
     async fn leave(&self, keys: &[SampleKey]) -> Result<(), HubError> {
         self.hub.leave(keys).await
     }
-    fn generation(&self) -> Arc<Generation> {
-        self.hub.generation()
-    }
-    fn shards(&self) -> usize {
-        self.hub.shards()
-    }
-    async fn reclaim(&self, worker: &str, shard: usize, room: Room) -> Result<Vec<Claim>, HubError> {
-        self.hub.reclaim(worker, shard, room).await
-    }
-    async fn report(&self, report: &FarmReport, quorum: Option<NonZeroUsize>) -> Result<(), HubError> {
-        self.hub.report(report, quorum).await
-    }
-    async fn farm(&self) -> Result<Vec<FarmReport>, HubError> {
-        self.hub.farm().await
-    }
-    async fn bump(&self) -> Result<Generation, HubError> {
-        self.hub.bump().await
-    }
-    async fn retry(&self, letter: &DeadLetter) -> Result<Retried, HubError> {
-        self.hub.retry(letter).await
-    }
-    async fn drop_letter(&self, letter: &DeadLetter) -> Result<bool, HubError> {
-        self.hub.drop_letter(letter).await
-    }
-    async fn begin(&self, claim: &Claim) -> Result<Begin, HubError> {
-        self.hub.begin(claim).await
-    }
-    async fn renew(&self, worker: &str, claims: &[Claim]) -> Result<(), HubError> {
-        self.hub.renew(worker, claims).await
-    }
-    async fn complete(&self, claim: &Claim, completion: &Completion) -> Result<(), HubError> {
-        self.hub.complete(claim, completion).await
-    }
-    async fn hand_back(&self, claim: &Claim) -> Result<(), HubError> {
-        self.hub.hand_back(claim).await
-    }
-    async fn queue(&self) -> Result<QueueState, HubError> {
-        self.hub.queue().await
-    }
-    async fn dead_letters(&self, most: usize) -> Result<Vec<DeadLetter>, HubError> {
-        self.hub.dead_letters(most).await
-    }
-    async fn receipts(&self, key: &SampleKey, most: usize) -> Result<Vec<Receipt>, HubError> {
-        self.hub.receipts(key, most).await
-    }
-    async fn forget(&self, key: &SampleKey) -> Result<bool, HubError> {
-        self.hub.forget(key).await
-    }
-    async fn ping(&self) -> Result<(), HubError> {
-        self.hub.ping().await
+    async fn record(&self, receipts: &[(SampleKey, Receipt)]) -> Result<(), HubError> {
+        self.hub.record(receipts).await
     }
 }
 
@@ -131,7 +82,7 @@ fn gate(panics: bool) -> (Gate, Arc<MemoryHub>) {
     let observer = Arc::new(Observer::register(&mut Registry::default()));
     let resolver = Resolver {
         cache: VerdictCache::new(&config.cache),
-        hub: Arc::clone(&nasty) as Arc<dyn Hub>,
+        hub: nasty.clone(),
         direct: None,
         seats: Arc::new(Permits::new(1)),
         deadline: config.wait.deadline,

@@ -13,12 +13,16 @@ use std::{
     time::Duration,
 };
 use thundergate_common::{
-    config::{self, Cache, Queue, Redis, RedisUrl},
+    clock::now,
     digest::Digest,
-    hub::{Admission, Begin, Claim, Completion, Hub, Reservation, Room, redis::RedisHub},
+    freshness::{Cache, Stale},
+    hub::{
+        Admission, Begin, Claim, Completion, Hub, Milter, Queue, Reservation, Room, Worker,
+        redis::{Redis, RedisHub, RedisUrl},
+    },
     job::{Job, Lane},
     sample::{NameHint, Sample, SampleKey},
-    verdict::{Answer, Verdict, now},
+    verdict::{Answer, Verdict},
 };
 use thundergate_tests::harness::redis::RedisServer;
 use tokio::runtime::Runtime;
@@ -183,7 +187,7 @@ fn queue() -> Queue {
 
 fn cache() -> Cache {
     let (clean_ttl, found_ttl, local_ttl) = (HOUR, HOUR, HOUR);
-    Cache { clean_ttl, found_ttl, local_ttl, local_bytes: ByteSize::mib(1), stale: config::Stale::Rescan }
+    Cache { clean_ttl, found_ttl, local_ttl, local_bytes: ByteSize::mib(1), stale: Stale::Rescan }
 }
 
 criterion_group! {

@@ -13,12 +13,16 @@ use std::{
 };
 use tempfile::TempDir;
 use thundergate_common::{
-    config,
+    clock::now,
     digest::Digest,
-    hub::{Admission, Begin, Claim, Completion, Hub, HubError, Receipt, Reservation, Room, redis::RedisHub},
+    hub::{
+        Admission, Begin, Claim, Completion, Hub, HubError, Milter as _, Observer as _, Receipt, Reservation,
+        Room, Worker,
+        redis::{Redis, RedisHub, RedisUrl},
+    },
     job::{Job, Lane},
     sample::{NameHint, Sample, SampleKey},
-    verdict::{Answer, Verdict, now},
+    verdict::{Answer, Verdict},
 };
 use thundergate_milter::config::Config;
 use thundergate_tests::{
@@ -56,7 +60,7 @@ async fn a_server_that_another_authority_vouches_for_is_refused() {
     let server = RedisServer::start_guarded(&tls(false).0, &[]).unwrap();
     let another = Certificates::make().unwrap();
     for ca_file in [Some(another.ca()), None] {
-        let error = ping(&config::Redis { ca_file, ..at(&server.url_of(MILTER)) }).await.unwrap_err();
+        let error = ping(&Redis { ca_file, ..at(&server.url_of(MILTER)) }).await.unwrap_err();
         assert!(matches!(error, HubError::Unavailable(_)), "{error:?}");
         assert!(with_causes(&error).contains("certificate"), "{}", with_causes(&error));
     }
@@ -69,7 +73,7 @@ async fn a_server_under_another_name_is_refused() {
     let ca_file = Some(certificates.ca());
     // The same address, but not what stands in the certificate.
     let elsewhere = server.url_of(MILTER).replace("127.0.0.1", "localhost");
-    let error = ping(&config::Redis { ca_file, ..at(&elsewhere) }).await.unwrap_err();
+    let error = ping(&Redis { ca_file, ..at(&elsewhere) }).await.unwrap_err();
     assert!(with_causes(&error).contains("not valid for name"), "{}", with_causes(&error));
 }
 
@@ -103,7 +107,7 @@ async fn sentinels_have_users_of_their_own() {
     }
     let nobody = at(&watched.url_of(MILTER));
     assert!(matches!(ping(&nobody).await, Err(HubError::Unavailable(_))));
-    a_sample_passes(|user| config::Redis {
+    a_sample_passes(|user| Redis {
         sentinel_username: Some("asking".into()),
         sentinel_password_file: Some(password.clone()),
         ..at(&watched.url_of(user))
@@ -115,7 +119,7 @@ async fn sentinels_have_users_of_their_own() {
 async fn tls_and_users_in_a_cluster() {
     let (guard, certificates) = tls(true);
     let cluster = RedisCluster::start_guarded(&guard).unwrap();
-    let trusting = config::Redis { ca_file: Some(certificates.ca()), ..over(cluster.bare_urls()) };
+    let trusting = Redis { ca_file: Some(certificates.ca()), ..over(cluster.bare_urls()) };
     let known = with_client_certificate(trusting, &certificates);
     let passwords = Passwords::new();
     a_sample_passes(|user| passwords.log_in(&known, user)).await;
@@ -279,7 +283,7 @@ async fn a_cluster_survives_the_loss_of_a_master() {
 }
 
 /// Everything that happens to a sample of which nobody has heard.
-async fn a_sample_passes(redis: impl Fn(&str) -> config::Redis) {
+async fn a_sample_passes(redis: impl Fn(&str) -> Redis) {
     let (here, there) = (connect(&redis(MILTER), "milter").await, connect(&redis(WORKER), "worker").await);
     let key = key();
     assert_eq!(here.look_up(std::slice::from_ref(&key)).await.unwrap(), [None]);
@@ -309,22 +313,22 @@ async fn claimed(hub: &RedisHub) -> Claim {
     panic!("there is no job");
 }
 
-async fn connect(redis: &config::Redis, process: &str) -> Arc<RedisHub> {
+async fn connect(redis: &Redis, process: &str) -> Arc<RedisHub> {
     let defaults = Config::from_toml("").unwrap();
     RedisHub::connect(redis, &defaults.queue, &defaults.cache, process.to_owned()).await.unwrap()
 }
 
-async fn ping(redis: &config::Redis) -> Result<(), HubError> {
+async fn ping(redis: &Redis) -> Result<(), HubError> {
     let hub = connect(redis, "ping").await;
     hub.ping().await
 }
 
-fn at(url: &str) -> config::Redis {
-    config::Redis::at(config::RedisUrl::One(url.into()))
+fn at(url: &str) -> Redis {
+    Redis::at(RedisUrl::One(url.into()))
 }
 
-fn over(cluster: Vec<String>) -> config::Redis {
-    config::Redis::at(config::RedisUrl::Cluster(cluster.into_iter().map(Into::into).collect()))
+fn over(cluster: Vec<String>) -> Redis {
+    Redis::at(RedisUrl::Cluster(cluster.into_iter().map(Into::into).collect()))
 }
 
 fn tls(client_certificates: bool) -> (Guard, Arc<Certificates>) {
@@ -333,13 +337,13 @@ fn tls(client_certificates: bool) -> (Guard, Arc<Certificates>) {
 }
 
 /// Who believes the servers that these vouch for.
-fn believing(certificates: &Certificates, url: &str) -> config::Redis {
-    config::Redis { ca_file: Some(certificates.ca()), ..at(url) }
+fn believing(certificates: &Certificates, url: &str) -> Redis {
+    Redis { ca_file: Some(certificates.ca()), ..at(url) }
 }
 
-fn with_client_certificate(redis: config::Redis, certificates: &Certificates) -> config::Redis {
+fn with_client_certificate(redis: Redis, certificates: &Certificates) -> Redis {
     let (cert, key) = certificates.client();
-    config::Redis { cert_file: Some(cert), key_file: Some(key), ..redis }
+    Redis { cert_file: Some(cert), key_file: Some(key), ..redis }
 }
 
 /// A file with the password of each user.
@@ -358,9 +362,9 @@ impl Passwords {
         self.0.path().join(name)
     }
 
-    fn log_in(&self, redis: &config::Redis, user: &str) -> config::Redis {
+    fn log_in(&self, redis: &Redis, user: &str) -> Redis {
         let username = Some(user.to_owned());
-        config::Redis { username, password_file: Some(self.file(user)), ..redis.clone() }
+        Redis { username, password_file: Some(self.file(user)), ..redis.clone() }
     }
 }
 

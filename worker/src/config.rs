@@ -7,9 +7,13 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
-use thundergate_common::config::{
-    Admin, Cache, ConfigError, Farm, Fault, Log, Queue, Redis, Source, Traces, check_shared, exact_size,
-    find, load_checked,
+use thundergate_common::{
+    admin::settings::Admin,
+    config::{ConfigError, Farm, Fault, Source, exact_size, find, load_checked},
+    freshness::Cache,
+    hub::{Queue, redis::Redis},
+    telemetry::Log,
+    traces::Traces,
 };
 
 /// The defaults, and the documentation of every key.
@@ -77,7 +81,12 @@ impl Config {
         if self.log.findings.is_some() {
             return Err(Fault::new(&["log.findings"], "is the milter's, which has lines of findings"));
         }
-        self.admin.token()?;
-        check_shared(Some(&self.redis), Some(&self.farm), &self.queue, &self.cache, &self.log, &self.traces)
+        self.admin.check()?;
+        self.redis.check()?;
+        self.farm.check()?;
+        self.queue.check()?;
+        self.cache.check()?;
+        self.traces.check()?;
+        self.log.check()
     }
 }

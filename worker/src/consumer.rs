@@ -14,7 +14,7 @@
 use crate::{farm::with_causes, metrics::WorkerMetrics, reclaimer::Reclaimer};
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use std::{collections::VecDeque, sync::Arc, time::Duration};
-use thundergate_common::hub::{Claim, Hub, HubError, Room};
+use thundergate_common::hub::{self, Claim, HubError, Room};
 
 /// How long the hub waits for the first job of the only shard, of one of several, and of one that holds others up.
 const PATIENCE: [Duration; 3] =
@@ -34,7 +34,7 @@ pub struct Consumer {
 
 /// One shard of the queue.
 struct Source {
-    hub: Arc<dyn Hub>,
+    hub: Arc<dyn hub::Worker>,
     worker: String,
     shard: usize,
     reclaimer: Reclaimer,
@@ -45,7 +45,7 @@ struct Source {
 
 impl Consumer {
     /// Gets jobs for `worker`.
-    pub fn new(hub: Arc<dyn Hub>, worker: &str, metrics: WorkerMetrics) -> Self {
+    pub fn new(hub: Arc<dyn hub::Worker>, worker: &str, metrics: WorkerMetrics) -> Self {
         let source = |shard| Source {
             hub: Arc::clone(&hub),
             worker: worker.to_owned(),

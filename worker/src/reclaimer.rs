@@ -2,7 +2,7 @@
 //! Takes over the jobs of workers that died, and the failed deliveries of those that live.
 
 use std::time::{Duration, Instant};
-use thundergate_common::hub::{Claim, Hub, HubError, Room};
+use thundergate_common::hub::{self, Claim, HubError, Room};
 
 /// How often the hub is asked. Together with `queue.reclaim_after` (10 s) it keeps the promise of 15 s.
 const EVERY: Duration = Duration::from_secs(2);
@@ -18,10 +18,10 @@ impl Reclaimer {
     ///
     /// # Errors
     ///
-    /// As [`Hub::reclaim`].
+    /// As [`hub::Worker::reclaim`].
     pub async fn reclaim(
         &mut self,
-        hub: &dyn Hub,
+        hub: &dyn hub::Worker,
         worker: &str,
         shard: usize,
         room: Room,

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 use thundergate_common::{
-    hub::{Claim, Hub},
+    hub::{self, Claim},
     job::Lane,
 };
 use tokio::time::MissedTickBehavior;
@@ -57,7 +57,7 @@ impl Running {
 
 /// Renews what is `running` for `worker`, until `ended`.
 pub async fn renew(
-    hub: &dyn Hub,
+    hub: &dyn hub::Worker,
     worker: &str,
     running: &Running,
     every: Duration,

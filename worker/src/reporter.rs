@@ -5,14 +5,14 @@
 
 use crate::farm::Farm;
 use std::time::Duration;
-use thundergate_common::{generation::FarmReport, hub::Hub, verdict::now};
+use thundergate_common::{clock::now, generation::FarmReport, hub};
 use tokio_util::sync::CancellationToken;
 
 /// The time between two reports: milters learn of new signatures within 10 s.
 const EVERY: Duration = Duration::from_secs(2);
 
 /// Reports for `worker`, until `ended`.
-pub async fn report(hub: &dyn Hub, worker: &str, farm: &Farm, ended: &CancellationToken) {
+pub async fn report(hub: &dyn hub::Worker, worker: &str, farm: &Farm, ended: &CancellationToken) {
     loop {
         let report = FarmReport { worker: worker.to_owned(), at: now(), instances: farm.reports() };
         // Before the first probe nothing is known, and nothing to be told.

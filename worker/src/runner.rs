@@ -30,7 +30,7 @@ use std::{
 };
 use thundergate_common::{
     config,
-    hub::{Claim, Hub, Room},
+    hub::{self, Claim, Observer, Queue, Room},
     telemetry,
 };
 use tokio::{sync::Notify, task::JoinSet};
@@ -42,31 +42,34 @@ const HANDING_BACK: Duration = Duration::from_secs(2);
 /// A worker that has not begun yet.
 pub struct Worker {
     name: String,
-    hub: Arc<dyn Hub>,
+    hub: Arc<dyn hub::Worker>,
+    observer: Arc<dyn Observer>,
     farm: Arc<Farm>,
-    queue: config::Queue,
+    queue: Queue,
     memory: Memory,
     metrics: WorkerMetrics,
     seen: QueueMetrics,
 }
 
 impl Worker {
-    /// A worker between `hub` and `farm`, whose samples take `memory`, its metrics in `registry`. Nothing is sent yet.
+    /// A worker between `hub` and `farm`, whose metrics tell what `observer` sees of the queue, whose samples take `memory`, its metrics in `registry`. Nothing is sent yet.
     ///
     /// # Errors
     ///
     /// HTTP cannot be set up.
     pub fn new(
-        hub: Arc<dyn Hub>,
+        hub: Arc<dyn hub::Worker>,
+        observer: Arc<dyn Observer>,
         farm: &config::Farm,
-        queue: &config::Queue,
+        queue: &Queue,
         memory: Memory,
         registry: &mut Registry,
     ) -> Result<Self, SetupError> {
         let farm = Arc::new(Farm::new(farm, FarmMetrics::new(registry))?);
         registry.register_collector(Box::new(FarmState(Arc::clone(&farm))));
         let (metrics, seen) = (WorkerMetrics::new(registry), QueueMetrics::new(registry, queue));
-        Ok(Self { name: telemetry::process_name(), hub, farm, queue: queue.clone(), memory, metrics, seen })
+        let (name, queue) = (telemetry::process_name(), queue.clone());
+        Ok(Self { name, hub, observer, farm, queue, memory, metrics, seen })
     }
 
     /// Its scanners: [`Farm::available`] says whether samples would be scanned now.
@@ -99,7 +102,7 @@ impl Worker {
             self.farm.watch(ended.clone()),
             renewer::renew(&*self.hub, &self.name, &running, every, &self.metrics, &ended),
             reporter::report(&*self.hub, &self.name, &self.farm, &ended),
-            self.seen.watch(&*self.hub, &ended),
+            self.seen.watch(&*self.observer, &ended),
             work,
         );
     }

@@ -19,14 +19,11 @@ use crate::{
 use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
 use futures_util::FutureExt;
-use std::{
-    panic::AssertUnwindSafe,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use thundergate_common::{
+    clock::now_ms,
     digest::Digest,
-    hub::{Begin, Claim, Completion, Hub},
+    hub::{self, Begin, Claim, Completion},
     job::Job,
     sample::Sample,
     traces::{KeyValue, Span, SpanKind},
@@ -39,7 +36,7 @@ const LARGE: usize = 256 << 10;
 /// What a delivery needs.
 pub struct Scanning {
     /// Where jobs come from and verdicts go.
-    pub hub: Arc<dyn Hub>,
+    pub hub: Arc<dyn hub::Worker>,
     /// The scanners.
     pub farm: Arc<Farm>,
     /// For the bytes of samples.
@@ -243,6 +240,5 @@ async fn digest(bytes: Bytes) -> Option<Digest> {
 }
 
 fn waited(job: &Job) -> Duration {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    now.saturating_sub(Duration::from_millis(job.enqueued_ms))
+    Duration::from_millis(now_ms().saturating_sub(job.enqueued_ms))
 }

@@ -2,18 +2,18 @@
 //! The worker's answer to `/status`: queue, farm and dead letters as the hub tells of them; without the hub, the farm as
 //! this worker sees it.
 
-use crate::farm::{Farm, licence::days_left};
+use crate::farm::Farm;
 use futures_util::future::{BoxFuture, FutureExt};
 use std::sync::Arc;
 use thundergate_common::{
     admin::{
         hub_view::HubView,
-        status::{Program, Status, Subject, now_ms},
+        status::{Program, Status, Subject},
     },
+    clock::{now, now_ms},
     generation::FarmReport,
-    hub::Hub,
+    hub::Observer,
     telemetry::process_name,
-    verdict::now,
 };
 
 struct Worker {
@@ -23,7 +23,7 @@ struct Worker {
 }
 
 /// The worker between `hub` and `farm`.
-pub fn subject(hub: Arc<dyn Hub>, farm: Arc<Farm>) -> Arc<dyn Subject> {
+pub fn subject(hub: Arc<dyn Observer>, farm: Arc<Farm>) -> Arc<dyn Subject> {
     let program = Program {
         name: "worker",
         version: env!("CARGO_PKG_VERSION"),
@@ -32,7 +32,7 @@ pub fn subject(hub: Arc<dyn Hub>, farm: Arc<Farm>) -> Arc<dyn Subject> {
         hub: "redis",
         passive: false,
     };
-    Arc::new(Worker { program, farm, hub: HubView::new(hub, days_left) })
+    Arc::new(Worker { program, farm, hub: HubView::new(hub) })
 }
 
 impl Subject for Worker {

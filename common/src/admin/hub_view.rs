@@ -5,7 +5,8 @@
 use super::status::{Dead, Instance, Status, short};
 use crate::{
     generation::{FarmReport, InstanceReport},
-    hub::{DeadLetter, Hub, HubError},
+    hub::{DeadLetter, HubError, Observer},
+    licence::days_left,
 };
 use std::{
     collections::BTreeMap,
@@ -21,15 +22,14 @@ const LETTERS: usize = 20;
 
 /// What the hub tells of queue, farm and dead letters.
 pub struct HubView {
-    hub: Arc<dyn Hub>,
-    days_left: fn(&str, SystemTime) -> Option<i64>,
+    hub: Arc<dyn Observer>,
     refused: [AtomicBool; 3],
 }
 
 impl HubView {
-    /// Of `hub`; `days_left` understands what instances say of their licence.
-    pub fn new(hub: Arc<dyn Hub>, days_left: fn(&str, SystemTime) -> Option<i64>) -> Self {
-        Self { hub, days_left, refused: Default::default() }
+    /// Of `hub`.
+    pub fn new(hub: Arc<dyn Observer>) -> Self {
+        Self { hub, refused: Default::default() }
     }
 
     /// Adds what the hub tells to `status`. Where it tells nothing of the farm, `own` is what this process sees.
@@ -44,7 +44,7 @@ impl HubView {
         status.hub_error = ping.err().map(|error| error.to_string());
         status.queue = queue;
         let reports = farm.filter(|reports| !reports.is_empty()).or_else(|| own.map(|own| vec![own]));
-        status.farm = reports.map(|reports| instances(&reports, self.days_left));
+        status.farm = reports.map(|reports| instances(&reports, SystemTime::now()));
         status.signatures = self.hub.generation().signatures.clone();
         status.dead_letters = letters.map(|letters| letters.iter().map(Dead::from).collect());
     }
@@ -63,19 +63,15 @@ async fn unless_refused<T>(
 }
 
 /// Every instance once, in the order of their names.
-fn instances(reports: &[FarmReport], days_left: fn(&str, SystemTime) -> Option<i64>) -> Vec<Instance> {
+fn instances(reports: &[FarmReport], now: SystemTime) -> Vec<Instance> {
     let mut seen: BTreeMap<&str, Vec<&InstanceReport>> = BTreeMap::new();
     for instance in reports.iter().flat_map(|report| &report.instances) {
         seen.entry(&instance.name).or_default().push(instance);
     }
-    seen.into_iter().map(|(name, seen)| instance(name, &seen, days_left)).collect()
+    seen.into_iter().map(|(name, seen)| instance(name, &seen, now)).collect()
 }
 
-fn instance(
-    name: &str,
-    seen: &[&InstanceReport],
-    days_left: fn(&str, SystemTime) -> Option<i64>,
-) -> Instance {
+fn instance(name: &str, seen: &[&InstanceReport], now: SystemTime) -> Instance {
     let count = |state: &str| seen.iter().filter(|one| one.state == state).count();
     let state = seen.iter().max_by_key(|one| count(&one.state)).map_or("unheard", |one| &one.state);
     let first =
@@ -93,7 +89,7 @@ fn instance(
         in_flight: seen.iter().map(|one| one.in_flight).sum(),
         capacity: seen.iter().map(|one| one.capacity).sum(),
         latency_ms: latencies().min().zip(latencies().max()),
-        licence_days: licence.and_then(|words| days_left(&words, SystemTime::now())),
+        licence_days: licence.and_then(|words| days_left(&words, now)),
         last_error: first(|one| one.last_error.as_ref()).map(|error| short(&error)),
     }
 }
@@ -122,7 +118,7 @@ mod tests {
             in_flight,
             capacity: 4,
             latency_ms: Some(latency_ms),
-            licence_ends: Some("soon".to_owned()),
+            licence_ends: Some("1970-01-08".to_owned()),
             ..InstanceReport::default()
         };
         FarmReport { instances: vec![instance], ..FarmReport::default() }
@@ -142,7 +138,7 @@ mod tests {
             licence_days: Some(7),
             ..Instance::default()
         };
-        assert_eq!(instances(&reports, |_, _| Some(7)), [expected]);
+        assert_eq!(instances(&reports, SystemTime::UNIX_EPOCH), [expected]);
     }
 
     #[tokio::test]

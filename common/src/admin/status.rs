@@ -5,7 +5,7 @@
 use crate::hub::QueueState;
 use futures_util::future::BoxFuture;
 use serde::Serialize;
-use std::{collections::BTreeMap, time::SystemTime};
+use std::collections::BTreeMap;
 
 /// Characters of a text that others chose.
 const LONGEST: usize = 200;
@@ -238,12 +238,6 @@ pub fn short(text: &str) -> String {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }
-}
-
-/// Now, in milliseconds since the epoch.
-pub fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! Each layer's text is parsed as if it followed the ones before it, so that the span of a value alone tells which layer
 //! it came from. That is how an error names the file, line and key, or the variable, whatever was merged with what.
 
-use super::load::{ConfigError, Fault};
+use super::error::{ConfigError, Fault};
 use std::{ops::Range, path::PathBuf};
 use toml::{
     Spanned,

@@ -7,53 +7,16 @@
 //! further down. Its value is TOML, or else taken as the string it is. `THUNDERGATE_CONFIG` is no key: it names the
 //! file.
 
-use super::layers::{Document, Layer, PREFIX, Place};
+use super::{
+    error::{ConfigError, Fault},
+    layers::{Document, Layer, PREFIX, Place},
+};
 use serde::de::DeserializeOwned;
 use std::{
     io::ErrorKind,
     path::{Path, PathBuf},
 };
 use toml::de::Deserializer;
-
-/// A configuration that cannot be used. Exit status 78 (EX_CONFIG). Holds no values, since they may be secret.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("{path}: cannot be read")]
-    Unreadable {
-        /// Which one.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// Something in it is wrong.
-    #[error("{place}: {key}{}{message}", if key.is_empty() { "" } else { ": " })]
-    Invalid {
-        /// `file:line`, or the environment variable.
-        place: String,
-        /// The key with its sections, `wait.deadline`; empty where the text is no TOML.
-        key: String,
-        /// What is wrong with it.
-        message: String,
-    },
-}
-
-/// What a program finds wrong with values that are right one by one.
-#[derive(Debug, thiserror::Error)]
-#[error("{}: {message}", keys.join(", "))]
-pub struct Fault {
-    /// The keys that do not go together, `wait.deadline`; the first that is set outside the defaults is named.
-    pub keys: Vec<String>,
-    /// What is wrong with them.
-    pub message: String,
-}
-
-impl Fault {
-    /// `message` about `keys`.
-    pub fn new(keys: &[&str], message: impl Into<String>) -> Self {
-        Self { keys: keys.iter().map(|&key| key.to_owned()).collect(), message: message.into() }
-    }
-}
 
 /// The configuration from `defaults`, `file` and this process's environment.
 ///
@@ -171,8 +134,16 @@ mod tests {
     struct Program {
         listen: Vec<String>,
         wait: Wait,
-        redis: Option<crate::config::Redis>,
+        redis: Option<Redis>,
         farm: Option<crate::config::Farm>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Redis {
+        #[serde(rename = "url")]
+        _url: String,
+        prefix: String,
     }
 
     #[derive(Debug, Deserialize)]

@@ -20,14 +20,19 @@
 //!
 //! A failed scan is announced and put among the dead letters; it is never stored as a verdict.
 //!
+//! A process holds the part of the hub that its role needs, a trait for each user of `deploy/redis/users.acl`: [`Milter`],
+//! [`Worker`], [`Operator`]. [`Observer`] is what pages and metrics read, whoever runs them; [`Hub`] what all of them have.
+//!
 //! Beside that, workers **report** what they see of the farm, and every process learns of the
 //! [`generation`](crate::generation) that follows from it.
 
 mod announcements;
 pub mod memory;
+mod queue;
 pub mod redis;
 
 pub use announcements::{Announcements, Ticket};
+pub use queue::Queue;
 
 use crate::{
     generation::{FarmReport, Generation},
@@ -51,7 +56,7 @@ pub enum HubError {
     Unusable(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// What [`Hub::reserve`] found.
+/// What [`Milter::reserve`] found.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reservation {
     /// The verdict is there.
@@ -62,7 +67,7 @@ pub enum Reservation {
     Joined,
 }
 
-/// What [`Hub::submit`] did with a job.
+/// What [`Milter::submit`] did with a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
     /// It stands in the queue.
@@ -102,7 +107,7 @@ pub enum Retried {
     Unknown,
 }
 
-/// What [`Hub::begin`] found.
+/// What [`Worker::begin`] found.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Begin {
     /// The lease is taken: scan these bytes.
@@ -179,15 +184,25 @@ pub struct Receipt {
     pub decision: String,
 }
 
-/// Where milters and workers meet. All calls may be repeated; none waits longer than its time-out, except
-/// [`Hub::claim`], which waits as long as it is told to.
+/// What everybody may ask. All calls, of every role, may be repeated; none waits longer than its time-out, except
+/// [`Worker::claim`], which waits as long as it is told to.
 #[async_trait]
 pub trait Hub: Send + Sync + 'static {
     /// The verdicts of `keys`, in their order. One round trip, whatever their number.
     async fn look_up(&self, keys: &[SampleKey]) -> Result<Vec<Option<Arc<Verdict>>>, HubError>;
 
+    /// What clean verdicts must have seen, as far as this process knows: at most seconds old.
+    fn generation(&self) -> Arc<Generation>;
+
+    /// Whether the hub answers.
+    async fn ping(&self) -> Result<(), HubError>;
+}
+
+/// What a milter asks: it has samples scanned and waits for the answers.
+#[async_trait]
+pub trait Milter: Hub {
     /// Reserves or joins every one of `keys`, in their order, unless their verdicts can be
-    /// [believed](crate::config::Cache::believes). In the mail lane the caller waits for the answer, until it comes or
+    /// [believed](crate::freshness::Cache::believes). In the mail lane the caller waits for the answer, until it comes or
     /// the caller leaves. One round trip.
     async fn reserve(&self, keys: &[SampleKey], lane: Lane) -> Result<Vec<Reservation>, HubError>;
 
@@ -201,12 +216,13 @@ pub trait Hub: Send + Sync + 'static {
     /// Nobody in this process waits for `keys` any more.
     async fn leave(&self, keys: &[SampleKey]) -> Result<(), HubError>;
 
-    /// What clean verdicts must have seen, as far as this process knows: at most seconds old.
-    fn generation(&self) -> Arc<Generation>;
-
     /// Notes who received samples.
     async fn record(&self, receipts: &[(SampleKey, Receipt)]) -> Result<(), HubError>;
+}
 
+/// What a worker asks: it takes jobs and answers them, and says how its instances are.
+#[async_trait]
+pub trait Worker: Hub {
     /// Into how many parts the queue is divided; claims are made in each.
     fn shards(&self) -> usize;
 
@@ -239,18 +255,27 @@ pub trait Hub: Send + Sync + 'static {
     /// Says how a worker's instances are. With the reports of the others it gives the generation, for which `quorum`
     /// of the healthy instances are enough (none: all).
     async fn report(&self, report: &FarmReport, quorum: Option<NonZeroUsize>) -> Result<(), HubError>;
+}
+
+/// What pages and metrics ask. It changes nothing. It has no user of its own at Redis: what the user of the program that
+/// asks may not see is [`HubError::Unusable`].
+#[async_trait]
+pub trait Observer: Hub {
+    /// The queue as it stands.
+    async fn queue(&self) -> Result<QueueState, HubError>;
 
     /// What the workers have reported lately.
     async fn farm(&self) -> Result<Vec<FarmReport>, HubError>;
 
-    /// Makes every clean verdict stale whose scan has begun by now.
-    async fn bump(&self) -> Result<Generation, HubError>;
-
-    /// The queue as it stands.
-    async fn queue(&self) -> Result<QueueState, HubError>;
-
     /// The newest dead letters, at most `most`.
     async fn dead_letters(&self, most: usize) -> Result<Vec<DeadLetter>, HubError>;
+}
+
+/// What an operator asks beside that: to have something done by hand, and who received what.
+#[async_trait]
+pub trait Operator: Observer {
+    /// Makes every clean verdict stale whose scan has begun by now.
+    async fn bump(&self) -> Result<Generation, HubError>;
 
     /// Has a dead letter's sample scanned once more. The letter goes.
     async fn retry(&self, letter: &DeadLetter) -> Result<Retried, HubError>;
@@ -263,7 +288,4 @@ pub trait Hub: Send + Sync + 'static {
 
     /// Forgets the verdict of a sample. True where there was one.
     async fn forget(&self, key: &SampleKey) -> Result<bool, HubError>;
-
-    /// Whether the hub answers.
-    async fn ping(&self) -> Result<(), HubError>;
 }

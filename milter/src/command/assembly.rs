@@ -21,7 +21,7 @@ use thundergate_common::{
     admin::status::Subject,
     cache::VerdictCache,
     config::Farm,
-    hub::{Hub, redis::RedisHub},
+    hub::{self, redis::RedisHub},
     telemetry::process_name,
 };
 use thundergate_policy::Policy;
@@ -35,7 +35,7 @@ const PULSE: Duration = Duration::from_secs(1);
 pub struct Assembly {
     /// Inspects messages.
     pub gate: Arc<Gate>,
-    hub: Arc<dyn Hub>,
+    watched: Arc<dyn hub::Observer>,
     standalone: Option<Standalone>,
     one_process: bool,
     clerk: Clerk,
@@ -60,14 +60,15 @@ impl Assembly {
             None => None,
         };
         let inside = standalone.as_ref().map(Standalone::hub);
-        let (hub, direct) = match (&config.redis, inside) {
-            (Some(redis), inside) => {
-                let hub = RedisHub::connect(redis, &config.queue, &config.cache, process_name()).await?;
-                (hub as Arc<dyn Hub>, inside)
-            }
-            (None, Some(inside)) => (inside, None),
-            (None, None) => anyhow::bail!("neither [redis] nor [farm] is configured: nobody could scan"),
-        };
+        let (hub, watched, direct): (Arc<dyn hub::Milter>, Arc<dyn hub::Observer>, _) =
+            match (&config.redis, inside) {
+                (Some(redis), inside) => {
+                    let hub = RedisHub::connect(redis, &config.queue, &config.cache, process_name()).await?;
+                    (hub.clone(), hub, inside.map(|inside| inside as Arc<dyn hub::Milter>))
+                }
+                (None, Some(inside)) => (inside.clone(), inside, None),
+                (None, None) => anyhow::bail!("neither [redis] nor [farm] is configured: nobody could scan"),
+            };
         let resolver = Resolver {
             cache: VerdictCache::new(&config.cache),
             hub: Arc::clone(&hub),
@@ -78,9 +79,9 @@ impl Assembly {
             observer: Arc::clone(&observer),
             outages: Arc::default(),
         };
-        let (ledger, clerk) = Ledger::new(Arc::clone(&hub), Arc::clone(&observer));
+        let (ledger, clerk) = Ledger::new(hub, Arc::clone(&observer));
         let gate = Arc::new(Gate::new(config.of_messages(), policy, resolver, ledger, observer));
-        Ok(Self { gate, hub, standalone, one_process, clerk })
+        Ok(Self { gate, watched, standalone, one_process, clerk })
     }
 
     /// Starts the tasks. They run until [`Running::stop`]; `leave` cuts that short.
@@ -90,7 +91,7 @@ impl Assembly {
         let (pulse, ready) = watch::channel(Err("starting".to_owned()));
         let scanner = self.standalone.as_ref().map(Standalone::health);
         let observer = Arc::clone(&self.gate.observer);
-        tasks.spawn(watch_pulse(self.hub, observer, self.one_process, scanner, pulse, drain.clone()));
+        tasks.spawn(watch_pulse(self.watched, observer, self.one_process, scanner, pulse, drain.clone()));
         tasks.spawn(self.clerk.run());
         let (observer, ended) = (Arc::clone(&self.gate.observer), drain.clone());
         tasks.spawn(async move { observer.activity.remember(ended).await });
@@ -104,7 +105,7 @@ impl Assembly {
 impl Assembly {
     /// What the admin server tells of it.
     pub fn subject(&self) -> Arc<dyn Subject> {
-        status::subject(&self.gate, self.one_process)
+        status::subject(&self.gate, Arc::clone(&self.watched), self.one_process)
     }
 
     /// The scanners of this process, if it has any, for changing them while it runs.
@@ -143,7 +144,7 @@ pub(crate) fn scanner_inside(config: &Config) -> Option<&Farm> {
 }
 
 async fn watch_pulse(
-    hub: Arc<dyn Hub>,
+    hub: Arc<dyn hub::Observer>,
     observer: Arc<Observer>,
     one_process: bool,
     scanner: Option<impl Fn() -> Result<(), String> + Send>,

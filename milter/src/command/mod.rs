@@ -24,8 +24,9 @@ use std::{
     process::ExitCode,
 };
 use thundergate_common::{
-    config::{ConfigError, Redis},
+    config::ConfigError,
     health::{self, HealthError},
+    hub::redis::Redis,
     shutdown::{Hangups, Shutdown},
     telemetry::{self, TelemetryError},
     traces,

@@ -6,10 +6,10 @@
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
 use thundergate_common::{
-    config::{Cache, Farm, Queue},
-    hub::{Hub, memory::MemoryHub},
+    config::Farm,
+    freshness::Cache,
+    hub::{Queue, memory::MemoryHub},
 };
-pub use thundergate_worker::farm::licence::days_left;
 use thundergate_worker::{Worker, farm, memory::Memory, thunderstorm::settings::SetupError};
 use tokio_util::sync::CancellationToken;
 
@@ -42,13 +42,13 @@ impl Standalone {
         registry: &mut Registry,
     ) -> Result<Self, SetupError> {
         let hub = MemoryHub::new(queue, cache);
-        let worker = Worker::new(Arc::clone(&hub) as Arc<dyn Hub>, farm, queue, Memory::shared(), registry)?;
+        let worker = Worker::new(hub.clone(), hub.clone(), farm, queue, Memory::shared(), registry)?;
         Ok(Self { hub, worker })
     }
 
     /// Where its samples and verdicts meet.
-    pub fn hub(&self) -> Arc<dyn Hub> {
-        Arc::clone(&self.hub) as Arc<dyn Hub>
+    pub fn hub(&self) -> Arc<MemoryHub> {
+        Arc::clone(&self.hub)
     }
 
     /// Its scanners.

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The milter's answer to `/status`: what it has seen itself, and what its hub tells of queue and farm.
 
-use crate::{command::standalone::days_left, inspect::inspector::Gate, observe::observer::Observer};
+use crate::{inspect::inspector::Gate, observe::observer::Observer};
 use futures_util::future::{BoxFuture, FutureExt};
 use std::sync::Arc;
 use thundergate_common::{
     admin::{
         hub_view::HubView,
-        status::{Program, Status, Subject, now_ms},
+        status::{Program, Status, Subject},
     },
+    clock::now_ms,
+    hub,
     telemetry::process_name,
 };
 
@@ -19,7 +21,7 @@ struct Milter {
 }
 
 /// The milter that `gate` is part of. It holds no gate: their end is what the drain waits for.
-pub fn subject(gate: &Gate, one_process: bool) -> Arc<dyn Subject> {
+pub fn subject(gate: &Gate, hub: Arc<dyn hub::Observer>, one_process: bool) -> Arc<dyn Subject> {
     let program = Program {
         name: "milter",
         version: env!("CARGO_PKG_VERSION"),
@@ -29,7 +31,7 @@ pub fn subject(gate: &Gate, one_process: bool) -> Arc<dyn Subject> {
         passive: false,
     };
     let observer = Arc::clone(&gate.observer);
-    Arc::new(Milter { program, observer, hub: HubView::new(Arc::clone(&gate.resolver.hub), days_left) })
+    Arc::new(Milter { program, observer, hub: HubView::new(hub) })
 }
 
 impl Subject for Milter {

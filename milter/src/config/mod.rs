@@ -17,9 +17,13 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
-use thundergate_common::config::{
-    Admin, Cache, ConfigError, Farm, Fault, Log, Queue, Redis, Source, Traces, check_shared, find,
-    load_checked,
+use thundergate_common::{
+    admin::settings::Admin,
+    config::{ConfigError, Farm, Fault, Source, find, load_checked},
+    freshness::Cache,
+    hub::{Queue, redis::Redis},
+    telemetry::Log,
+    traces::Traces,
 };
 use thundergate_policy::PolicyConfig;
 
@@ -120,15 +124,13 @@ impl Config {
         if self.listen.is_empty() {
             return Err(Fault::new(&["listen"], "must name at least one address, \"inet:127.0.0.1:11337\""));
         }
-        check_shared(
-            self.redis.as_ref(),
-            self.farm.as_ref(),
-            &self.queue,
-            &self.cache,
-            &self.log,
-            &self.traces,
-        )?;
-        self.admin.token()?;
+        self.redis.as_ref().map_or(Ok(()), Redis::check)?;
+        self.farm.as_ref().map_or(Ok(()), Farm::check)?;
+        self.queue.check()?;
+        self.cache.check()?;
+        self.traces.check()?;
+        self.log.check()?;
+        self.admin.check()?;
         self.policy.check()?;
         self.wait.check()?;
         self.limits.check()?;

@@ -68,33 +68,57 @@ listen = "127.0.0.1:9101"              # /live /ready /metrics; worker: 9102
     assert_eq!(config.to_toml(), Config::from_toml("").unwrap().to_toml(), "all of it are the defaults");
 }
 
+/// `[redis]`, `[farm]` and `[traces]` of one of the two files.
+#[derive(Deserialize)]
+struct Sections {
+    redis: Redis,
+    farm: Farm,
+    traces: Traces,
+}
+
+fn printed(section: &impl Serialize) -> String {
+    toml::to_string(section).unwrap()
+}
+
+/// Whether a line without its mark of a comment is a section or a key with its value, and no sentence.
+fn is_toml(line: &str) -> bool {
+    let key = line.split(" = ").next().unwrap_or_default();
+    (line.starts_with('[') && line.ends_with(']'))
+        || (line.contains(" = ") && key.chars().all(|c| c.is_ascii_lowercase() || "_.".contains(c)))
+}
+
+/// The sections with what stands behind these marks of a comment: "# " before what holds where nothing is said, "#"
+/// before an example.
+fn uncommented(file: &'static str, marks: &[&str]) -> Sections {
+    let uncomment = |line: &'static str| {
+        let rest = marks.iter().find_map(|mark| line.strip_prefix(mark));
+        rest.filter(|rest| is_toml(rest)).unwrap_or(line)
+    };
+    // A farm in one line stands before the section and would be one of its own.
+    let lines = file.lines().filter(|line| !line.starts_with("#farm.")).map(uncomment);
+    toml::from_str(&lines.collect::<Vec<_>>().join("\n")).unwrap()
+}
+
 #[test]
-fn the_optional_sections_of_the_documentation_parse_and_show_the_defaults() {
-    let is_key = |line: &str| {
-        let key = line.split(" = ").next().unwrap_or_default();
-        (line.starts_with('[') && line.ends_with(']'))
-            || (line.contains(" = ") && key.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
-    };
-    let uncomment = |line: &'static str| match line.strip_prefix("# ") {
-        Some(rest) if is_key(rest) => rest,
-        _ => line,
-    };
-    let toml: Vec<&str> = DEFAULTS.lines().map(uncomment).collect();
-    let config = Config::from_toml(&toml.join("\n")).unwrap();
-    let redis = config.redis.clone().unwrap();
-    assert_eq!((redis.prefix.as_str(), redis.timeout), ("tg", Duration::from_secs(1)));
-    let farm = config.farm.unwrap();
-    assert_eq!(farm.instances[0].name(), "storm1");
-    let mut bare =
-        Config::from_toml("[farm]\ninstances = [{ url = 'http://127.0.0.1:8080' }]").unwrap().farm.unwrap();
-    bare.instances = farm.instances.clone();
-    assert_eq!(
-        toml::to_string(&farm).unwrap(),
-        toml::to_string(&bare).unwrap(),
-        "what is documented is the default"
-    );
-    for key in ["name", "url", "concurrency", "async", "timeout", "attempts", "max_file_bytes", "prefix"] {
-        assert!(DEFAULTS.contains(key), "{key}");
+fn the_sections_of_both_files_parse_uncommented_and_show_the_defaults() {
+    for file in [DEFAULTS, thundergate_worker::config::DEFAULTS] {
+        let told = uncommented(file, &["# "]);
+        let redis = Redis::at(told.redis.url.clone());
+        assert_eq!(printed(&told.redis), printed(&redis));
+        let mut farm: Farm = toml::from_str("instances = []").unwrap();
+        farm.instances = told.farm.instances.clone();
+        assert_eq!(printed(&told.farm), printed(&farm));
+        assert_eq!(printed(&told.traces), printed(&Traces::default()));
+
+        let examples = uncommented(file, &["# ", "#"]);
+        let all = [printed(&examples.redis), printed(&examples.farm), printed(&examples.traces)].concat();
+        for key in ["secret_file", "quorum", "ca_file", "proxy", "endpoint", "sample_ratio", "headers_file"] {
+            assert!(file.contains(&format!("{key} = ")), "{key}");
+            assert!(key == "secret_file" || all.contains(&format!("{key} = ")), "{key} is an example: {all}");
+        }
+        for key in ["name", "concurrency", "async"] {
+            assert!(file.contains(key), "{key}");
+        }
     }
 }
 

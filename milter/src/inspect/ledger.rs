@@ -7,9 +7,9 @@
 use crate::{mail::envelope::Envelope, observe::observer::Observer, outcome::inspection::Inspection};
 use std::{collections::HashSet, sync::Arc, time::Duration};
 use thundergate_common::{
-    hub::{Hub, Receipt},
+    clock,
+    hub::{self, Receipt},
     sample::SampleKey,
-    verdict,
 };
 use tokio::sync::mpsc;
 
@@ -32,13 +32,13 @@ pub struct Ledger {
 /// The other end: stores them until every [`Ledger`] is gone.
 pub struct Clerk {
     entries: mpsc::Receiver<Entry>,
-    hub: Arc<dyn Hub>,
+    hub: Arc<dyn hub::Milter>,
     observer: Arc<Observer>,
 }
 
 impl Ledger {
     /// A ledger that writes to `hub`; somebody must run the clerk.
-    pub fn new(hub: Arc<dyn Hub>, observer: Arc<Observer>) -> (Self, Clerk) {
+    pub fn new(hub: Arc<dyn hub::Milter>, observer: Arc<Observer>) -> (Self, Clerk) {
         let (sender, entries) = mpsc::channel(BACKLOG);
         (Self { entries: sender, observer: Arc::clone(&observer) }, Clerk { entries, hub, observer })
     }
@@ -50,7 +50,7 @@ impl Ledger {
         for part in &inspection.parts {
             let Some(key) = part.key.clone().filter(|key| noted.insert(key.clone())) else { continue };
             let receipt = Receipt {
-                at: verdict::now(),
+                at: clock::now(),
                 queue_id: envelope.queue_id.clone(),
                 sender: envelope.sender.clone(),
                 recipients: Arc::clone(&recipients),

@@ -20,15 +20,12 @@ use crate::{
 };
 use bytes::Bytes;
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 use thundergate_common::{
     cache::VerdictCache,
-    config::Stale,
-    hub::{Admission, Hub, HubError, Reservation, Ticket},
+    clock::now_ms,
+    freshness::Stale,
+    hub::{self, Admission, HubError, Reservation, Ticket},
     job::{Job, Lane},
     sample::{Sample, SampleKey},
     traces::Span,
@@ -77,9 +74,9 @@ pub struct Resolver {
     /// The verdicts this process remembers.
     pub cache: VerdictCache,
     /// What all milters and workers share.
-    pub hub: Arc<dyn Hub>,
+    pub hub: Arc<dyn hub::Milter>,
     /// The hub of the scanner inside this process, where [`Resolver::hub`] is another one.
-    pub direct: Option<Arc<dyn Hub>>,
+    pub direct: Option<Arc<dyn hub::Milter>>,
     /// Seats for messages that wait.
     pub seats: Arc<Permits>,
     /// How long a message waits.
@@ -103,7 +100,7 @@ struct Answers {
 /// One message's questions to one hub.
 struct Asking<'a> {
     resolver: &'a Resolver,
-    hub: &'a dyn Hub,
+    hub: &'a dyn hub::Milter,
     wanted: &'a [Wanted<'a>],
     asker: Asker<'a>,
     deadline: Instant,
@@ -333,7 +330,6 @@ impl Asking<'_> {
     /// A sample with its job; none where there is no memory for it.
     fn job(&self, want: &Wanted<'_>, lane: Lane, span: &Span) -> Option<(Sample, Job)> {
         let bytes = (self.asker.bytes_of)(want.part)?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let matters = self.resolver.cache.config().stale != Stale::Ignore;
         let job = Job {
             sample: want.key.clone(),
@@ -341,7 +337,7 @@ impl Asking<'_> {
             lane,
             source: self.asker.source.to_owned(),
             queue_id: self.asker.queue_id.to_owned(),
-            enqueued_ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
+            enqueued_ms: now_ms(),
             needs: matters.then(|| self.hub.generation().signatures.clone()).flatten(),
             traceparent: span.traceparent(),
         };

@@ -14,7 +14,8 @@ use std::{
     time::{Duration, Instant},
 };
 use thundergate_common::{
-    admin::status::{Answers, Counted, Flow, Found, Sources, Unscanned, Waiting, now_ms, short},
+    admin::status::{Answers, Counted, Flow, Found, Sources, Unscanned, Waiting, short},
+    clock::now_ms,
     sample::SampleKey,
     verdict::Verdict,
 };

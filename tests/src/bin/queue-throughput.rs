@@ -18,12 +18,16 @@ use std::{
     time::{Duration, Instant},
 };
 use thundergate_common::{
-    config,
+    clock::now,
     digest::Digest,
-    hub::{Admission, Begin, Claim, Completion, Hub, Reservation, Room, redis::RedisHub},
+    freshness::Cache,
+    hub::{
+        Admission, Begin, Claim, Completion, Hub, Milter, Observer, Queue, Reservation, Room, Worker,
+        redis::{Redis, RedisHub},
+    },
     job::{Job, Lane},
     sample::{NameHint, Sample, SampleKey},
-    verdict::{Answer, Verdict, now},
+    verdict::{Answer, Verdict},
 };
 use thundergate_tests::harness::redis::RedisServer;
 use tokio::{task::JoinSet, time::MissedTickBehavior};
@@ -172,10 +176,10 @@ fn sample(size: usize, number: u64) -> Sample {
 }
 
 async fn connect(redis: &RedisServer, process: &str) -> anyhow::Result<Arc<RedisHub>> {
-    let config: config::Redis = toml::from_str(&format!("url = \"{}\"", redis.bare_url()))?;
+    let config: Redis = toml::from_str(&format!("url = \"{}\"", redis.bare_url()))?;
     let defaults: toml::Table = include_str!("../../../deploy/worker.toml").parse()?;
-    let queue: config::Queue = defaults["queue"].clone().try_into()?;
-    let cache: config::Cache = defaults["cache"].clone().try_into()?;
+    let queue: Queue = defaults["queue"].clone().try_into()?;
+    let cache: Cache = defaults["cache"].clone().try_into()?;
     Ok(RedisHub::connect(&config, &queue, &cache, process.to_owned()).await?)
 }
 

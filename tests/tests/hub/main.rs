@@ -18,17 +18,20 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use thundergate_common::{
-    config,
+    clock::now,
     digest::Digest,
-    hub::{Admission, Claim, Completion, Hub, Reservation, Room, memory::MemoryHub, redis::RedisHub},
+    freshness::{Cache, Stale},
+    hub::{
+        self, Admission, Claim, Completion, Hub as _, Queue, Reservation, Room,
+        memory::MemoryHub,
+        redis::{Redis, RedisHub, RedisUrl},
+    },
     job::{Job, Lane},
     keys::CLUSTER_SHARDS,
     sample::{NameHint, Sample, SampleKey},
-    verdict::{Answer, Finding, Verdict, now},
+    verdict::{Answer, Finding, Verdict},
 };
-use thundergate_tests::harness::redis::{
-    ByUser, MILTER, OPERATOR, RedisCluster, RedisServer, WORKER, password_of,
-};
+use thundergate_tests::harness::redis::{MILTER, OPERATOR, RedisCluster, RedisServer, WORKER, password_of};
 use tokio::time::sleep;
 
 /// Long enough for anything that should happen at once.
@@ -39,13 +42,37 @@ const RECLAIM_AFTER: Duration = Duration::from_millis(300);
 
 /// Two processes' ends of one hub, and what lies behind them.
 struct Stage {
-    here: Arc<dyn Hub>,
-    there: Arc<dyn Hub>,
+    here: End,
+    there: End,
     _server: Option<RedisServer>,
 }
 
-fn limits() -> config::Queue {
-    config::Queue {
+/// One process's end of the hub, for each who may ask something of it; over Redis each is the user of
+/// `deploy/redis/users.acl` whose program asks.
+#[derive(Clone)]
+struct End {
+    milter: Arc<dyn hub::Milter>,
+    worker: Arc<dyn hub::Worker>,
+    operator: Arc<dyn hub::Operator>,
+}
+
+impl End {
+    /// Connects each user to where `redis` says that it finds Redis.
+    async fn connect(redis: impl Fn(&str) -> Redis, queue: &Queue, process: &str) -> Self {
+        let hub =
+            async |user| RedisHub::connect(&redis(user), queue, &ttls(), process.to_owned()).await.unwrap();
+        Self { milter: hub(MILTER).await, worker: hub(WORKER).await, operator: hub(OPERATOR).await }
+    }
+}
+
+impl<H: hub::Milter + hub::Worker + hub::Operator> From<Arc<H>> for End {
+    fn from(hub: Arc<H>) -> Self {
+        Self { milter: hub.clone(), worker: hub.clone(), operator: hub }
+    }
+}
+
+fn limits() -> Queue {
+    Queue {
         max_jobs: 32,
         max_bytes: bytesize::ByteSize::kib(64),
         sample_ttl: Duration::from_secs(3),
@@ -56,19 +83,19 @@ fn limits() -> config::Queue {
     }
 }
 
-fn ttls() -> config::Cache {
-    config::Cache {
+fn ttls() -> Cache {
+    Cache {
         clean_ttl: Duration::from_secs(120),
         found_ttl: Duration::from_secs(600),
         local_ttl: Duration::from_secs(10),
         local_bytes: bytesize::ByteSize::mib(1),
-        stale: config::Stale::Rescan,
+        stale: Stale::Rescan,
     }
 }
 
 fn in_memory() -> Stage {
     let hub = MemoryHub::new(&limits(), &ttls());
-    Stage { here: hub.clone(), there: hub, _server: None }
+    Stage { here: hub.clone().into(), there: hub.into(), _server: None }
 }
 
 async fn over_redis() -> Stage {
@@ -81,25 +108,25 @@ async fn redis_stage(server: RedisServer) -> Stage {
 }
 
 /// A stage over the Redis that each user finds where `redis` says.
-async fn stage(redis: impl Fn(&str) -> config::Redis) -> Stage {
+async fn stage(redis: impl Fn(&str) -> Redis) -> Stage {
     let (here, there) = (connect(&redis, "here").await, connect(&redis, "there").await);
-    Stage { here: Arc::new(here), there: Arc::new(there), _server: None }
+    Stage { here, there, _server: None }
 }
 
-fn at(url: String) -> config::Redis {
-    config::Redis::at(config::RedisUrl::One(url.into()))
+fn at(url: String) -> Redis {
+    Redis::at(RedisUrl::One(url.into()))
 }
 
-fn over(cluster: &RedisCluster, user: &str) -> config::Redis {
-    config::Redis::at(config::RedisUrl::Cluster(cluster.urls_of(user).into_iter().map(Into::into).collect()))
+fn over(cluster: &RedisCluster, user: &str) -> Redis {
+    Redis::at(RedisUrl::Cluster(cluster.urls_of(user).into_iter().map(Into::into).collect()))
 }
 
-async fn connect(redis: impl Fn(&str) -> config::Redis, process: &str) -> ByUser {
-    ByUser::connect(redis, &limits(), &ttls(), process).await.unwrap()
+async fn connect(redis: impl Fn(&str) -> Redis, process: &str) -> End {
+    End::connect(redis, &limits(), process).await
 }
 
 /// A process's end that is one user's.
-async fn connect_as_one(redis: &config::Redis, process: &str) -> Arc<RedisHub> {
+async fn connect_as_one(redis: &Redis, process: &str) -> Arc<RedisHub> {
     RedisHub::connect(redis, &limits(), &ttls(), process.to_owned()).await.unwrap()
 }
 
@@ -152,26 +179,26 @@ fn names(claims: &[Claim]) -> Vec<SampleKey> {
 }
 
 /// Reserves and submits a sample of which nobody has heard.
-async fn submit(hub: &dyn Hub, name: &str, lane: Lane) {
+async fn submit(hub: &dyn hub::Milter, name: &str, lane: Lane) {
     assert_eq!(hub.reserve(&[key(name)], Lane::Mail).await.unwrap(), [Reservation::Owner]);
     assert_eq!(submit_again(hub, name, lane).await, Admission::Queued);
 }
 
-async fn submit_again(hub: &dyn Hub, name: &str, lane: Lane) -> Admission {
+async fn submit_again(hub: &dyn hub::Milter, name: &str, lane: Lane) -> Admission {
     hub.submit(&[job(name, lane)]).await.unwrap()[0]
 }
 
-async fn claimed(hub: &dyn Hub) -> Claim {
+async fn claimed(hub: &dyn hub::Worker) -> Claim {
     let mut claims = hub.claim("worker", 0, room(1), SOON).await.unwrap();
     claims.pop().expect("there is a job")
 }
 
 async fn queued(stage: &Stage, name: &str, lane: Lane) -> Claim {
-    submit(&*stage.here, name, lane).await;
-    claimed(&*stage.there).await
+    submit(&*stage.here.milter, name, lane).await;
+    claimed(&*stage.there.worker).await
 }
 
-async fn reclaimed(hub: &dyn Hub, worker: &str) -> Claim {
+async fn reclaimed(hub: &dyn hub::Worker, worker: &str) -> Claim {
     let started = Instant::now();
     loop {
         if let Some(claim) = hub.reclaim(worker, 0, room(10)).await.unwrap().pop() {
@@ -185,7 +212,7 @@ async fn reclaimed(hub: &dyn Hub, worker: &str) -> Claim {
 /// Gives a sample a verdict, by way of a job.
 async fn store(stage: &Stage, name: &str, verdict: &Arc<Verdict>) {
     let claim = Claim { id: "0-0".into(), job: job(name, Lane::Mail).1, deliveries: 1 };
-    stage.there.complete(&claim, &answered(verdict)).await.unwrap();
+    stage.there.worker.complete(&claim, &answered(verdict)).await.unwrap();
 }
 
 async fn eventually(what: &str, mut happens: impl AsyncFnMut() -> bool) {

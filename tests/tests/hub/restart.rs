@@ -15,8 +15,8 @@ const VERDICTS: usize = 50;
 /// What waits must outlive a restart on a busy machine.
 const LIFE: Duration = Duration::from_secs(600);
 
-fn lives() -> config::Queue {
-    config::Queue { sample_ttl: LIFE, reserve_ttl: LIFE, lease_ttl: LIFE, ..limits() }
+fn lives() -> Queue {
+    Queue { sample_ttl: LIFE, reserve_ttl: LIFE, lease_ttl: LIFE, ..limits() }
 }
 
 fn known(number: usize) -> String {
@@ -48,7 +48,8 @@ async fn a_restart_keeps_everything(end: impl FnOnce(&mut RedisServer)) {
     let mut users = Users::start();
     let before = users.process("before", &lives()).await;
     let receipts = fill(&before).await;
-    let (queue, letters) = (before.queue().await.unwrap(), before.dead_letters(10).await.unwrap());
+    let (queue, letters) =
+        (before.operator.queue().await.unwrap(), before.operator.dead_letters(10).await.unwrap());
     let written = keys(&users.server);
     let deleted = sample_of(&known(0));
     assert!(written.contains(&sample_of("waiting")) && !written.contains(&deleted), "{written:?}");
@@ -64,49 +65,49 @@ async fn a_restart_keeps_everything(end: impl FnOnce(&mut RedisServer)) {
     let after = users.process("after", &lives()).await;
     for (number, receipt) in receipts.into_iter().enumerate() {
         let key = key(&known(number));
-        assert_eq!(after.look_up(std::slice::from_ref(&key)).await.unwrap(), [Some(verdict())]);
-        assert_eq!(after.receipts(&key, 10).await.unwrap(), [receipt]);
+        assert_eq!(after.milter.look_up(std::slice::from_ref(&key)).await.unwrap(), [Some(verdict())]);
+        assert_eq!(after.operator.receipts(&key, 10).await.unwrap(), [receipt]);
     }
-    assert_eq!(after.dead_letters(10).await.unwrap(), letters);
-    let now = after.queue().await.unwrap();
+    assert_eq!(after.operator.dead_letters(10).await.unwrap(), letters);
+    let now = after.operator.queue().await.unwrap();
     assert_eq!((now.dead_letters, now.sample_bytes), (queue.dead_letters, queue.sample_bytes));
     the_queue_goes_on(&after).await;
     assert_eq!(users.refused(), []);
 }
 
 /// A site that has worked: what is known and who received it, a dead letter, a job that waits, and one under way.
-async fn fill(hub: &ByUser) -> Vec<Receipt> {
+async fn fill(hub: &End) -> Vec<Receipt> {
     let mut receipts = Vec::new();
     for number in 0..VERDICTS {
         scan(hub, &known(number), &answered(&verdict())).await;
         receipts.push(receipt(number));
-        hub.record(&[(key(&known(number)), receipts[number].clone())]).await.unwrap();
+        hub.milter.record(&[(key(&known(number)), receipts[number].clone())]).await.unwrap();
     }
     scan(hub, "dead", &Completion::Dead("no instance could".into())).await;
-    submit(hub, "under way", Lane::Mail).await;
-    hub.begin(&claimed(hub).await).await.unwrap();
-    submit(hub, "waiting", Lane::Mail).await;
+    submit(&*hub.milter, "under way", Lane::Mail).await;
+    hub.worker.begin(&claimed(&*hub.worker).await).await.unwrap();
+    submit(&*hub.milter, "waiting", Lane::Mail).await;
     receipts
 }
 
-async fn scan(hub: &ByUser, name: &str, completion: &Completion) {
-    submit(hub, name, Lane::Mail).await;
-    let claim = claimed(hub).await;
-    assert_eq!(hub.begin(&claim).await.unwrap(), Begin::Scan(bytes(name)));
-    hub.complete(&claim, completion).await.unwrap();
+async fn scan(hub: &End, name: &str, completion: &Completion) {
+    submit(&*hub.milter, name, Lane::Mail).await;
+    let claim = claimed(&*hub.worker).await;
+    assert_eq!(hub.worker.begin(&claim).await.unwrap(), Begin::Scan(bytes(name)));
+    hub.worker.complete(&claim, completion).await.unwrap();
 }
 
 /// The job that waited is scanned, and so is the one of a worker that is not there any more.
-async fn the_queue_goes_on(hub: &ByUser) {
-    let waiting = claimed(hub).await;
+async fn the_queue_goes_on(hub: &End) {
+    let waiting = claimed(&*hub.worker).await;
     assert_eq!(waiting.job.sample, key("waiting"));
-    let under_way = reclaimed(hub, "other").await;
+    let under_way = reclaimed(&*hub.worker, "other").await;
     assert_eq!(under_way.job.sample, key("under way"));
     for (claim, name) in [(waiting, "waiting"), (under_way, "under way")] {
-        assert_eq!(hub.begin(&claim).await.unwrap(), Begin::Scan(bytes(name)));
-        hub.complete(&claim, &answered(&verdict())).await.unwrap();
+        assert_eq!(hub.worker.begin(&claim).await.unwrap(), Begin::Scan(bytes(name)));
+        hub.worker.complete(&claim, &answered(&verdict())).await.unwrap();
     }
-    assert_eq!(hub.queue().await.unwrap().sample_bytes, 0);
+    assert_eq!(hub.operator.queue().await.unwrap().sample_bytes, 0);
 }
 
 #[tokio::test]

@@ -25,17 +25,17 @@ impl Users {
     pub async fn stage(&self) -> Stage {
         self.server.command("FLUSHALL").unwrap();
         let (here, there) = (self.process("here", &limits()).await, self.process("there", &limits()).await);
-        Stage { here: Arc::new(here), there: Arc::new(there), _server: None }
+        Stage { here, there, _server: None }
     }
 
     /// A process's end of the hub, with these limits.
-    pub async fn process(&self, process: &str, queue: &config::Queue) -> ByUser {
+    pub async fn process(&self, process: &str, queue: &Queue) -> End {
         let redis = |user: &str| {
             let (username, password_file) = (user.to_owned(), self.passwords.path().join(user));
             let bare = at(self.server.bare_url());
-            config::Redis { username: Some(username), password_file: Some(password_file), ..bare }
+            Redis { username: Some(username), password_file: Some(password_file), ..bare }
         };
-        ByUser::connect(redis, queue, &ttls(), process).await.unwrap()
+        End::connect(redis, queue, process).await
     }
 
     /// What Redis has refused.
@@ -48,7 +48,7 @@ impl Users {
 async fn a_milter_that_was_taken_over_can_forge_nothing() {
     let users = Users::start();
     let process = users.process("here", &limits()).await;
-    submit(&process, "target", Lane::Mail).await;
+    submit(&*process.milter, "target", Lane::Mail).await;
     let client = redis::Client::open(users.server.unix_url_of(MILTER)).unwrap();
     let mut milter = client.get_connection().unwrap();
     let verdict = format!("tg:1:{{{}}}:-:verdict", key("target").digest);
@@ -90,5 +90,5 @@ async fn a_milter_that_was_taken_over_can_forge_nothing() {
         let words = ["NOPERM", "NoPerm", "has no permissions", "The user executing the script can't"];
         assert!(words.iter().any(|words| text.contains(words)), "{text}");
     }
-    assert_eq!(process.look_up(&[key("target")]).await.unwrap(), [None]);
+    assert_eq!(process.milter.look_up(&[key("target")]).await.unwrap(), [None]);
 }

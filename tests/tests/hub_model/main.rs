@@ -26,7 +26,10 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use run::Run;
 use stage::Stage;
 use std::{env, time::Duration};
-use thundergate_common::config;
+use thundergate_common::{
+    freshness::{Cache, Stale},
+    hub::Queue,
+};
 use thundergate_tests::harness::redis::RedisServer;
 use tokio::runtime::Builder;
 
@@ -35,8 +38,8 @@ const LENGTH: usize = 60;
 
 /// All lives end five seconds after a multiple of ten, and time jumps by tens: the milliseconds that calls take do not
 /// matter. All are shorter than the next one, and few things fit.
-fn limits() -> config::Queue {
-    config::Queue {
+fn limits() -> Queue {
+    Queue {
         max_jobs: 5,
         max_bytes: bytesize::ByteSize::b(1000),
         sample_ttl: Duration::from_secs(95),
@@ -47,13 +50,13 @@ fn limits() -> config::Queue {
     }
 }
 
-fn ttls() -> config::Cache {
-    config::Cache {
+fn ttls() -> Cache {
+    Cache {
         clean_ttl: Duration::from_secs(2 * 3600 + 5),
         found_ttl: Duration::from_secs(30 * 24 * 3600 + 5),
         local_ttl: Duration::from_secs(10),
         local_bytes: bytesize::ByteSize::mib(1),
-        stale: config::Stale::Rescan,
+        stale: Stale::Rescan,
     }
 }
 

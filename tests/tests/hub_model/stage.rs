@@ -5,9 +5,10 @@
 use crate::{limits, ttls};
 use redis::{Value, aio::MultiplexedConnection, cmd};
 use std::{sync::Arc, time::Duration};
-use thundergate_common::{
-    config,
-    hub::{Hub, memory::MemoryHub, redis::RedisHub},
+use thundergate_common::hub::{
+    Milter, Operator, Worker,
+    memory::MemoryHub,
+    redis::{Redis, RedisHub, RedisUrl},
 };
 use thundergate_tests::harness::redis::{HARNESS, OPERATOR, RedisServer};
 
@@ -35,9 +36,14 @@ end
 /// Processes' ends of one hub, and what lies behind them.
 pub struct Stage {
     /// One a process.
-    pub ends: Vec<Arc<dyn Hub>>,
+    pub ends: Vec<Arc<dyn End>>,
     behind: Option<Behind>,
 }
+
+/// A process's end of the hub, for every role.
+pub trait End: Milter + Worker + Operator {}
+
+impl<H: Milter + Worker + Operator> End for H {}
 
 struct Behind {
     admin: MultiplexedConnection,
@@ -60,11 +66,11 @@ impl Stage {
         behind.run(&cmd("FLUSHALL")).await;
         // Of the delivered users the one that may do what any program does: a process is one end, which learns of the
         // generation when it reports.
-        let redis = config::Redis {
+        let redis = Redis {
             timeout: Duration::from_secs(2),
-            ..config::Redis::at(config::RedisUrl::One(server.url_of(OPERATOR).into()))
+            ..Redis::at(RedisUrl::One(server.url_of(OPERATOR).into()))
         };
-        let mut ends: Vec<Arc<dyn Hub>> = Vec::new();
+        let mut ends: Vec<Arc<dyn End>> = Vec::new();
         for process in ["here", "there"] {
             ends.push(RedisHub::connect(&redis, &limits(), &ttls(), process.to_owned()).await.unwrap());
         }

@@ -8,14 +8,13 @@
 use super::{CliError, print_json, say_all, table};
 use crate::{
     config::Config,
-    farm::metrics::FarmMetrics,
-    farm::{Farm, licence},
+    farm::{Farm, metrics::FarmMetrics},
 };
 use serde::Serialize;
 use std::time::SystemTime;
 use thundergate_common::{
     generation::{FarmReport, InstanceReport},
-    terminal,
+    licence, terminal,
 };
 
 /// No line is longer, so that it fits most terminals; `--json` cuts nothing.

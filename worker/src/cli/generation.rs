@@ -3,7 +3,11 @@
 
 use super::{CliError, print_json};
 use std::time::{Duration, UNIX_EPOCH};
-use thundergate_common::{generation::Generation, hub::Hub, terminal::shown};
+use thundergate_common::{
+    generation::Generation,
+    hub::{Hub, Operator},
+    terminal::shown,
+};
 
 /// Prints the generation.
 pub async fn show(hub: &dyn Hub, json: bool) -> Result<(), CliError> {
@@ -12,7 +16,7 @@ pub async fn show(hub: &dyn Hub, json: bool) -> Result<(), CliError> {
 }
 
 /// Makes every clean verdict stale whose scan has begun by now.
-pub async fn bump(hub: &dyn Hub, json: bool) -> Result<(), CliError> {
+pub async fn bump(hub: &dyn Operator, json: bool) -> Result<(), CliError> {
     let generation = hub.bump().await?;
     print(&generation, json)
 }

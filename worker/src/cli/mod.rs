@@ -24,7 +24,7 @@ use thundergate_common::{
     config::ConfigError,
     generation::FarmReport,
     health::{self, HealthError},
-    hub::{Hub, HubError, redis::RedisHub},
+    hub::{HubError, Observer, Operator, redis::RedisHub},
     sample::SampleKey,
     telemetry::{self, TelemetryError},
     terminal,
@@ -241,7 +241,7 @@ async fn reports(config: &Config) -> Vec<FarmReport> {
     })
 }
 
-async fn queue(hub: &dyn Hub, args: QueueArgs) -> Result<(), CliError> {
+async fn queue(hub: &dyn Operator, args: QueueArgs) -> Result<(), CliError> {
     match args.action {
         None => queue::show(hub, args.output.json).await,
         Some(QueueAction::Retry(which)) => queue::retry(hub, &which).await,
@@ -249,7 +249,7 @@ async fn queue(hub: &dyn Hub, args: QueueArgs) -> Result<(), CliError> {
     }
 }
 
-async fn generation(hub: &dyn Hub, args: GenerationArgs) -> Result<(), CliError> {
+async fn generation(hub: &dyn Operator, args: GenerationArgs) -> Result<(), CliError> {
     match args.action {
         None => generation::show(hub, args.output.json).await,
         Some(GenerationAction::Show(output)) => generation::show(hub, output.json).await,
@@ -276,7 +276,7 @@ fn check(config: &Config) -> Result<(), CliError> {
 }
 
 /// A Redis that is down is no error here, an address that cannot be one is.
-async fn connect(config: &Config) -> Result<Arc<dyn Hub>, CliError> {
+async fn connect(config: &Config) -> Result<Arc<RedisHub>, CliError> {
     let process = telemetry::process_name();
     match RedisHub::connect(&config.redis, &config.queue, &config.cache, process).await {
         Ok(hub) => Ok(hub),

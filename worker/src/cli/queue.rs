@@ -5,9 +5,9 @@ use super::{CliError, print_json, print_table};
 use clap::Args;
 use std::time::Duration;
 use thundergate_common::{
-    hub::{DeadLetter, Hub, LaneState, Retried},
+    clock::now,
+    hub::{DeadLetter, LaneState, Observer, Operator, Retried},
     terminal::shown,
-    verdict::now,
 };
 
 /// Dead letters shown.
@@ -28,7 +28,7 @@ pub struct Which {
 }
 
 /// Prints the queue.
-pub async fn show(hub: &dyn Hub, json: bool) -> Result<(), CliError> {
+pub async fn show(hub: &dyn Observer, json: bool) -> Result<(), CliError> {
     let (queue, letters) = (hub.queue().await?, hub.dead_letters(if json { ALL } else { SHOWN }).await?);
     if json {
         return print_json(&serde_json::json!({ "queue": queue, "dead_letters": letters }));
@@ -46,7 +46,7 @@ pub async fn show(hub: &dyn Hub, json: bool) -> Result<(), CliError> {
 }
 
 /// Has the samples of dead letters scanned once more. An error where not all of them can be.
-pub async fn retry(hub: &dyn Hub, which: &Which) -> Result<(), CliError> {
+pub async fn retry(hub: &dyn Operator, which: &Which) -> Result<(), CliError> {
     let mut queued = 0;
     let mut gone = 0;
     for letter in chosen(hub, which).await? {
@@ -65,7 +65,7 @@ pub async fn retry(hub: &dyn Hub, which: &Which) -> Result<(), CliError> {
 }
 
 /// Forgets dead letters.
-pub async fn drop(hub: &dyn Hub, which: &Which) -> Result<(), CliError> {
+pub async fn drop(hub: &dyn Operator, which: &Which) -> Result<(), CliError> {
     let mut dropped = 0;
     for letter in chosen(hub, which).await? {
         dropped += u64::from(hub.drop_letter(&letter).await?);
@@ -74,7 +74,7 @@ pub async fn drop(hub: &dyn Hub, which: &Which) -> Result<(), CliError> {
     Ok(())
 }
 
-async fn chosen(hub: &dyn Hub, which: &Which) -> Result<Vec<DeadLetter>, CliError> {
+async fn chosen(hub: &dyn Observer, which: &Which) -> Result<Vec<DeadLetter>, CliError> {
     let mut letters = hub.dead_letters(ALL).await?;
     if which.all {
         return Ok(letters);

@@ -4,7 +4,7 @@
 use super::{CliError, print_json, print_table, say_all};
 use std::time::{Duration, UNIX_EPOCH};
 use thundergate_common::{
-    hub::{Hub, Receipt},
+    hub::{Hub, Operator, Receipt},
     sample::{HintStyle, NameHint, SampleKey},
     terminal::shown,
     verdict::Verdict,
@@ -41,12 +41,12 @@ pub async fn show(hub: &dyn Hub, sample: &SampleKey, json: bool) -> Result<(), C
 }
 
 /// Forgets the verdict of `sample`.
-pub async fn forget(hub: &dyn Hub, sample: &SampleKey) -> Result<(), CliError> {
+pub async fn forget(hub: &dyn Operator, sample: &SampleKey) -> Result<(), CliError> {
     if hub.forget(sample).await? { Ok(()) } else { Err(CliError::Unknown) }
 }
 
 /// Prints who received `sample`.
-pub async fn seen(hub: &dyn Hub, sample: &SampleKey, json: bool) -> Result<(), CliError> {
+pub async fn seen(hub: &dyn Operator, sample: &SampleKey, json: bool) -> Result<(), CliError> {
     let receipts = hub.receipts(sample, RECEIPTS).await?;
     if json {
         return print_json(&receipts);

@@ -30,7 +30,7 @@ pub async fn serve(config: &Config, file: Option<PathBuf>) -> Result<(), CliErro
     let hub = connect(config).await?;
     let mut registry = metrics::registry("thundergate-worker");
     let memory = Memory::of(config.limits.memory_bytes);
-    let worker = Worker::new(Arc::clone(&hub), &config.farm, &config.queue, memory, &mut registry)?;
+    let worker = Worker::new(hub.clone(), hub.clone(), &config.farm, &config.queue, memory, &mut registry)?;
 
     say_ready(config, admin.as_ref());
     let mut tasks = JoinSet::new();

@@ -9,7 +9,6 @@
 use super::{
     balance::Latency,
     breaker::{Breaker, State},
-    licence,
     limit::Limit,
 };
 use crate::thunderstorm::{
@@ -22,9 +21,11 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 use thundergate_common::{
+    clock,
     generation::InstanceReport,
+    licence,
     sample::Sample,
-    verdict::{self, Finding, Verdict},
+    verdict::{Finding, Verdict},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -361,7 +362,7 @@ impl Scanned {
         Verdict {
             findings: self.findings,
             signatures: older(self.before, after),
-            scanned_at: verdict::now(),
+            scanned_at: clock::now(),
             scan_ms: self.took.as_millis() as u64,
             instance: self.instance.name.clone(),
         }

@@ -23,7 +23,6 @@
 pub mod balance;
 pub mod breaker;
 pub mod instance;
-pub mod licence;
 pub mod limit;
 pub mod line;
 pub mod metrics;

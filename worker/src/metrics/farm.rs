@@ -15,7 +15,7 @@
 //! * `thundergate_farm_instance_licence_expiry_timestamp_seconds{farm_instance}`: when its licence ends, in seconds since
 //!   the epoch; absent where it does not say
 
-use crate::farm::{Farm, licence};
+use crate::farm::Farm;
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric},
@@ -26,9 +26,10 @@ use std::{
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
-use thundergate_common::generation::InstanceReport;
+use thundergate_common::{generation::InstanceReport, licence};
 
 const STATES: [&str; 4] = ["closed", "paused", "open", "unheard"];
+
 /// Reads the state of each instance when somebody asks for it.
 pub struct FarmState(pub Arc<Farm>);
 

@@ -21,10 +21,7 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
-use thundergate_common::{
-    config,
-    hub::{Hub, QueueState},
-};
+use thundergate_common::hub::{Observer, Queue, QueueState};
 use tokio_util::sync::CancellationToken;
 
 /// How often the hub is asked: more often than anybody looks.
@@ -42,7 +39,7 @@ struct Seen {
 
 impl QueueMetrics {
     /// Registers them all.
-    pub fn new(registry: &mut Registry, queue: &config::Queue) -> Self {
+    pub fn new(registry: &mut Registry, queue: &Queue) -> Self {
         let metrics = Self::default();
         let limits = [
             ("thundergate_queue_jobs_limit", "Jobs that may wait", queue.max_jobs as u64),
@@ -57,7 +54,7 @@ impl QueueMetrics {
     }
 
     /// Looks at the queue again and again, until `ended`. That the hub is away, those say who need it for jobs.
-    pub async fn watch(&self, hub: &dyn Hub, ended: &CancellationToken) {
+    pub async fn watch(&self, hub: &dyn Observer, ended: &CancellationToken) {
         while let Some(state) = ended.run_until_cancelled(hub.queue()).await {
             self.set(state.ok());
             // Jitter: the workers of a site shall not all ask in the same moment.

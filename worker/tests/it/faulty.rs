@@ -13,12 +13,8 @@ use std::{
 };
 use thundergate_common::{
     generation::{FarmReport, Generation},
-    hub::{
-        Admission, Announcements, Begin, Claim, Completion, DeadLetter, Hub, HubError, QueueState, Receipt,
-        Reservation, Retried, Room, memory::MemoryHub,
-    },
-    job::{Job, Lane},
-    sample::{Sample, SampleKey},
+    hub::{Begin, Claim, Completion, Hub, HubError, Room, Worker, memory::MemoryHub},
+    sample::SampleKey,
     verdict::Verdict,
 };
 
@@ -46,6 +42,22 @@ fn unavailable<T>() -> Result<T, HubError> {
 
 #[async_trait]
 impl Hub for Faulty {
+    async fn look_up(&self, keys: &[SampleKey]) -> Result<Vec<Option<Arc<Verdict>>>, HubError> {
+        self.hub.look_up(keys).await
+    }
+    fn generation(&self) -> Arc<Generation> {
+        self.hub.generation()
+    }
+    async fn ping(&self) -> Result<(), HubError> {
+        self.hub.ping().await
+    }
+}
+
+#[async_trait]
+impl Worker for Faulty {
+    fn shards(&self) -> usize {
+        self.hub.shards()
+    }
     async fn claim(
         &self,
         worker: &str,
@@ -59,6 +71,9 @@ impl Hub for Faulty {
             self.hub.claim(worker, shard, room, patience).await
         }
     }
+    async fn reclaim(&self, worker: &str, shard: usize, room: Room) -> Result<Vec<Claim>, HubError> {
+        self.hub.reclaim(worker, shard, room).await
+    }
     async fn begin(&self, claim: &Claim) -> Result<Begin, HubError> {
         assert!(!fails(&self.faults.begins_that_panic), "on request");
         match self.hub.begin(claim).await? {
@@ -68,70 +83,16 @@ impl Hub for Faulty {
             other => Ok(other),
         }
     }
-    async fn complete(&self, claim: &Claim, completion: &Completion) -> Result<(), HubError> {
-        if fails(&self.faults.completes) { unavailable() } else { self.hub.complete(claim, completion).await }
-    }
-    async fn look_up(&self, keys: &[SampleKey]) -> Result<Vec<Option<Arc<Verdict>>>, HubError> {
-        self.hub.look_up(keys).await
-    }
-    async fn reserve(&self, keys: &[SampleKey], lane: Lane) -> Result<Vec<Reservation>, HubError> {
-        self.hub.reserve(keys, lane).await
-    }
-    async fn submit(&self, jobs: &[(Sample, Job)]) -> Result<Vec<Admission>, HubError> {
-        self.hub.submit(jobs).await
-    }
-    fn announcements(&self) -> &Announcements {
-        self.hub.announcements()
-    }
-    async fn record(&self, receipts: &[(SampleKey, Receipt)]) -> Result<(), HubError> {
-        self.hub.record(receipts).await
-    }
-    async fn leave(&self, keys: &[SampleKey]) -> Result<(), HubError> {
-        self.hub.leave(keys).await
-    }
-    fn generation(&self) -> Arc<Generation> {
-        self.hub.generation()
-    }
-    fn shards(&self) -> usize {
-        self.hub.shards()
-    }
-    async fn reclaim(&self, worker: &str, shard: usize, room: Room) -> Result<Vec<Claim>, HubError> {
-        self.hub.reclaim(worker, shard, room).await
-    }
-    async fn report(&self, report: &FarmReport, quorum: Option<NonZeroUsize>) -> Result<(), HubError> {
-        self.hub.report(report, quorum).await
-    }
-    async fn farm(&self) -> Result<Vec<FarmReport>, HubError> {
-        self.hub.farm().await
-    }
-    async fn bump(&self) -> Result<Generation, HubError> {
-        self.hub.bump().await
-    }
-    async fn retry(&self, letter: &DeadLetter) -> Result<Retried, HubError> {
-        self.hub.retry(letter).await
-    }
-    async fn drop_letter(&self, letter: &DeadLetter) -> Result<bool, HubError> {
-        self.hub.drop_letter(letter).await
-    }
     async fn renew(&self, worker: &str, claims: &[Claim]) -> Result<(), HubError> {
         self.hub.renew(worker, claims).await
+    }
+    async fn complete(&self, claim: &Claim, completion: &Completion) -> Result<(), HubError> {
+        if fails(&self.faults.completes) { unavailable() } else { self.hub.complete(claim, completion).await }
     }
     async fn hand_back(&self, claim: &Claim) -> Result<(), HubError> {
         self.hub.hand_back(claim).await
     }
-    async fn queue(&self) -> Result<QueueState, HubError> {
-        self.hub.queue().await
-    }
-    async fn dead_letters(&self, most: usize) -> Result<Vec<DeadLetter>, HubError> {
-        self.hub.dead_letters(most).await
-    }
-    async fn receipts(&self, key: &SampleKey, most: usize) -> Result<Vec<Receipt>, HubError> {
-        self.hub.receipts(key, most).await
-    }
-    async fn forget(&self, key: &SampleKey) -> Result<bool, HubError> {
-        self.hub.forget(key).await
-    }
-    async fn ping(&self) -> Result<(), HubError> {
-        self.hub.ping().await
+    async fn report(&self, report: &FarmReport, quorum: Option<NonZeroUsize>) -> Result<(), HubError> {
+        self.hub.report(report, quorum).await
     }
 }

@@ -8,7 +8,7 @@ use crate::{
 use std::{net::TcpListener, process::Stdio, sync::Arc, time::Instant};
 use tempfile::TempDir;
 use thundergate_common::{
-    hub::{Admission, Hub, redis::RedisHub},
+    hub::{Admission, Hub, Milter, redis::RedisHub},
     job::{Job, Lane},
     sample::Sample,
     verdict::Answer,

@@ -8,7 +8,10 @@ use prometheus_client::{encoding::text::encode, registry::Registry};
 use std::{sync::Arc, time::Duration};
 use thundergate_common::{
     config,
-    hub::{Admission, Hub, Reservation, Room, Ticket, memory::MemoryHub},
+    hub::{
+        Admission, Hub as _, Milter as _, Observer as _, Queue, Reservation, Room, Ticket, Worker as _,
+        memory::MemoryHub,
+    },
     job::{Job, Lane},
     sample::Sample,
     verdict::{Answer, SkipReason},
@@ -26,7 +29,7 @@ struct Running {
     tasks: JoinSet<()>,
 }
 
-fn queue(keys: &str) -> config::Queue {
+fn queue(keys: &str) -> Queue {
     let text = format!(
         "max_jobs = 100\nmax_bytes = \"64MiB\"\nsample_ttl = \"1h\"\nreserve_ttl = \"30s\"\nmax_deliveries = 2\n{keys}"
     );
@@ -43,7 +46,7 @@ fn start_with(farm: &config::Farm, keys: &str, faults: Faults) -> Running {
     let hub = MemoryHub::new(&queue, &toml::from_str(cache).unwrap());
     let mut registry = Registry::default();
     let faulty = Arc::new(Faulty { hub: hub.clone(), faults });
-    let worker = Worker::new(faulty, farm, &queue, Memory::shared(), &mut registry).unwrap();
+    let worker = Worker::new(faulty, hub.clone(), farm, &queue, Memory::shared(), &mut registry).unwrap();
     let (drain, leave) = (CancellationToken::new(), CancellationToken::new());
     let mut tasks = JoinSet::new();
     tasks.spawn(worker.run(drain.clone(), leave.clone()));

@@ -9,15 +9,16 @@ mod state;
 
 use crate::{
     cache::VerdictCache,
-    config,
+    clock::now,
+    freshness::Cache,
     generation::{FarmReport, Generation, reached},
     hub::{
-        Admission, Announcements, Begin, Claim, Completion, DeadLetter, Hub, HubError, QueueState, Receipt,
-        Reservation, Retried, Room,
+        Admission, Announcements, Begin, Claim, Completion, DeadLetter, Hub, HubError, Milter, Observer,
+        Operator, Queue, QueueState, Receipt, Reservation, Retried, Room, Worker,
     },
     job::{Job, Lane},
     sample::{Sample, SampleKey},
-    verdict::{Answer, Verdict, now},
+    verdict::{Answer, Verdict},
 };
 use async_trait::async_trait;
 use state::{Lease, State, Taken};
@@ -41,7 +42,7 @@ const RECEIPTS: usize = 10_000;
 /// The hub of one process.
 pub struct MemoryHub {
     state: Mutex<State>,
-    cache: config::Cache,
+    cache: Cache,
     generation: Mutex<Arc<Generation>>,
     /// The one worker's.
     report: Mutex<Option<FarmReport>>,
@@ -54,9 +55,9 @@ pub struct MemoryHub {
 
 impl MemoryHub {
     /// An empty hub within the limits of `queue` and `cache`.
-    pub fn new(queue: &config::Queue, cache: &config::Cache) -> Arc<Self> {
+    pub fn new(queue: &Queue, cache: &Cache) -> Arc<Self> {
         // These are not copies of somebody else's verdicts: they live as long as verdicts do.
-        let cache = config::Cache { local_ttl: Duration::MAX, ..cache.clone() };
+        let cache = Cache { local_ttl: Duration::MAX, ..cache.clone() };
         Arc::new(Self {
             state: Mutex::new(State::new(queue)),
             verdicts: VerdictCache::new(&cache),
@@ -122,6 +123,17 @@ impl Hub for MemoryHub {
         Ok(keys.iter().map(|key| self.verdicts.get(key)).collect())
     }
 
+    fn generation(&self) -> Arc<Generation> {
+        lock(&self.generation).clone()
+    }
+
+    async fn ping(&self) -> Result<(), HubError> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Milter for MemoryHub {
     async fn reserve(&self, keys: &[SampleKey], lane: Lane) -> Result<Vec<Reservation>, HubError> {
         Ok(keys.iter().map(|key| self.reserve_one(key, lane)).collect())
     }
@@ -147,10 +159,6 @@ impl Hub for MemoryHub {
         Ok(())
     }
 
-    fn generation(&self) -> Arc<Generation> {
-        lock(&self.generation).clone()
-    }
-
     async fn record(&self, receipts: &[(SampleKey, Receipt)]) -> Result<(), HubError> {
         let mut kept = lock(&self.receipts);
         kept.extend(receipts.iter().cloned());
@@ -158,7 +166,10 @@ impl Hub for MemoryHub {
         kept.drain(..excess);
         Ok(())
     }
+}
 
+#[async_trait]
+impl Worker for MemoryHub {
     fn shards(&self) -> usize {
         1
     }
@@ -247,24 +258,30 @@ impl Hub for MemoryHub {
         }
         Ok(())
     }
+}
 
-    async fn farm(&self) -> Result<Vec<FarmReport>, HubError> {
-        Ok(lock(&self.report).iter().cloned().collect())
-    }
-
-    async fn bump(&self) -> Result<Generation, HubError> {
-        let mut generation = lock(&self.generation);
-        *generation = Arc::new(Generation { bumped_at: now(), ..Generation::clone(&generation) });
-        Ok(Generation::clone(&generation))
-    }
-
+#[async_trait]
+impl Observer for MemoryHub {
     async fn queue(&self) -> Result<QueueState, HubError> {
         let dead_letters = lock(&self.letters).len() as u64;
         Ok(QueueState { dead_letters, ..self.state().describe() })
     }
 
+    async fn farm(&self) -> Result<Vec<FarmReport>, HubError> {
+        Ok(lock(&self.report).iter().cloned().collect())
+    }
+
     async fn dead_letters(&self, most: usize) -> Result<Vec<DeadLetter>, HubError> {
         Ok(lock(&self.letters).iter().rev().take(most).cloned().collect())
+    }
+}
+
+#[async_trait]
+impl Operator for MemoryHub {
+    async fn bump(&self) -> Result<Generation, HubError> {
+        let mut generation = lock(&self.generation);
+        *generation = Arc::new(Generation { bumped_at: now(), ..Generation::clone(&generation) });
+        Ok(Generation::clone(&generation))
     }
 
     /// Nobody can ask for it from outside of the process, so the bytes are not kept.
@@ -290,10 +307,6 @@ impl Hub for MemoryHub {
         let known = self.verdicts.get(key).is_some();
         self.verdicts.remove(key);
         Ok(known)
-    }
-
-    async fn ping(&self) -> Result<(), HubError> {
-        Ok(())
     }
 }
 

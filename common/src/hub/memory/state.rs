@@ -2,16 +2,13 @@
 //! Samples and jobs of a [`super::MemoryHub`]. Each method is one of Redis's scripts.
 
 use crate::{
-    config,
-    hub::{Claim, LaneState, QueueState, Room},
+    clock::now_ms,
+    hub::{Claim, LaneState, Queue, QueueState, Room},
     job::{Job, Lane},
     sample::{Sample, SampleKey},
 };
 use bytes::Bytes;
-use std::{
-    collections::{BTreeMap, HashMap},
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::collections::{BTreeMap, HashMap};
 use tokio::time::Instant;
 
 /// Reservations that nobody came back for are swept once there are so many more than after the last sweep.
@@ -19,7 +16,7 @@ const SWEEP: usize = 1024;
 
 /// Everything behind the hub's lock.
 pub struct State {
-    limits: config::Queue,
+    limits: Queue,
     samples: HashMap<SampleKey, Kept>,
     sweep_at: usize,
     jobs: BTreeMap<u64, Entry>,
@@ -91,7 +88,7 @@ impl Kept {
 
 impl State {
     /// No samples, no jobs.
-    pub fn new(limits: &config::Queue) -> Self {
+    pub fn new(limits: &Queue) -> Self {
         let limits = limits.clone();
         Self { limits, samples: HashMap::new(), sweep_at: SWEEP, jobs: BTreeMap::new(), last_id: 0, bytes: 0 }
     }
@@ -330,9 +327,4 @@ impl Entry {
 
 fn entry_id(id: &str) -> Option<u64> {
     id.parse().ok()
-}
-
-fn now_ms() -> u64 {
-    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
 }

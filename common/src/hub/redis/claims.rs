@@ -7,16 +7,14 @@
 use super::{
     RedisHub,
     connection::open,
+    entry::{Fields, drop_entry, job_in, millis, tries},
     error::{hub_error, timed_out, unusable},
-    milter::millis,
     scripts::SCRIPTS,
-    seal::Purpose,
     target::Wire,
-    worker::{drop_entry, tries},
 };
 use crate::{
     hub::{Claim, HubError, Room},
-    job::{Job, Lane},
+    job::Lane,
     keys::Keys,
 };
 use redis::{RedisError, RedisResult, Value, cmd, from_redis_value};
@@ -27,10 +25,9 @@ use tracing::warn;
 /// How long one read blocks on the mail lane before the background lane is looked at: nobody waits for that one.
 const SLICE: Duration = Duration::from_secs(1);
 
-type Fields = Vec<(String, Vec<u8>)>;
 type Entry = (String, Fields);
 
-/// See [`crate::hub::Hub::claim`].
+/// See [`crate::hub::Worker::claim`].
 pub async fn claim(
     hub: &RedisHub,
     worker: &str,
@@ -170,7 +167,7 @@ impl Reader<'_> {
     }
 }
 
-/// See [`crate::hub::Hub::reclaim`].
+/// See [`crate::hub::Worker::reclaim`].
 pub async fn reclaim(hub: &RedisHub, worker: &str, shard: usize, room: Room) -> Result<Vec<Claim>, HubError> {
     let mut claims = reclaim_lane(hub, worker, shard, Lane::Mail, room.most).await?;
     let background = room.background.min(room.most.saturating_sub(claims.len()));
@@ -211,14 +208,6 @@ impl Delivered {
         let deliveries = self.deliveries.saturating_add(tries(&self.fields));
         (job.lane == self.lane).then(|| Claim { id: self.id.clone(), job, deliveries })
     }
-}
-
-/// The job that an entry holds.
-pub fn job_in(hub: &RedisHub, fields: &Fields) -> Option<Job> {
-    let field = |wanted| fields.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_slice());
-    let name = String::from_utf8_lossy(field("sample")?);
-    let job = hub.vault.open(Purpose::Job, &name, field("job")?)?;
-    serde_json::from_slice(&job).ok()
 }
 
 /// The claims among `entries`; what holds no job is dropped, or it would come back for ever.

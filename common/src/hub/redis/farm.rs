@@ -7,18 +7,18 @@
 use super::{
     RedisHub,
     connection::Connection,
+    entry::millis,
     error::{hub_error, unusable},
-    milter::millis,
     scripts::SCRIPTS,
     seal::Purpose,
     vault::Vault,
     wire::encode,
 };
 use crate::{
+    clock::now,
     generation::{FarmReport, Generation, reached},
     hub::HubError,
     keys::Keys,
-    verdict::now,
 };
 use redis::{RedisResult, Value, cmd, from_redis_value};
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
@@ -63,7 +63,7 @@ impl Watcher {
     }
 }
 
-/// See [`crate::hub::Hub::report`].
+/// See [`crate::hub::Worker::report`].
 pub async fn report(
     hub: &RedisHub,
     report: &FarmReport,
@@ -84,7 +84,7 @@ pub async fn report(
     learn(&hub.verdicts, &hub.keys, &hub.vault, &hub.generation).await
 }
 
-/// See [`crate::hub::Hub::farm`].
+/// See [`crate::hub::Observer::farm`].
 pub async fn reports(hub: &RedisHub) -> Result<Vec<FarmReport>, HubError> {
     exchange(hub, "", &[]).await
 }
@@ -99,7 +99,7 @@ async fn exchange(hub: &RedisHub, worker: &str, report: &[u8]) -> Result<Vec<Far
     Ok(all.filter(current).collect())
 }
 
-/// See [`crate::hub::Hub::bump`].
+/// See [`crate::hub::Operator::bump`].
 pub async fn bump(hub: &RedisHub) -> Result<Generation, HubError> {
     let life = millis(MEMORY.max(hub.cache.clean_ttl));
     let sealed = hub.vault.seal(Purpose::Generation, BUMPED, now().to_string().into_bytes());

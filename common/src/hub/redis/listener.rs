@@ -4,7 +4,7 @@
 //! connection that died without a word.
 
 use super::{connection::Pause, seal::Purpose, target::Target, vault::Vault, wire::Announcement};
-use crate::{config, hub::Announcements, verdict::Answer};
+use crate::{freshness::Cache, hub::Announcements, verdict::Answer};
 use futures_util::StreamExt;
 use redis::{Msg, RedisResult, Value, aio::PubSub};
 use std::{sync::Arc, time::Duration};
@@ -23,7 +23,7 @@ pub struct Listener {
     pub channel: String,
     pub patience: Duration,
     pub vault: Arc<Vault>,
-    pub cache: config::Cache,
+    pub cache: Cache,
     pub announcements: Announcements,
     /// Whether it is subscribed.
     pub listening: watch::Sender<bool>,

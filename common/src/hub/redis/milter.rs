@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! What a milter asks: look up, reserve, submit, record.
+//! What a milter asks: reserve, submit, leave, record.
 
 use super::{
     IN_TRANSIT, RedisHub,
+    entry::{millis, sealed_job},
     error::{hub_error, out_of_memory, unusable},
     scripts::{SCRIPTS, Step},
     seal::Purpose,
     wire::encode,
-    worker::sealed_job,
 };
 use crate::{
-    hub::{Admission, HubError, Receipt, Reservation},
+    hub::{Admission, Announcements, HubError, Milter, Receipt, Reservation},
     job::{Job, Lane},
     keys::{Kept, Keys},
     sample::{Sample, SampleKey},
-    verdict::Verdict,
 };
+use async_trait::async_trait;
 use redis::{RedisResult, Value, cmd, from_redis_value};
 use std::{sync::Arc, time::Duration};
 
@@ -24,43 +24,78 @@ const RECEIPTS: usize = 1000;
 /// How long after the last one they are forgotten.
 const LEDGER: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// See [`crate::hub::Hub::look_up`].
-pub async fn look_up(hub: &RedisHub, keys: &[SampleKey]) -> Result<Vec<Option<Arc<Verdict>>>, HubError> {
-    if keys.is_empty() {
-        return Ok(Vec::new());
+#[async_trait]
+impl Milter for RedisHub {
+    fn announcements(&self) -> &Announcements {
+        &self.announcements
     }
-    let names: Vec<String> = keys.iter().map(|key| hub.keys.of(key, Kept::Verdict)).collect();
-    let answer = hub.verdicts.one(cmd("MGET").arg(names).take()).await?;
-    let verdicts: Vec<Option<Vec<u8>>> = from_redis_value(answer).map_err(unusable)?;
-    let read = |(key, bytes): (_, Option<Vec<u8>>)| hub.verdict(key, bytes?).map(Arc::new);
-    Ok(keys.iter().zip(verdicts).map(read).collect())
-}
 
-/// See [`crate::hub::Hub::reserve`]. The verdict is read after the reservation: a scan that ends in between is seen.
-pub async fn reserve(hub: &RedisHub, keys: &[SampleKey], lane: Lane) -> Result<Vec<Reservation>, HubError> {
-    let chains = keys.iter().map(|key| {
-        let call = SCRIPTS.reserve.on([Kept::Lease, Kept::Waiters].map(|kept| hub.keys.of(key, kept)));
-        let call = call
-            .arg(&hub.process)
-            .arg(hub.owner_lease())
-            .arg(millis(hub.queue.reserve_ttl))
-            .arg(millis(hub.queue.sample_ttl))
-            .arg(lane.as_str());
-        vec![Step::from(call), cmd("GET").arg(hub.keys.of(key, Kept::Verdict)).take().into()]
-    });
-    let outcomes = hub.verdicts.run(chains.collect()).await?;
-    let found: Vec<Reservation> = keys
-        .iter()
-        .zip(outcomes)
-        .map(|(key, chain)| reservation(hub, key, chain, lane))
-        .collect::<Result<_, _>>()?;
-    let needless = keys.iter().zip(&found).filter(|(_, found)| matches!(found, Reservation::Known(_)));
-    let given_back: Vec<Step> = needless.map(|(key, _)| leaving(hub, key, &hub.owner_lease())).collect();
-    if !given_back.is_empty() {
-        // What cannot be given back expires.
-        let _ = hub.verdicts.each(given_back).await;
+    /// The verdict is read after the reservation: a scan that ends in between is seen.
+    async fn reserve(&self, keys: &[SampleKey], lane: Lane) -> Result<Vec<Reservation>, HubError> {
+        let chains = keys.iter().map(|key| {
+            let call = SCRIPTS.reserve.on([Kept::Lease, Kept::Waiters].map(|kept| self.keys.of(key, kept)));
+            let call = call
+                .arg(&self.process)
+                .arg(self.owner_lease())
+                .arg(millis(self.queue.reserve_ttl))
+                .arg(millis(self.queue.sample_ttl))
+                .arg(lane.as_str());
+            vec![Step::from(call), cmd("GET").arg(self.keys.of(key, Kept::Verdict)).take().into()]
+        });
+        let outcomes = self.verdicts.run(chains.collect()).await?;
+        let found: Vec<Reservation> = keys
+            .iter()
+            .zip(outcomes)
+            .map(|(key, chain)| reservation(self, key, chain, lane))
+            .collect::<Result<_, _>>()?;
+        let needless = keys.iter().zip(&found).filter(|(_, found)| matches!(found, Reservation::Known(_)));
+        let given_back: Vec<Step> =
+            needless.map(|(key, _)| leaving(self, key, &self.owner_lease())).collect();
+        if !given_back.is_empty() {
+            // What cannot be given back expires.
+            let _ = self.verdicts.each(given_back).await;
+        }
+        Ok(found)
     }
-    Ok(found)
+
+    /// In batches of [`IN_TRANSIT`](super::IN_TRANSIT) bytes at most.
+    async fn submit(&self, jobs: &[(Sample, Job)]) -> Result<Vec<Admission>, HubError> {
+        let mut admissions = Vec::with_capacity(jobs.len());
+        let mut rest = jobs;
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let fits = rest.iter().take_while(|(sample, _)| {
+                bytes += sample.bytes.len() as u64;
+                bytes <= IN_TRANSIT
+            });
+            let (batch, others) = rest.split_at(fits.count().max(1));
+            admissions.extend(submit_batch(self, batch).await?);
+            rest = others;
+        }
+        let steps =
+            jobs.iter().zip(&admissions).filter_map(|((_, job), admission)| settled(self, job, *admission));
+        let steps: Vec<Step> = steps.collect();
+        if !steps.is_empty() {
+            self.verdicts.each(steps).await?;
+        }
+        Ok(admissions)
+    }
+
+    async fn leave(&self, keys: &[SampleKey]) -> Result<(), HubError> {
+        self.verdicts.each(keys.iter().map(|key| leaving(self, key, "")).collect()).await.map(drop)
+    }
+
+    async fn record(&self, receipts: &[(SampleKey, Receipt)]) -> Result<(), HubError> {
+        let steps = receipts.iter().map(|(key, receipt)| {
+            let call = SCRIPTS.record.on([self.keys.of(key, Kept::Receipts)]);
+            let sealed = self.vault.seal(Purpose::Receipt, &key.to_string(), encode(receipt));
+            Step::from(call.arg(&*sealed).arg(RECEIPTS).arg(millis(LEDGER)))
+        });
+        for outcome in self.verdicts.each(steps.collect()).await? {
+            outcome.map_err(hub_error)?;
+        }
+        Ok(())
+    }
 }
 
 fn reservation(
@@ -86,37 +121,9 @@ fn reservation(
     }
 }
 
-/// See [`crate::hub::Hub::leave`].
-pub async fn leave(hub: &RedisHub, keys: &[SampleKey]) -> Result<(), HubError> {
-    hub.verdicts.each(keys.iter().map(|key| leaving(hub, key, "")).collect()).await.map(drop)
-}
-
 fn leaving(hub: &RedisHub, key: &SampleKey, lease: &str) -> Step {
     let call = SCRIPTS.leave.on([Kept::Lease, Kept::Waiters].map(|kept| hub.keys.of(key, kept)));
     call.arg(&hub.process).arg(lease).into()
-}
-
-/// See [`crate::hub::Hub::submit`]. In batches of [`IN_TRANSIT`](super::IN_TRANSIT) bytes at most.
-pub async fn submit(hub: &RedisHub, jobs: &[(Sample, Job)]) -> Result<Vec<Admission>, HubError> {
-    let mut admissions = Vec::with_capacity(jobs.len());
-    let mut rest = jobs;
-    while !rest.is_empty() {
-        let mut bytes = 0;
-        let fits = rest.iter().take_while(|(sample, _)| {
-            bytes += sample.bytes.len() as u64;
-            bytes <= IN_TRANSIT
-        });
-        let (batch, others) = rest.split_at(fits.count().max(1));
-        admissions.extend(submit_batch(hub, batch).await?);
-        rest = others;
-    }
-    let steps =
-        jobs.iter().zip(&admissions).filter_map(|((_, job), admission)| settled(hub, job, *admission));
-    let steps: Vec<Step> = steps.collect();
-    if !steps.is_empty() {
-        hub.verdicts.each(steps).await?;
-    }
-    Ok(admissions)
 }
 
 async fn submit_batch(hub: &RedisHub, jobs: &[(Sample, Job)]) -> Result<Vec<Admission>, HubError> {
@@ -192,22 +199,4 @@ fn settled(hub: &RedisHub, job: &Job, admission: Admission) -> Option<Step> {
 fn passed_on(hub: &RedisHub, job: &Job, holder: &str, life: Duration) -> Step {
     let call = SCRIPTS.lease.on([hub.keys.of(&job.sample, Kept::Lease)]);
     call.arg(hub.owner_lease()).arg(holder).arg(millis(life)).into()
-}
-
-/// See [`crate::hub::Hub::record`].
-pub async fn record(hub: &RedisHub, receipts: &[(SampleKey, Receipt)]) -> Result<(), HubError> {
-    let steps = receipts.iter().map(|(key, receipt)| {
-        let call = SCRIPTS.record.on([hub.keys.of(key, Kept::Receipts)]);
-        let sealed = hub.vault.seal(Purpose::Receipt, &key.to_string(), encode(receipt));
-        Step::from(call.arg(&*sealed).arg(RECEIPTS).arg(millis(LEDGER)))
-    });
-    for outcome in hub.verdicts.each(steps.collect()).await? {
-        outcome.map_err(hub_error)?;
-    }
-    Ok(())
-}
-
-/// At least one, because Redis takes no expiry of zero.
-pub fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).max(1)
 }

@@ -3,13 +3,15 @@
 //!
 //! | file | owns |
 //! |---|---|
+//! | `settings`, `check` | `[redis]` |
 //! | `target` | where Redis is: a server, Sentinels, a cluster |
 //! | `connection` | connections that come back by themselves, and pipelines |
 //! | `scripts` | the Lua scripts |
 //! | `seal`, `vault` | what leaves the process, sealed |
 //! | `listener` | the announcements |
 //! | `farm` | what workers report, and the generation that every process learns of |
-//! | `milter`, `claims`, `worker`, `operator` | the calls of [`Hub`], by who makes them |
+//! | `milter`, `worker` with `claims`, `observer`, `operator` | the calls of each role |
+//! | `entry` | an entry of a stream: its keys, its job, its lease |
 //! | `error`, `wire` | what errors mean; JSON |
 //!
 //! Connections: one for verdicts and scripts, one for the bytes of samples (a large value stalls everything behind it),
@@ -21,43 +23,45 @@
 //! A job's entry leaves its stream when it is acknowledged, and the script that adds or removes it also keeps the count
 //! of bytes and the index that holds a second job of the same sample back. Nothing else counts, so nothing drifts.
 //!
-//! When memory is full (`maxmemory`, `noeviction`) submitting says [`Admission::Full`]; claiming, beginning and
+//! When memory is full (`maxmemory`, `noeviction`) submitting says [`Admission::Full`](crate::hub::Admission::Full); claiming, beginning and
 //! completing go on, and free it.
 
+mod check;
 mod claims;
 mod connection;
+mod entry;
 mod error;
 mod farm;
 mod listener;
 mod milter;
+mod observer;
 mod operator;
 mod scripts;
 pub mod seal;
+mod settings;
 mod target;
 mod vault;
 mod wire;
 mod worker;
 
+pub use settings::{Access, ClientCertificate, Redis, RedisUrl};
+
 use crate::{
-    config,
-    generation::{FarmReport, Generation},
-    hub::{
-        Admission, Announcements, Begin, Claim, Completion, DeadLetter, Hub, HubError, QueueState, Receipt,
-        Reservation, Retried, Room,
-    },
-    job::{Job, Lane},
-    keys::{CLUSTER_SHARDS, Keys},
-    sample::{Sample, SampleKey},
+    freshness::Cache,
+    generation::Generation,
+    hub::{Announcements, Hub, HubError, Queue},
+    job::Lane,
+    keys::{CLUSTER_SHARDS, Kept, Keys},
+    sample::SampleKey,
     verdict::Verdict,
 };
 use async_trait::async_trait;
 use connection::Connection;
-use error::timed_out;
+use error::{timed_out, unusable};
 use listener::Listener;
-use redis::RedisResult;
+use redis::{cmd, from_redis_value};
 use seal::{Purpose, Seal};
 use std::{
-    num::NonZeroUsize,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
@@ -77,8 +81,8 @@ const IN_TRANSIT: u64 = 32 << 20;
 /// A process's end of the hub.
 pub struct RedisHub {
     keys: Keys,
-    queue: config::Queue,
-    cache: config::Cache,
+    queue: Queue,
+    cache: Cache,
     process: String,
     timeout: Duration,
     target: Arc<Target>,
@@ -95,25 +99,20 @@ pub struct RedisHub {
     _tasks: JoinSet<()>,
 }
 
-/// Whether the address can be read and goes with what `access` says; connects to nothing.
-pub(crate) fn check_address(redis: &config::Redis, access: &config::Access) -> RedisResult<()> {
-    Target::new(redis, access).map(drop)
-}
-
 impl RedisHub {
     /// The hub at `redis.url` for this `process`, whose name no other may have. An address that cannot be read is an
     /// error; a Redis that is down is not: calls are [`HubError::Unavailable`] until it is up.
     pub async fn connect(
-        redis: &config::Redis,
-        queue: &config::Queue,
-        cache: &config::Cache,
+        redis: &Redis,
+        queue: &Queue,
+        cache: &Cache,
         process: String,
     ) -> Result<Arc<Self>, HubError> {
         if redis.prefix.contains(['{', '}']) {
-            return Err(error::unusable("redis.prefix must not hold braces"));
+            return Err(unusable("redis.prefix must not hold braces"));
         }
-        let access = redis.access().map_err(error::unusable)?;
-        let target = Arc::new(Target::new(redis, &access).map_err(error::unusable)?);
+        let access = redis.access().map_err(unusable)?;
+        let target = Arc::new(Target::new(redis, &access).map_err(unusable)?);
         let shards = if target.is_cluster() { CLUSTER_SHARDS } else { 1 };
         let keys = Keys::new(&redis.prefix, shards);
         let vault = Arc::new(Vault::new(Seal::new(&access.secrets, &redis.prefix)));
@@ -217,104 +216,22 @@ fn kib(bytes: u64) -> u32 {
 #[async_trait]
 impl Hub for RedisHub {
     async fn look_up(&self, keys: &[SampleKey]) -> Result<Vec<Option<Arc<Verdict>>>, HubError> {
-        milter::look_up(self, keys).await
-    }
-
-    async fn reserve(&self, keys: &[SampleKey], lane: Lane) -> Result<Vec<Reservation>, HubError> {
-        milter::reserve(self, keys, lane).await
-    }
-
-    async fn submit(&self, jobs: &[(Sample, Job)]) -> Result<Vec<Admission>, HubError> {
-        milter::submit(self, jobs).await
-    }
-
-    fn announcements(&self) -> &Announcements {
-        &self.announcements
-    }
-
-    async fn leave(&self, keys: &[SampleKey]) -> Result<(), HubError> {
-        milter::leave(self, keys).await
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let names: Vec<String> = keys.iter().map(|key| self.keys.of(key, Kept::Verdict)).collect();
+        let answer = self.verdicts.one(cmd("MGET").arg(names).take()).await?;
+        let verdicts: Vec<Option<Vec<u8>>> = from_redis_value(answer).map_err(unusable)?;
+        let read = |(key, bytes): (_, Option<Vec<u8>>)| self.verdict(key, bytes?).map(Arc::new);
+        Ok(keys.iter().zip(verdicts).map(read).collect())
     }
 
     fn generation(&self) -> Arc<Generation> {
         self.generation.borrow().clone()
     }
 
-    async fn record(&self, receipts: &[(SampleKey, Receipt)]) -> Result<(), HubError> {
-        milter::record(self, receipts).await
-    }
-
-    fn shards(&self) -> usize {
-        self.keys.shards()
-    }
-
-    async fn claim(
-        &self,
-        worker: &str,
-        shard: usize,
-        room: Room,
-        patience: Duration,
-    ) -> Result<Vec<Claim>, HubError> {
-        claims::claim(self, worker, shard, room, patience).await
-    }
-
-    async fn reclaim(&self, worker: &str, shard: usize, room: Room) -> Result<Vec<Claim>, HubError> {
-        claims::reclaim(self, worker, shard, room).await
-    }
-
-    async fn begin(&self, claim: &Claim) -> Result<Begin, HubError> {
-        worker::begin(self, claim).await
-    }
-
-    async fn renew(&self, worker: &str, claims: &[Claim]) -> Result<(), HubError> {
-        worker::renew(self, worker, claims).await
-    }
-
-    async fn complete(&self, claim: &Claim, completion: &Completion) -> Result<(), HubError> {
-        worker::complete(self, claim, completion).await
-    }
-
-    async fn hand_back(&self, claim: &Claim) -> Result<(), HubError> {
-        worker::hand_back(self, claim).await
-    }
-
-    async fn report(&self, report: &FarmReport, quorum: Option<NonZeroUsize>) -> Result<(), HubError> {
-        farm::report(self, report, quorum).await
-    }
-
-    async fn farm(&self) -> Result<Vec<FarmReport>, HubError> {
-        farm::reports(self).await
-    }
-
-    async fn bump(&self) -> Result<Generation, HubError> {
-        farm::bump(self).await
-    }
-
-    async fn queue(&self) -> Result<QueueState, HubError> {
-        operator::queue(self).await
-    }
-
-    async fn dead_letters(&self, most: usize) -> Result<Vec<DeadLetter>, HubError> {
-        operator::dead_letters(self, most).await
-    }
-
-    async fn retry(&self, letter: &DeadLetter) -> Result<Retried, HubError> {
-        operator::retry(self, letter).await
-    }
-
-    async fn drop_letter(&self, letter: &DeadLetter) -> Result<bool, HubError> {
-        operator::drop_letter(self, letter).await
-    }
-
-    async fn receipts(&self, key: &SampleKey, most: usize) -> Result<Vec<Receipt>, HubError> {
-        operator::receipts(self, key, most).await
-    }
-
-    async fn forget(&self, key: &SampleKey) -> Result<bool, HubError> {
-        operator::forget(self, key).await
-    }
-
+    /// A look-up rather than `PING`, which says nothing about a cluster's slots.
     async fn ping(&self) -> Result<(), HubError> {
-        operator::ping(self).await
+        self.verdicts.one(cmd("EXISTS").arg(self.keys.job_bytes(0)).take()).await.map(drop)
     }
 }

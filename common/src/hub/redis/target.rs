@@ -2,7 +2,7 @@
 //! Where Redis is: one server, one that Sentinels watch, or a cluster. The only file that tells them apart, besides
 //! [`super::connection`], which sends to a cluster what it sends to a server in one pipeline.
 
-use crate::config::{self, Access};
+use super::settings::{Access, Redis, RedisUrl};
 use redis::{
     AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, ErrorKind,
     IntoConnectionInfo, RedisConnectionInfo, RedisError, RedisResult, TlsCertificates, TlsMode,
@@ -37,15 +37,15 @@ pub enum Wire {
 
 impl Target {
     /// Reads addresses, connects to nothing.
-    pub fn new(redis: &config::Redis, access: &Access) -> RedisResult<Self> {
+    pub fn new(redis: &Redis, access: &Access) -> RedisResult<Self> {
         let entry = Entry { redis, access, certificates: certificates(access) };
         match &redis.url {
-            config::RedisUrl::One(url) => match url.expose_secret().split_once("+sentinel://") {
+            RedisUrl::One(url) => match url.expose_secret().split_once("+sentinel://") {
                 Some((scheme @ ("redis" | "rediss"), rest)) => entry.sentinels(scheme, rest),
                 _ => Ok(Self::Server(Client::open(entry.address(url.expose_secret())?)?)),
             },
-            config::RedisUrl::Cluster(nodes) if nodes.is_empty() => Err(wrong("a cluster without nodes")),
-            config::RedisUrl::Cluster(nodes) => {
+            RedisUrl::Cluster(nodes) if nodes.is_empty() => Err(wrong("a cluster without nodes")),
+            RedisUrl::Cluster(nodes) => {
                 let nodes: Vec<_> = nodes
                     .iter()
                     .map(|node| entry.address(node.expose_secret()))
@@ -114,7 +114,7 @@ fn certificates(access: &Access) -> Option<TlsCertificates> {
 
 /// How a process comes to its Redis, whatever kind of deployment that is.
 struct Entry<'a> {
-    redis: &'a config::Redis,
+    redis: &'a Redis,
     access: &'a Access,
     certificates: Option<TlsCertificates>,
 }
@@ -242,17 +242,17 @@ fn wrong(what: &'static str) -> RedisError {
 mod tests {
     use super::*;
 
-    fn reached(redis: &config::Redis) -> RedisResult<Target> {
+    fn reached(redis: &Redis) -> RedisResult<Target> {
         Target::new(redis, &redis.access().map_err(|_| wrong("a file"))?)
     }
 
     fn target(url: &str) -> RedisResult<Target> {
-        reached(&config::Redis::at(config::RedisUrl::One(url.into())))
+        reached(&Redis::at(RedisUrl::One(url.into())))
     }
 
     fn cluster_of(nodes: &[&str]) -> RedisResult<Target> {
         let nodes = nodes.iter().map(|&node| node.into()).collect();
-        reached(&config::Redis::at(config::RedisUrl::Cluster(nodes)))
+        reached(&Redis::at(RedisUrl::Cluster(nodes)))
     }
 
     #[test]
@@ -293,9 +293,9 @@ mod tests {
 
     #[test]
     fn user_and_password_of_their_own_keys_go_over_the_urls() {
-        let redis = config::Redis {
+        let redis = Redis {
             username: Some("milter".into()),
-            ..config::Redis::at(config::RedisUrl::One("redis://other:secret@h".into()))
+            ..Redis::at(RedisUrl::One("redis://other:secret@h".into()))
         };
         let access = Access { password: Some("better".into()), ..Access::default() };
         let Ok(Target::Server(client)) = Target::new(&redis, &access) else { panic!("no server") };
@@ -310,8 +310,8 @@ mod tests {
             assert!(target(url).is_err(), "{url}");
         }
         for url in ["redis://:secret@h", "redis+sentinel://:secret@h/main"] {
-            let url = config::RedisUrl::One(url.into());
-            let redis = config::Redis { username: Some("user".into()), ..config::Redis::at(url) };
+            let url = RedisUrl::One(url.into());
+            let redis = Redis { username: Some("user".into()), ..Redis::at(url) };
             assert!(reached(&redis).is_ok());
         }
     }
@@ -320,7 +320,7 @@ mod tests {
     fn certificates_without_tls_are_an_error() {
         let access = Access { ca: Some(b"PEM".to_vec()), ..Access::default() };
         let refused = |url: &str| {
-            let redis = config::Redis::at(config::RedisUrl::One(url.into()));
+            let redis = Redis::at(RedisUrl::One(url.into()));
             Target::new(&redis, &access).err().map(|error| error.to_string()).unwrap_or_default()
         };
         for url in ["redis://h", "unix:///run/redis.sock", "redis+sentinel://h/main"] {

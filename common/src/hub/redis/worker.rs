@@ -1,22 +1,27 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! What a worker asks once it has a claim: begin, renew, complete, hand back.
+//! What a worker asks once it has a claim: begin, renew, complete, hand back. How it gets one is in [`claims`], what it
+//! reports in [`farm`].
 
 use super::{
-    RedisHub,
+    RedisHub, claims,
+    entry::{entry_keys, lease_of, millis, sealed_job},
     error::{hub_error, unusable},
-    milter::millis,
+    farm,
     scripts::{Call, SCRIPTS, Step},
     seal::Purpose,
     wire::{Announcement, Letter, encode},
 };
 use crate::{
-    hub::{Begin, Claim, Completion, HubError},
+    clock::now,
+    generation::FarmReport,
+    hub::{Begin, Claim, Completion, HubError, Room, Worker},
     job::{Job, Lane},
     keys::{Kept, Keys},
-    verdict::{Answer, Verdict, now},
+    verdict::{Answer, Verdict},
 };
+use async_trait::async_trait;
 use redis::{Value, cmd, from_redis_value};
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 use tracing::warn;
 
 /// How many dead letters a shard keeps, about.
@@ -28,27 +33,92 @@ const OVERLOOKED: Duration = Duration::from_secs(60);
 /// How long after the last one they are forgotten.
 const LETTERS_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// See [`crate::hub::Hub::begin`].
-pub async fn begin(hub: &RedisHub, claim: &Claim) -> Result<Begin, HubError> {
-    let (word, verdict) = take_lease(hub, claim).await?;
-    let verdict = verdict.and_then(|bytes| hub.verdict(&claim.job.sample, bytes));
-    if let Some(verdict) = verdict.filter(|verdict| suffices(hub, &claim.job, verdict)) {
-        let known = Answer::Verdict(Arc::new(verdict));
-        finish(hub, claim, answered(hub, claim, &known, None, false)).await?;
-        return Ok(Begin::Nothing);
+#[async_trait]
+impl Worker for RedisHub {
+    fn shards(&self) -> usize {
+        self.keys.shards()
     }
-    match word.as_str() {
-        "scan" => fetch(hub, claim).await,
-        "gone" => gone(hub, claim).await,
-        "busy" => {
-            hub.verdicts.one(acknowledge(hub, claim)).await?;
-            Ok(Begin::Nothing)
+
+    async fn claim(
+        &self,
+        worker: &str,
+        shard: usize,
+        room: Room,
+        patience: Duration,
+    ) -> Result<Vec<Claim>, HubError> {
+        claims::claim(self, worker, shard, room, patience).await
+    }
+
+    async fn reclaim(&self, worker: &str, shard: usize, room: Room) -> Result<Vec<Claim>, HubError> {
+        claims::reclaim(self, worker, shard, room).await
+    }
+
+    async fn begin(&self, claim: &Claim) -> Result<Begin, HubError> {
+        let (word, verdict) = take_lease(self, claim).await?;
+        let verdict = verdict.and_then(|bytes| self.verdict(&claim.job.sample, bytes));
+        if let Some(verdict) = verdict.filter(|verdict| suffices(self, &claim.job, verdict)) {
+            let known = Answer::Verdict(Arc::new(verdict));
+            finish(self, claim, answered(self, claim, &known, None, false)).await?;
+            return Ok(Begin::Nothing);
         }
-        "idle" => {
-            hub.verdicts.one(demotion(hub, claim)).await?;
-            Ok(Begin::Nothing)
+        match word.as_str() {
+            "scan" => fetch(self, claim).await,
+            "gone" => gone(self, claim).await,
+            "busy" => {
+                self.verdicts.one(acknowledge(self, claim)).await?;
+                Ok(Begin::Nothing)
+            }
+            "idle" => {
+                self.verdicts.one(demotion(self, claim)).await?;
+                Ok(Begin::Nothing)
+            }
+            _ => Err(unusable("begin gave an unknown answer")),
         }
-        _ => Err(unusable("begin gave an unknown answer")),
+    }
+
+    async fn renew(&self, worker: &str, claims: &[Claim]) -> Result<(), HubError> {
+        let steps = claims.iter().flat_map(|claim| {
+            let lease = SCRIPTS.renew_lease.on([self.keys.of(&claim.job.sample, Kept::Lease)]);
+            let [lane, ..] = entry_keys(self, claim);
+            let entry = SCRIPTS.renew_claim.on([lane]);
+            [
+                Step::from(lease.arg(lease_of(claim)).arg(millis(self.queue.lease_ttl))),
+                Step::from(entry.arg(Keys::GROUP).arg(worker).arg(&claim.id)),
+            ]
+        });
+        for outcome in self.verdicts.each(steps.collect()).await? {
+            outcome.map_err(hub_error)?;
+        }
+        Ok(())
+    }
+
+    async fn complete(&self, claim: &Claim, completion: &Completion) -> Result<(), HubError> {
+        match completion {
+            Completion::Answered(answer @ Answer::Verdict(verdict)) => {
+                finish(self, claim, answered(self, claim, answer, Some(verdict), false)).await
+            }
+            Completion::Answered(answer) => {
+                finish(self, claim, answered(self, claim, answer, None, false)).await
+            }
+            Completion::Dead(reason) => bury(self, claim, reason).await,
+        }
+    }
+
+    async fn hand_back(&self, claim: &Claim) -> Result<(), HubError> {
+        let [lane, ..] = entry_keys(self, claim);
+        let held = SCRIPTS.held.on([lane]).arg(Keys::GROUP).arg(&claim.id).arg(claim.deliveries);
+        if !from_redis_value::<bool>(self.verdicts.one(held).await?).map_err(unusable)? {
+            return Ok(()); // it is done, or another worker's by now, who may be scanning
+        }
+        let lease = SCRIPTS.lease.on([self.keys.of(&claim.job.sample, Kept::Lease)]);
+        let lease = lease.arg(lease_of(claim)).arg("queued").arg(millis(self.queue.reserve_ttl));
+        let entry = SCRIPTS.hand_back.on(entry_keys(self, claim));
+        let entry = entry.arg(Keys::GROUP).arg(&claim.id).arg(claim.deliveries.saturating_sub(1));
+        in_order(self, vec![lease.into(), entry.into()]).await
+    }
+
+    async fn report(&self, report: &FarmReport, quorum: Option<NonZeroUsize>) -> Result<(), HubError> {
+        farm::report(self, report, quorum).await
     }
 }
 
@@ -106,39 +176,6 @@ fn demotion(hub: &RedisHub, claim: &Claim) -> Call {
     call.arg(Keys::GROUP).arg(&claim.id).arg(&*sealed_job(hub, &job)).arg(tries)
 }
 
-/// A job as it stands in a stream, beside the name of its sample.
-pub fn sealed_job(hub: &RedisHub, job: &Job) -> Cow<'static, [u8]> {
-    hub.vault.seal(Purpose::Job, &job.sample.to_string(), encode(job))
-}
-
-/// See [`crate::hub::Hub::renew`].
-pub async fn renew(hub: &RedisHub, worker: &str, claims: &[Claim]) -> Result<(), HubError> {
-    let steps = claims.iter().flat_map(|claim| {
-        let lease = SCRIPTS.renew_lease.on([hub.keys.of(&claim.job.sample, Kept::Lease)]);
-        let [lane, ..] = entry_keys(hub, claim);
-        let entry = SCRIPTS.renew_claim.on([lane]);
-        [
-            Step::from(lease.arg(lease_of(claim)).arg(millis(hub.queue.lease_ttl))),
-            Step::from(entry.arg(Keys::GROUP).arg(worker).arg(&claim.id)),
-        ]
-    });
-    for outcome in hub.verdicts.each(steps.collect()).await? {
-        outcome.map_err(hub_error)?;
-    }
-    Ok(())
-}
-
-/// See [`crate::hub::Hub::complete`].
-pub async fn complete(hub: &RedisHub, claim: &Claim, completion: &Completion) -> Result<(), HubError> {
-    match completion {
-        Completion::Answered(answer @ Answer::Verdict(verdict)) => {
-            finish(hub, claim, answered(hub, claim, answer, Some(verdict), false)).await
-        }
-        Completion::Answered(answer) => finish(hub, claim, answered(hub, claim, answer, None, false)).await,
-        Completion::Dead(reason) => bury(hub, claim, reason).await,
-    }
-}
-
 /// The letter first: it says whether there is room for the bytes. A crash before the announcement costs those who wait
 /// another scan.
 async fn bury(hub: &RedisHub, claim: &Claim, reason: &str) -> Result<(), HubError> {
@@ -160,20 +197,6 @@ async fn bury(hub: &RedisHub, claim: &Claim, reason: &str) -> Result<(), HubErro
             .map_err(unusable)?;
     let failed = Answer::Failed(reason.to_owned());
     in_order(hub, vec![answered(hub, claim, &failed, None, word != "forget").into()]).await
-}
-
-/// See [`crate::hub::Hub::hand_back`].
-pub async fn hand_back(hub: &RedisHub, claim: &Claim) -> Result<(), HubError> {
-    let [lane, ..] = entry_keys(hub, claim);
-    let held = SCRIPTS.held.on([lane]).arg(Keys::GROUP).arg(&claim.id).arg(claim.deliveries);
-    if !from_redis_value::<bool>(hub.verdicts.one(held).await?).map_err(unusable)? {
-        return Ok(()); // it is done, or another worker's by now, who may be scanning
-    }
-    let lease = SCRIPTS.lease.on([hub.keys.of(&claim.job.sample, Kept::Lease)]);
-    let lease = lease.arg(lease_of(claim)).arg("queued").arg(millis(hub.queue.reserve_ttl));
-    let entry = SCRIPTS.hand_back.on(entry_keys(hub, claim));
-    let entry = entry.arg(Keys::GROUP).arg(&claim.id).arg(claim.deliveries.saturating_sub(1));
-    in_order(hub, vec![lease.into(), entry.into()]).await
 }
 
 /// Tells those who wait; stores the verdict where one is given and it is still fresh; forgets the bytes unless `keep`.
@@ -210,28 +233,4 @@ async fn in_order(hub: &RedisHub, steps: Vec<Step>) -> Result<(), HubError> {
 
 fn acknowledge(hub: &RedisHub, claim: &Claim) -> Call {
     SCRIPTS.acknowledge.on(entry_keys(hub, claim)).arg(Keys::GROUP).arg(&claim.id)
-}
-
-fn entry_keys(hub: &RedisHub, claim: &Claim) -> [String; 3] {
-    lane_keys(hub, hub.keys.shard_of(&claim.job.sample), claim.job.lane)
-}
-
-fn lane_keys(hub: &RedisHub, shard: usize, lane: Lane) -> [String; 3] {
-    [hub.keys.jobs(shard, lane), hub.keys.queued(shard, lane), hub.keys.job_bytes(shard)]
-}
-
-/// The lease while this job is being scanned; another delivery of the same job takes it over.
-fn lease_of(claim: &Claim) -> String {
-    format!("job:{}:{}", claim.job.lane.as_str(), claim.id)
-}
-
-/// Removes an entry that holds no job of this version.
-pub fn drop_entry(hub: &RedisHub, shard: usize, lane: Lane, id: &str) -> Call {
-    SCRIPTS.acknowledge.on(lane_keys(hub, shard, lane)).arg(Keys::GROUP).arg(id)
-}
-
-/// How often an entry was handed out before it was handed back.
-pub fn tries(fields: &[(String, Vec<u8>)]) -> u32 {
-    let tries = fields.iter().find(|(name, _)| name == "tries");
-    tries.and_then(|(_, value)| from_redis_value(Value::BulkString(value.clone())).ok()).unwrap_or(0)
 }

@@ -3,13 +3,11 @@
 //! 127.0.0.1 and a unix socket, in a directory of its own; over TLS where asked for. And several of them as a cluster, or
 //! as a master and its replica watched by a Sentinel.
 
-mod by_user;
 mod cluster;
 mod guard;
 mod sentinel;
 mod tls;
 
-pub use by_user::ByUser;
 pub use cluster::RedisCluster;
 pub use guard::{Guard, HARNESS, MILTER, OPERATOR, WORKER, login_of, password_of};
 pub use sentinel::WatchedRedis;

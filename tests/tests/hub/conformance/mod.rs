@@ -89,16 +89,14 @@ async fn everything_holds_over_a_unix_socket() {
 async fn everything_holds_sealed_and_over_tls() {
     let (files, certificates) = (tempfile::tempdir().unwrap(), Arc::new(Certificates::make().unwrap()));
     let server = RedisServer::start_guarded(&Guard::tls(&certificates, false), &[]).unwrap();
-    // Of one user: every end more would shake hands while a scenario's clock runs.
-    let secured = config::Redis {
+    let secured = |user: &str| Redis {
         ca_file: Some(certificates.ca()),
         secret_file: Some(sealed::written(&files, &[sealed::OLD])),
-        ..at(server.url_of(OPERATOR))
+        ..at(server.url_of(user))
     };
     all_hold(async || {
         server.command("FLUSHALL").unwrap();
-        let (here, there) = (connect_as_one(&secured, "here").await, connect_as_one(&secured, "there").await);
-        Stage { here, there, _server: None }
+        stage(secured).await
     })
     .await;
 }

@@ -15,7 +15,13 @@ mod worker;
 use proptest::{prelude::*, test_runner::TestCaseError};
 use sample::Sample;
 use std::sync::Arc;
-use thundergate_common::{config, generation::Generation, hub::QueueState, job::Lane, verdict::Verdict};
+use thundergate_common::{
+    freshness::Cache,
+    generation::Generation,
+    hub::{Queue, QueueState},
+    job::Lane,
+    verdict::Verdict,
+};
 
 /// What holds, or why it does not.
 pub type Outcome<T = ()> = Result<T, TestCaseError>;
@@ -27,8 +33,8 @@ type Id = (Lane, String);
 /// Everything that a hub is to know.
 pub struct Model {
     now: u64,
-    queue: config::Queue,
-    cache: config::Cache,
+    queue: Queue,
+    cache: Cache,
     generation: Generation,
     samples: Vec<Sample>,
     jobs: Vec<Job>,
@@ -55,7 +61,7 @@ struct Claimed {
 
 impl Model {
     /// A hub that knows nothing, and samples of these sizes.
-    pub fn new(queue: config::Queue, cache: config::Cache, sizes: &[u64], one_process: bool) -> Self {
+    pub fn new(queue: Queue, cache: Cache, sizes: &[u64], one_process: bool) -> Self {
         let samples = sizes.iter().copied().map(Sample::new).collect();
         let generation = Generation::default();
         Self { now: 0, queue, cache, generation, samples, jobs: Vec::new(), letters: 0, one_process }

@@ -6,9 +6,10 @@ use crate::{model::Outcome, operations::SAMPLES};
 use proptest::prelude::*;
 use std::future::ready;
 use thundergate_common::{
+    clock::now,
     hub::{Admission, Reservation},
     job::{Job, Lane},
-    verdict::{Answer, now},
+    verdict::Answer,
 };
 
 impl Run {

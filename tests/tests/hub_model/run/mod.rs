@@ -11,7 +11,7 @@ use crate::{
     limits,
     model::{Model, Outcome},
     operations::{MILTERS, Operation, SAMPLES, WORKERS},
-    stage::Stage,
+    stage::{End, Stage},
     ttls,
 };
 use bytes::Bytes;
@@ -19,7 +19,7 @@ use proptest::test_runner::TestCaseError;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use thundergate_common::{
     digest::Digest,
-    hub::{Claim, Hub, HubError, Room, Ticket},
+    hub::{Claim, HubError, Room, Ticket},
     job::Lane,
     sample::{NameHint, Sample, SampleKey},
     verdict::Answer,
@@ -171,11 +171,11 @@ impl Run {
         milter % self.stage.ends.len()
     }
 
-    fn end(&self, milter: usize) -> Arc<dyn Hub> {
+    fn end(&self, milter: usize) -> Arc<dyn End> {
         self.stage.ends[self.process(milter)].clone()
     }
 
-    fn worker_end(&self, worker: usize) -> Arc<dyn Hub> {
+    fn worker_end(&self, worker: usize) -> Arc<dyn End> {
         self.stage.ends[worker % self.stage.ends.len()].clone()
     }
 }

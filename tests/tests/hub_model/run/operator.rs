@@ -6,9 +6,9 @@ use crate::model::Outcome;
 use proptest::prelude::*;
 use std::time::Duration;
 use thundergate_common::{
+    clock::now,
     generation::{FarmReport, InstanceReport},
     hub::DeadLetter,
-    verdict::now,
 };
 use tokio::time::sleep;
 

@@ -10,8 +10,9 @@ use crate::{
 use proptest::prelude::*;
 use std::{sync::Arc, time::Duration};
 use thundergate_common::{
+    clock::now,
     hub::{Begin, Claim, Completion, Room},
-    verdict::{Answer, Finding, SkipReason, Verdict, now},
+    verdict::{Answer, Finding, SkipReason, Verdict},
 };
 use tokio::time::timeout;
 

@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! `[admin]`: where the admin server listens, and the token that it asks for.
 
-use super::{
-    Fault,
-    redis::{filled, password},
-};
+use crate::config::{Fault, filled, secret};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use std::{net::SocketAddr, path::PathBuf};
@@ -32,7 +29,7 @@ impl Admin {
     /// The file cannot be used; never what stands in it.
     pub fn token(&self) -> Result<Option<SecretString>, Fault> {
         let key = "admin.token_file";
-        let token = password(key, self.token_file.as_deref())?;
+        let token = secret::line(key, self.token_file.as_deref())?;
         let usable = |token: &SecretString| {
             let token = token.expose_secret();
             token.len() >= Self::TOKEN_LENGTH && token.bytes().all(|byte| byte.is_ascii_graphic())
@@ -42,6 +39,15 @@ impl Admin {
             return Err(Fault::new(&[key], why));
         }
         Ok(token)
+    }
+
+    /// Finds what can never work.
+    ///
+    /// # Errors
+    ///
+    /// As [`Admin::token`].
+    pub fn check(&self) -> Result<(), Fault> {
+        self.token().map(drop)
     }
 
     /// What an operator should know about a configuration that is right.

@@ -5,10 +5,13 @@
 //! anybody; `redis.url` may hold a password nevertheless and is written without it. The files are read when the
 //! configuration is checked and when the hub is set up, not afterwards.
 
-use super::Fault;
+use crate::config::{
+    Fault, filled,
+    secret::{self, contents, unusable},
+};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use std::{
     net::IpAddr,
     path::{Path, PathBuf},
@@ -109,8 +112,8 @@ impl Redis {
             return Err(Fault::new(&["redis.sentinel_username"], "needs redis.sentinel_password_file"));
         }
         Ok(Access {
-            password: password("redis.password_file", self.password_file.as_deref())?,
-            sentinel_password: password(
+            password: secret::line("redis.password_file", self.password_file.as_deref())?,
+            sentinel_password: secret::line(
                 "redis.sentinel_password_file",
                 self.sentinel_password_file.as_deref(),
             )?,
@@ -149,14 +152,6 @@ impl Redis {
     fn default_timeout() -> Duration {
         Duration::from_secs(1)
     }
-}
-
-/// None where it is empty, so that a variable can take back what a file says.
-pub(super) fn filled<'de, T: From<String>, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<T>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    Ok((!text.is_empty()).then(|| text.into()))
 }
 
 /// One URL, or the nodes of a cluster. Holds passwords: serialised, it is written without them.
@@ -218,20 +213,9 @@ fn without_credentials(url: &str) -> String {
     format!("{scheme}://{place}{mark}{}", query.join("&"))
 }
 
-/// The first line of a file, and there must be no other.
-pub(super) fn password(key: &str, path: Option<&Path>) -> Result<Option<SecretString>, Fault> {
-    let Some(path) = path else { return Ok(None) };
-    let text = text(key, path)?;
-    let line = text.expose_secret().trim_end_matches(['\r', '\n']);
-    if line.is_empty() || line.contains('\n') {
-        return Err(unusable(key, path, "must hold one line and nothing else"));
-    }
-    Ok(Some(line.into()))
-}
-
 fn secrets(path: &Path) -> Result<Vec<SecretString>, Fault> {
     let key = "redis.secret_file";
-    let text = text(key, path)?;
+    let text = secret::text(key, path)?;
     let lines = text.expose_secret().lines().map(str::trim).filter(|line| !line.is_empty());
     let secrets: Vec<SecretString> = lines.map(Into::into).collect();
     if secrets.iter().any(|secret| secret.expose_secret().chars().count() < SECRET_LENGTH) {
@@ -251,24 +235,6 @@ fn certificates(key: &'static str) -> impl Fn(&Path) -> Result<Vec<u8>, Fault> {
             false => Err(unusable(key, path, "holds no certificates in PEM form")),
         }
     }
-}
-
-fn text(key: &str, path: &Path) -> Result<SecretString, Fault> {
-    let bytes = contents(key, path)?;
-    let text = std::str::from_utf8(bytes.expose_secret());
-    text.map(Into::into).map_err(|_| unusable(key, path, "is no text"))
-}
-
-fn contents(key: &str, path: &Path) -> Result<SecretSlice<u8>, Fault> {
-    match std::fs::read(path) {
-        Ok(bytes) if bytes.is_empty() => Err(unusable(key, path, "is empty")),
-        Ok(bytes) => Ok(bytes.into()),
-        Err(error) => Err(unusable(key, path, &format!("cannot be read: {error}"))),
-    }
-}
-
-fn unusable(key: &str, path: &Path, why: &str) -> Fault {
-    Fault::new(&[key], format!("{} {why}", path.display()))
 }
 
 #[cfg(test)]
