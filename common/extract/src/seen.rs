@@ -82,7 +82,7 @@ impl Seen {
     }
 
     /// What is at `place` is a text and no sample.
-    pub(crate) fn is_text(&mut self, place: Place) {
+    pub(crate) fn text(&mut self, place: Place) {
         self.texts.insert(place);
     }
 
@@ -159,7 +159,7 @@ mod tests {
     fn a_text_of_an_ambiguous_message_is_looked_at_once_more() {
         let (mut seen, bytes) = (Seen::default(), Bytes::from_static(b"Hello"));
         seen.look(place(&bytes), None);
-        seen.is_text(place(&bytes));
+        seen.text(place(&bytes));
         assert_eq!(seen.look_again(place(&bytes), None, false), Look::Known);
         assert_eq!(seen.look_again(place(&bytes), None, true), Look::Text);
         assert_eq!(seen.look_again(place(&bytes), None, true), Look::Known);
