@@ -2,7 +2,7 @@
 //! Where was looked before. Readings of one message mostly come to the same bytes, and none is decoded twice.
 //!
 //! Bytes are told by where they stand in memory, so nothing is compared but two numbers. That holds as long as no place
-//! is taken twice: the message and those inside it live as long as the extraction.
+//! is taken twice: the message, those inside it and the files in containers live until the extraction ends.
 
 use super::{decode::Decoding, names::danger, part::Content};
 use bytes::Bytes;
