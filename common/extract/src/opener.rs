@@ -26,6 +26,8 @@ pub(crate) struct Opener {
     decoded: HashMap<Place, Bytes>,
     /// Messages to be walked over next, with their depth.
     waiting: Vec<(Bytes, usize)>,
+    /// The files of all containers: as long as they live, nothing else stands in their place.
+    kept: Vec<Bytes>,
     held_bytes: usize,
 }
 
@@ -75,6 +77,7 @@ impl Opener {
         if !opened.files.is_empty() {
             let beside = if content.decoding == Decoding::Identity { 0 } else { bytes.len() };
             self.held_bytes += beside + opened.held_bytes;
+            self.kept.extend(opened.files.iter().map(|file| file.content.clone()));
         }
         if opened.over_limit {
             left.malformed(Exceeded::DecodedBytes);

@@ -184,19 +184,10 @@ impl Samples {
         if !self.left.spend_bytes(decoded.size) || hidden && decoded.size < LEAST_HIDDEN {
             return Vec::new();
         }
-        match decoded.digest {
-            Some(digest) if decoded.size > 0 => {
-                let sample = Sample { digest, size: decoded.size, why };
-                self.found.sample(leaf, name, &content, &sample);
-            }
-            _ if hidden => (),
-            _ if decoded.size == 0 => {
-                self.found.skip(leaf, name, content.source.len(), SkipReason::Empty);
-            }
-            _ => {
-                self.seen.is_text(place);
-                self.found.skip(leaf, name, content.source.len(), SkipReason::PlainText);
-            }
+        if let Some(digest) = decoded.digest.filter(|_| decoded.size > 0) {
+            self.found.sample(leaf, name, &content, &Sample { digest, size: decoded.size, why });
+        } else if !hidden {
+            self.no_sample(leaf, name, &content, decoded.size);
         }
         if !hidden && class == Class::File && (leaf.message || decoded.message) {
             self.enclosed(leaf, &content);
@@ -210,6 +201,15 @@ impl Samples {
     fn decode(&mut self, content: &Content, class: Class) -> Decoded {
         let limit = self.left.decoded();
         Decoded::of(content, class, self.bodies, limit, self.recall.as_ref(), &mut self.buffer)
+    }
+
+    /// `content`, decoded `size` bytes, is empty, or a text that nobody wants scanned.
+    fn no_sample(&mut self, leaf: &Leaf, name: Option<&String>, content: &Content, size: usize) {
+        let reason = if size == 0 { SkipReason::Empty } else { SkipReason::PlainText };
+        if reason == SkipReason::PlainText {
+            self.seen.text(Place::of(content));
+        }
+        self.found.skip(leaf, name, content.source.len(), reason);
     }
 
     /// The message that `content` is comes next.

@@ -2,7 +2,7 @@
 //! Where was looked before. Readings of one message mostly come to the same bytes, and none is decoded twice.
 //!
 //! Bytes are told by where they stand in memory, so nothing is compared but two numbers. That holds as long as no place
-//! is taken twice: the message and those inside it live as long as the extraction.
+//! is taken twice: the message, those inside it and the files in containers live until the extraction ends.
 
 use super::{decode::Decoding, names::danger, part::Content};
 use bytes::Bytes;
@@ -82,7 +82,7 @@ impl Seen {
     }
 
     /// What is at `place` is a text and no sample.
-    pub(crate) fn is_text(&mut self, place: Place) {
+    pub(crate) fn text(&mut self, place: Place) {
         self.texts.insert(place);
     }
 
@@ -159,7 +159,7 @@ mod tests {
     fn a_text_of_an_ambiguous_message_is_looked_at_once_more() {
         let (mut seen, bytes) = (Seen::default(), Bytes::from_static(b"Hello"));
         seen.look(place(&bytes), None);
-        seen.is_text(place(&bytes));
+        seen.text(place(&bytes));
         assert_eq!(seen.look_again(place(&bytes), None, false), Look::Known);
         assert_eq!(seen.look_again(place(&bytes), None, true), Look::Text);
         assert_eq!(seen.look_again(place(&bytes), None, true), Look::Known);

@@ -95,6 +95,26 @@ fn a_container_in_a_container_is_opened() {
     assert_eq!(name_of(&found, b"second file"), Some("second.bin"), "{found:?}");
 }
 
+/// A literal packet of OpenPGP without a name.
+fn literal(content: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(content.len() + 6).expect("a short file");
+    [&[0xcb, length, b'b', 0, 0, 0, 0, 0][..], content].concat()
+}
+
+/// What is decoded after a file that is known already must not stand where that one stood.
+#[test]
+fn no_file_is_taken_for_one_that_stood_at_its_place_in_memory() {
+    let files: Vec<_> = (10..90).map(|number| format!("MZ file {number}{}", "x".repeat(100))).collect();
+    let sent_before = literal(files[0].as_bytes());
+    let parts = files.iter().flat_map(|file| {
+        let containers = [literal(file.as_bytes()), sent_before.clone()];
+        containers.map(|container| attached("application/octet-stream", &container))
+    });
+    let found = scan(mixed(&parts.collect::<Vec<_>>()));
+    let missed: Vec<_> = files.iter().filter(|file| name_of(&found, file.as_bytes()).is_none()).collect();
+    assert!(missed.is_empty(), "{} of {} missed: {missed:?}", missed.len(), files.len());
+}
+
 #[test]
 fn a_bomb_makes_the_message_malformed() {
     // A thousand times as long as it is here.
