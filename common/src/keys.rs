@@ -19,6 +19,8 @@
 //! | `<prefix>:1:{farm}:bumped` | string: seconds since the epoch | operator | 30 days, or `cache.clean_ttl` where that is longer |
 //! | `<prefix>:1:announce:<process>` | channel | whoever has an answer | – |
 //!
+//! JSON has a version, as [`wire`](crate::wire) says.
+//!
 //! With `redis.secret_file` verdicts, bytes, receipts, what workers report and make of it, announcements, and the fields
 //! `job` and `letter` of the streams are [sealed](crate::hub::redis::seal).
 //!

@@ -6,7 +6,7 @@
 //! | [`digest`], [`sample`], [`verdict`], [`job`] | the things that travel: a part's digest, the bytes handed to a scanner, what the scanner said, the request to ask it |
 //! | [`hub`] | where milters and workers meet: verdicts, samples, jobs, announcements; over Redis or inside one process |
 //! | [`generation`], [`freshness`] | the signature version that the farm has reached, and which verdicts it makes stale; how long a verdict is good |
-//! | [`keys`] | every key in Redis: name, type, writer, expiry |
+//! | [`keys`], [`wire`] | every key in Redis: name, type, writer, expiry; the JSON that stands there |
 //! | [`cache`] | the verdicts this process remembers, asked before the hub |
 //! | [`config`] | loading a TOML file over compiled-in defaults, and the sections both programs have |
 //! | [`telemetry`], [`traces`], [`metrics`] | logs, spans for a collector, what every process exposes |
@@ -34,3 +34,4 @@ pub mod shutdown;
 pub mod telemetry;
 pub mod traces;
 pub mod verdict;
+pub mod wire;

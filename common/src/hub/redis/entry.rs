@@ -7,12 +7,12 @@ use super::{
     error::{hub_error, unusable},
     scripts::{Call, SCRIPTS},
     seal::Purpose,
-    wire::encode,
 };
 use crate::{
     hub::{Claim, HubError},
     job::{Job, Lane},
     keys::Keys,
+    wire::Versioned,
 };
 use redis::{FromRedisValue, RedisResult, Value, from_redis_value};
 use std::{borrow::Cow, time::Duration};
@@ -25,7 +25,7 @@ pub type Entries = Vec<(String, Fields)>;
 
 /// A job as it stands in a stream, beside the name of its sample.
 pub fn sealed_job(hub: &RedisHub, job: &Job) -> Cow<'static, [u8]> {
-    hub.vault.seal(Purpose::Job, &job.sample.to_string(), encode(job))
+    hub.vault.seal(Purpose::Job, &job.sample.to_string(), Versioned::encode(job))
 }
 
 /// The job that an entry holds.
@@ -33,7 +33,7 @@ pub fn job_in(hub: &RedisHub, fields: &[(String, Vec<u8>)]) -> Option<Job> {
     let field = |wanted| fields.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_slice());
     let name = String::from_utf8_lossy(field("sample")?);
     let job = hub.vault.open(Purpose::Job, &name, field("job")?)?;
-    serde_json::from_slice(&job).ok()
+    Versioned::decode(&job)
 }
 
 /// How often an entry was handed out before it was handed back.

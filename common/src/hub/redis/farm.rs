@@ -12,13 +12,13 @@ use super::{
     scripts::SCRIPTS,
     seal::Purpose,
     vault::Vault,
-    wire::encode,
 };
 use crate::{
     clock::now,
     generation::{FarmReport, Generation, reached},
     hub::HubError,
     keys::Keys,
+    wire::Versioned,
 };
 use redis::{RedisResult, Value, cmd, from_redis_value};
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
@@ -69,7 +69,7 @@ pub async fn report(
     report: &FarmReport,
     quorum: Option<NonZeroUsize>,
 ) -> Result<(), HubError> {
-    let sealed = hub.vault.seal(Purpose::Report, "", encode(report));
+    let sealed = hub.vault.seal(Purpose::Report, "", Versioned::encode(report));
     let all = exchange(hub, &report.worker, &sealed).await?;
     if let Some(signatures) = reached(&all, quorum) {
         let command = match signatures {
@@ -92,7 +92,7 @@ pub async fn reports(hub: &RedisHub) -> Result<Vec<FarmReport>, HubError> {
 async fn exchange(hub: &RedisHub, worker: &str, report: &[u8]) -> Result<Vec<FarmReport>, HubError> {
     let call = SCRIPTS.report.on([hub.keys.reports()]).arg(worker).arg(report).arg(FRESH);
     let all: Vec<Vec<u8>> = from_redis_value(hub.verdicts.one(call).await?).map_err(unusable)?;
-    let read = |sealed| serde_json::from_slice(&hub.vault.open(Purpose::Report, "", sealed)?).ok();
+    let read = |sealed| Versioned::decode(&hub.vault.open(Purpose::Report, "", sealed)?);
     let all = all.into_iter().filter_map(read);
     // Where Redis is not trusted, its word for the age of a report is none.
     let current = |report: &FarmReport| !hub.vault.is_closed() || now().abs_diff(report.at) < CLOCKS;

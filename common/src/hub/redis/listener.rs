@@ -4,7 +4,7 @@
 //! connection that died without a word.
 
 use super::{connection::Pause, seal::Purpose, target::Target, vault::Vault, wire::Announcement};
-use crate::{freshness::Cache, hub::Announcements, verdict::Answer};
+use crate::{freshness::Cache, hub::Announcements, verdict::Answer, wire::Versioned};
 use futures_util::StreamExt;
 use redis::{Msg, RedisResult, Value, aio::PubSub};
 use std::{sync::Arc, time::Duration};
@@ -86,7 +86,9 @@ impl Listener {
         // None that does not open: the vault has said so.
         let opened = self.vault.open(Purpose::Announcement, "", message.get_payload_bytes());
         let Some(plain) = opened else { return };
-        match Announcement::decode(&plain).filter(|announcement| self.is_news(&announcement.answer)) {
+        match Versioned::decode(&plain)
+            .filter(|announcement: &Announcement| self.is_news(&announcement.answer))
+        {
             Some(announcement) => self.announcements.announce(&announcement.key, announcement.answer),
             None => {
                 debug!(event = "announcement_ignored", "an announcement of another version, or an old one")
