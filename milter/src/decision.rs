@@ -11,7 +11,10 @@ use crate::{
     policy::{Action, Policy},
 };
 use std::sync::Arc;
-use thundergate_common::verdict::{SkipReason, Verdict};
+use thundergate_common::{
+    admin::status::{Level, Reason},
+    verdict::{SkipReason, Verdict},
+};
 
 /// How one part ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -269,6 +272,25 @@ impl Cause {
             Self::Bug => "bug",
         }
     }
+
+    /// What the status page says of mails that were not scanned for this cause; nothing of those that shall not be.
+    pub fn reason(self) -> Option<Reason> {
+        let (level, why) = match self {
+            Self::Trusted => return None,
+            Self::Pending => (Level::Bad, "scans take too long"),
+            Self::ScanFailed => (Level::Bad, "scans fail"),
+            Self::Unavailable => (Level::Bad, "the hub does not answer"),
+            Self::Overload => (Level::Bad, "queue or memory is full"),
+            Self::Bug => (Level::Bad, "a bug; please report what the log says"),
+            Self::Oversize => (Level::Note, "too large"),
+            Self::Malformed => (Level::Note, "too deep or too many parts"),
+            Self::Encrypted => (Level::Note, "encrypted"),
+            Self::ExternalBody => (Level::Note, "the content is elsewhere"),
+            Self::Partial => (Level::Note, "fragments of a mail"),
+            Self::Clean | Self::Found | Self::Ambiguous => (Level::Note, self.as_str()),
+        };
+        Some(Reason { level, why, takes_scanner: matches!(self, Self::Pending | Self::ScanFailed) })
+    }
 }
 
 #[cfg(test)]
@@ -289,6 +311,18 @@ mod tests {
         let policy = Policy::compile(&config.policy).unwrap();
         let decision = decide(parts, troubles, &policy, &config.policy.on);
         (decision.action.as_str(), decision.cause.as_str())
+    }
+
+    #[test]
+    fn a_cause_is_told_in_words_and_a_wanted_one_is_not() {
+        assert_eq!(Cause::Trusted.reason(), None);
+        let told =
+            |cause: Cause| cause.reason().map(|reason| (reason.level, reason.why, reason.takes_scanner));
+        assert_eq!(told(Cause::Pending), Some((Level::Bad, "scans take too long", true)));
+        assert_eq!(told(Cause::ScanFailed), Some((Level::Bad, "scans fail", true)));
+        assert_eq!(told(Cause::Unavailable), Some((Level::Bad, "the hub does not answer", false)));
+        assert_eq!(told(Cause::Encrypted), Some((Level::Note, "encrypted", false)));
+        assert_eq!(told(Cause::Ambiguous), Some((Level::Note, "ambiguous", false)));
     }
 
     #[test]

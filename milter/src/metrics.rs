@@ -41,7 +41,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 use std::{sync::atomic::AtomicU64, time::Instant};
-use thundergate_common::verdict::SkipReason;
+use thundergate_common::{cache::Layer, verdict::SkipReason};
 
 const DISPOSITIONS: [&str; 5] = ["clean", "found", "pending", "skipped", "failed"];
 /// What [`crate::extract`] can run out of.
@@ -149,8 +149,10 @@ impl Metrics {
         );
         let look_ups = Family::<LookUp, Counter>::default();
         registry.register("lookups", "Samples looked up by layer and result", look_ups.clone());
-        let looked_up =
-            |layer| ["hit", "miss"].map(|result| look_ups.get_or_create_owned(&LookUp { layer, result }));
+        let looked_up = |layer: Layer| {
+            ["hit", "miss"]
+                .map(|result| look_ups.get_or_create_owned(&LookUp { layer: layer.as_str(), result }))
+        };
         let metrics = Self {
             messages: Action::ALL.map(|action| {
                 let label = |cause: Cause| Message { decision: action.as_str(), cause: cause.as_str() };
@@ -167,8 +169,8 @@ impl Metrics {
                 .map(|reason| unscannable.get_or_create_owned(&Unscannable { reason: reason.as_str() })),
             ambiguities: Family::default(),
             malformed: Family::default(),
-            local: looked_up("local"),
-            hub: looked_up("hub"),
+            local: looked_up(Layer::Local),
+            hub: looked_up(Layer::Hub),
             inspection: Histogram::new(exponential_buckets(0.000_25, 2.0, 18)),
             wait: Histogram::new(WAIT),
             waiting: Gauge::default(),
@@ -278,8 +280,11 @@ impl Metrics {
     }
 
     /// `hits` of `asked` samples were known to `layer`.
-    pub fn looked_up(&self, layer: &'static str, hits: usize, asked: usize) {
-        let [hit, miss] = if layer == "local" { &self.local } else { &self.hub };
+    pub fn looked_up(&self, layer: Layer, hits: usize, asked: usize) {
+        let [hit, miss] = match layer {
+            Layer::Local => &self.local,
+            Layer::Hub => &self.hub,
+        };
         hit.inc_by(hits as u64);
         miss.inc_by((asked - hits) as u64);
     }

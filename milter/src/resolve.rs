@@ -26,7 +26,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use thundergate_common::{
-    cache::VerdictCache,
+    cache::{Layer, VerdictCache},
     clock::now_ms,
     freshness::Stale,
     hub::{self, Admission, HubError, Reservation, Ticket},
@@ -148,7 +148,7 @@ impl Resolver {
                 answers.add(&want.key, verdict.clone(), Source::Local, generation.outdates(&verdict));
             }
         }
-        self.metrics.looked_up("local", answers.known.len(), wanted.len());
+        self.metrics.looked_up(Layer::Local, answers.known.len(), wanted.len());
         answers
     }
 }
@@ -187,7 +187,7 @@ impl Asking<'_> {
                 self.learn(key, verdict, Source::Hub, answers);
             }
         }
-        self.resolver.metrics.looked_up("hub", answers.known.len() - before, keys.len());
+        self.resolver.metrics.looked_up(Layer::Hub, answers.known.len() - before, keys.len());
         Ok(())
     }
 

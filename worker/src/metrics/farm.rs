@@ -35,10 +35,12 @@ use std::{
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
-use thundergate_common::{generation::InstanceReport, licence};
+use thundergate_common::{
+    generation::{InstanceReport, InstanceState},
+    licence,
+};
 
 const RESULTS: [&str; 3] = ["ok", "busy", "failed"];
-const STATES: [&str; 4] = ["closed", "paused", "open", "unheard"];
 /// From what a small clean sample takes to the scanner's own time-out.
 const SCAN: [f64; 12] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
@@ -187,8 +189,8 @@ fn encode_states(encoder: &mut DescriptorEncoder<'_>, instances: &[InstanceRepor
     let (name, help) = ("thundergate_farm_instance_state", "1 for the state of the instance's breaker");
     let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
     for one in instances {
-        for state in STATES {
-            let labels = [("farm_instance", &*one.name), ("state", state)];
+        for state in InstanceState::ALL {
+            let labels = [("farm_instance", &*one.name), ("state", state.as_str())];
             ConstGauge::new(i64::from(one.state == state)).encode(family.encode_family(&labels)?)?;
         }
     }

@@ -10,7 +10,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use thundergate_common::config;
+use thundergate_common::{config, generation::InstanceState};
 use thundergate_worker::{
     farm::{Farm, ScanError},
     metrics::FarmMetrics,
@@ -106,7 +106,7 @@ async fn a_busy_instance_pauses_and_the_sample_goes_elsewhere_at_once() {
     assert!(busy.uploads().len() <= 1, "it was asked again during its pause");
     assert_eq!(free.uploads().len(), 20);
     if !busy.uploads().is_empty() {
-        assert_eq!(farm.reports()[0].state, "paused", "back-pressure is no failure");
+        assert_eq!(farm.reports()[0].state, InstanceState::Paused, "back-pressure is no failure");
     }
 }
 
@@ -128,7 +128,7 @@ async fn a_refusal_while_other_scans_run_limits_an_instance_and_does_not_pause_i
     }
     stub.let_pass(1);
     eventually("the limit is lower", async || farm.reports()[0].capacity < 4).await;
-    assert_eq!(farm.reports()[0].state, "closed");
+    assert_eq!(farm.reports()[0].state, InstanceState::Closed);
     stub.let_pass(3);
     assert!(scans.join_all().await.into_iter().all(|result| result.is_ok()));
     assert_eq!(stub.uploads().len(), 4, "the refused one came again, long before the minute was over");
@@ -166,7 +166,7 @@ async fn when_all_attempts_fail_so_does_the_scan() {
     }
     assert_eq!(stub.uploads().len(), 3);
     assert!(stub.uploads().iter().all(|upload| upload.bytes.len() == 1), "each with the whole body");
-    assert_eq!(farm.reports()[0].state, "closed", "one sample is one failure");
+    assert_eq!(farm.reports()[0].state, InstanceState::Closed, "one sample is one failure");
 }
 
 #[tokio::test]
@@ -179,7 +179,7 @@ async fn failures_open_the_breaker_and_a_probe_closes_it() {
         farm.scan(&sample(&[n]), "", None).await.unwrap_err();
     }
     assert!(!farm.available());
-    assert_eq!(farm.reports()[0].state, "open");
+    assert_eq!(farm.reports()[0].state, InstanceState::Open);
     stub.answer(|_| Reply::new(200, "[]"));
     let (shutdown, mut tasks) = (CancellationToken::new(), JoinSet::new());
     let (watching, until) = (Arc::clone(&farm), shutdown.clone());
