@@ -14,6 +14,8 @@
 //! | [`clock`], [`licence`] | the time of day as what travels carries it; when an instance's licence ends |
 //! | [`shutdown`], [`reload`], [`service`] | signals: the drain, the configuration read again; what systemd is told |
 
+#![warn(unreachable_pub)]
+
 pub mod admin;
 pub mod cache;
 pub mod clock;

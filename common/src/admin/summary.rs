@@ -11,7 +11,7 @@ const LICENCE_DAYS: i64 = 30;
 const LONG: Duration = Duration::from_secs(30);
 
 /// What is to be said of `status`.
-pub fn remarks(status: &Status) -> Vec<Remark> {
+pub(super) fn remarks(status: &Status) -> Vec<Remark> {
     let mut remarks = Vec::new();
     let mut say = |level, text: String| remarks.push(Remark { level, text });
     // A hub that is away is often why the program is not ready: once is enough.

@@ -182,7 +182,7 @@ fn check_instances(instances: &[Instance]) -> Result<(), Fault> {
     let mut names = HashSet::new();
     for instance in instances {
         let name = instance.name();
-        let wrong = |what: &str| Fault::found(&["farm.instances"], &format!("{name}: {what}"));
+        let wrong = |what: &str| Fault::found(&["farm.instances"], format!("{name}: {what}"));
         if !matches!(instance.url.scheme(), "http" | "https") {
             return Fault::found(
                 &["farm.instances"],
@@ -190,7 +190,7 @@ fn check_instances(instances: &[Instance]) -> Result<(), Fault> {
             );
         }
         if !names.insert(instance.name()) {
-            return Fault::found(&["farm.instances"], &format!("two instances are called {name}"));
+            return Fault::found(&["farm.instances"], format!("two instances are called {name}"));
         }
         match (&instance.username, &instance.password_file) {
             (None, None) => continue,

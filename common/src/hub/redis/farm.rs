@@ -39,7 +39,7 @@ const SIGNATURES: &str = "signatures";
 const BUMPED: &str = "bumped";
 
 /// Keeps what this process knows of the generation fresh.
-pub struct Watcher {
+pub(super) struct Watcher {
     pub connection: Connection,
     pub keys: Keys,
     pub vault: Arc<Vault>,
@@ -48,7 +48,7 @@ pub struct Watcher {
 
 impl Watcher {
     /// Looks again and again, until it is dropped.
-    pub async fn run(self) {
+    pub(super) async fn run(self) {
         loop {
             // Jitter: the processes of a site shall not all ask in the same moment.
             sleep(EVERY.mul_f64(0.9 + fastrand::f64() / 10.0)).await;
@@ -58,13 +58,13 @@ impl Watcher {
     }
 
     /// Looks once.
-    pub async fn look(&self) -> Result<(), HubError> {
+    pub(super) async fn look(&self) -> Result<(), HubError> {
         learn(&self.connection, &self.keys, &self.vault, &self.generation).await
     }
 }
 
 /// See [`crate::hub::Worker::report`].
-pub async fn report(
+pub(super) async fn report(
     hub: &RedisHub,
     report: &FarmReport,
     quorum: Option<NonZeroUsize>,
@@ -85,7 +85,7 @@ pub async fn report(
 }
 
 /// See [`crate::hub::Observer::farm`].
-pub async fn reports(hub: &RedisHub) -> Result<Vec<FarmReport>, HubError> {
+pub(super) async fn reports(hub: &RedisHub) -> Result<Vec<FarmReport>, HubError> {
     exchange(hub, "", &[]).await
 }
 
@@ -100,7 +100,7 @@ async fn exchange(hub: &RedisHub, worker: &str, report: &[u8]) -> Result<Vec<Far
 }
 
 /// See [`crate::hub::Operator::bump`].
-pub async fn bump(hub: &RedisHub) -> Result<Generation, HubError> {
+pub(super) async fn bump(hub: &RedisHub) -> Result<Generation, HubError> {
     let life = millis(MEMORY.max(hub.cache.clean_ttl));
     let sealed = hub.vault.seal(Purpose::Generation, BUMPED, now().to_string().into_bytes());
     hub.verdicts.one(cmd("SET").arg(hub.keys.bumped()).arg(&*sealed).arg("PX").arg(life).take()).await?;

@@ -18,7 +18,7 @@ use tracing::{debug, info, warn};
 const SILENCE: Duration = Duration::from_secs(5);
 
 /// What the listener needs.
-pub struct Listener {
+pub(super) struct Listener {
     pub target: Arc<Target>,
     pub channel: String,
     pub patience: Duration,
@@ -31,7 +31,7 @@ pub struct Listener {
 
 impl Listener {
     /// Listens until it is dropped.
-    pub async fn run(self) {
+    pub(super) async fn run(self) {
         let mut pause = Pause::default();
         let mut told = false;
         loop {

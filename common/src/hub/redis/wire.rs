@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 
 /// One answer for those who wait for a sample.
 #[derive(Serialize, Deserialize)]
-pub struct Announcement {
+pub(super) struct Announcement {
     pub key: SampleKey,
     pub answer: Answer,
 }
 
 /// A dead letter; its id is the entry's.
 #[derive(Serialize, Deserialize)]
-pub struct Letter {
+pub(super) struct Letter {
     pub job: Job,
     pub reason: String,
     pub deliveries: u32,
