@@ -18,6 +18,28 @@ const ENTRY_OVERHEAD: usize = 330;
 const REFRESH: Duration = Duration::from_secs(30);
 const REFRESHED: u64 = 10_000;
 
+/// Where a verdict is looked up, the nearest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layer {
+    /// Among those that this process remembers.
+    Local,
+    /// In the hub.
+    Hub,
+}
+
+impl Layer {
+    /// Both, the nearest first.
+    pub const ALL: [Self; 2] = [Self::Local, Self::Hub];
+
+    /// Its name in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Hub => "hub",
+        }
+    }
+}
+
 /// Verdicts by sample.
 #[derive(Clone, Debug)]
 pub struct VerdictCache {

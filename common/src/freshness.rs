@@ -84,7 +84,7 @@ impl Verdict {
     }
 
     /// Whether it is still good, as long as `cache` lets verdicts live.
-    pub fn is_fresh(&self, cache: &Cache) -> bool {
+    pub(crate) fn is_fresh(&self, cache: &Cache) -> bool {
         !self.fresh_for(cache.ttl(self)).is_zero()
     }
 }

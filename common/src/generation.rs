@@ -12,7 +12,7 @@
 
 use crate::verdict::Verdict;
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, num::NonZeroUsize};
+use std::{collections::BTreeMap, fmt, num::NonZeroUsize};
 
 /// One instance as one worker sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,8 +23,8 @@ pub struct InstanceReport {
     pub url: String,
     /// Whether it gets samples or would, were it not busy.
     pub healthy: bool,
-    /// The state of its breaker: `unheard`, `closed`, `paused` or `open`.
-    pub state: String,
+    /// Whether it gets samples, and if not, why.
+    pub state: InstanceState,
     /// THOR's version.
     pub thor: Option<String>,
     /// Signature version, such as `2026/01/12-160550`; these sort as text.
@@ -43,6 +43,21 @@ pub struct InstanceReport {
     pub info_ms: Option<u64>,
     /// Why the last call failed; none where it did not.
     pub last_error: Option<String>,
+}
+
+/// Whether an instance gets samples, as its breaker has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", from = "String")]
+pub enum InstanceState {
+    /// No probe has ended yet; or it is a state that this version does not know.
+    #[default]
+    Unheard,
+    /// Gets samples.
+    Closed,
+    /// Wants to be left alone for a while.
+    Paused,
+    /// Failed too often.
+    Open,
 }
 
 /// The instances of one worker.
@@ -65,6 +80,33 @@ pub struct Generation {
     /// When an operator last bumped it, in seconds since the epoch; 0 for never.
     #[serde(default)]
     pub bumped_at: u64,
+}
+
+impl InstanceState {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Closed, Self::Paused, Self::Open, Self::Unheard];
+
+    /// Its name in logs, metrics and tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unheard => "unheard",
+            Self::Closed => "closed",
+            Self::Paused => "paused",
+            Self::Open => "open",
+        }
+    }
+}
+
+impl From<String> for InstanceState {
+    fn from(name: String) -> Self {
+        Self::ALL.into_iter().find(|state| state.as_str() == name).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for InstanceState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 impl Generation {
@@ -113,6 +155,16 @@ mod tests {
 
     fn reached_by(reports: &[FarmReport], quorum: usize) -> Option<Option<String>> {
         reached(reports, NonZeroUsize::new(quorum))
+    }
+
+    #[test]
+    fn a_state_reads_as_it_is_written_and_one_of_a_later_version_as_unheard() {
+        for state in InstanceState::ALL {
+            let text = serde_json::to_string(&state).unwrap();
+            assert_eq!(text, format!("\"{state}\""));
+            assert_eq!(serde_json::from_str::<InstanceState>(&text).unwrap(), state);
+        }
+        assert_eq!(serde_json::from_str::<InstanceState>("\"draining\"").unwrap(), InstanceState::Unheard);
     }
 
     #[test]

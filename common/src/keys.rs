@@ -19,6 +19,8 @@
 //! | `<prefix>:1:{farm}:bumped` | string: seconds since the epoch | operator | 30 days, or `cache.clean_ttl` where that is longer |
 //! | `<prefix>:1:announce:<process>` | channel | whoever has an answer | – |
 //!
+//! JSON has a version, as [`wire`](crate::wire) says.
+//!
 //! With `redis.secret_file` verdicts, bytes, receipts, what workers report and make of it, announcements, and the fields
 //! `job` and `letter` of the streams are [sealed](crate::hub::redis::seal).
 //!
@@ -43,7 +45,7 @@ pub struct Keys {
 
 /// What is kept of one sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kept {
+pub(crate) enum Kept {
     /// Its verdict.
     Verdict,
     /// Its bytes.
@@ -71,12 +73,12 @@ impl Keys {
     }
 
     /// The shard that has the jobs of a sample.
-    pub fn shard_of(&self, sample: &SampleKey) -> usize {
+    pub(crate) fn shard_of(&self, sample: &SampleKey) -> usize {
         usize::from(sample.digest.as_bytes()[0]) % self.shards
     }
 
     /// A key of one sample.
-    pub fn of(&self, sample: &SampleKey, kept: Kept) -> String {
+    pub(crate) fn of(&self, sample: &SampleKey, kept: Kept) -> String {
         let kept = match kept {
             Kept::Verdict => "verdict",
             Kept::Sample => "sample",
@@ -103,7 +105,7 @@ impl Keys {
     }
 
     /// How many bytes the samples of all jobs have.
-    pub fn job_bytes(&self, shard: usize) -> String {
+    pub(crate) fn job_bytes(&self, shard: usize) -> String {
         self.queue(shard, "bytes")
     }
 
@@ -128,7 +130,7 @@ impl Keys {
     }
 
     /// What all announcement channels begin with.
-    pub fn announce_root(&self) -> String {
+    pub(crate) fn announce_root(&self) -> String {
         format!("{}:announce:", self.root)
     }
 

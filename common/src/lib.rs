@@ -6,7 +6,7 @@
 //! | [`digest`], [`sample`], [`verdict`], [`job`] | the things that travel: a part's digest, the bytes handed to a scanner, what the scanner said, the request to ask it |
 //! | [`hub`] | where milters and workers meet: verdicts, samples, jobs, announcements; over Redis or inside one process |
 //! | [`generation`], [`freshness`] | the signature version that the farm has reached, and which verdicts it makes stale; how long a verdict is good |
-//! | [`keys`] | every key in Redis: name, type, writer, expiry |
+//! | [`keys`], [`wire`] | every key in Redis: name, type, writer, expiry; the JSON that stands there |
 //! | [`cache`] | the verdicts this process remembers, asked before the hub |
 //! | [`config`] | loading a TOML file over compiled-in defaults, and the sections both programs have |
 //! | [`telemetry`], [`traces`], [`metrics`] | logs, spans for a collector, what every process exposes |
@@ -14,6 +14,8 @@
 //! | [`admin`], [`health`] | the admin HTTP server with its status page, the health check that asks it |
 //! | [`clock`], [`licence`] | the time of day as what travels carries it; when an instance's licence ends |
 //! | [`shutdown`], [`reload`], [`service`] | signals: the drain, the configuration read again; what systemd is told |
+
+#![warn(unreachable_pub)]
 
 pub mod admin;
 pub mod cache;
@@ -36,3 +38,4 @@ pub mod telemetry;
 pub mod terminal;
 pub mod traces;
 pub mod verdict;
+pub mod wire;

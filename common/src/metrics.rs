@@ -7,7 +7,7 @@
 //! `instance` or `job`: those are what Prometheus calls the process it asks. All of them stand in `deploy/metrics.md`, and
 //! a test compares.
 
-pub mod exposition;
+pub(crate) mod exposition;
 mod process;
 
 use process::Process;
@@ -48,7 +48,7 @@ pub fn registry(program: &'static str) -> Registry {
 }
 
 /// The configuration was read again; `usable` where it is the one in use from now on.
-pub fn configuration_was_read(usable: bool) {
+pub(crate) fn configuration_was_read(usable: bool) {
     LAST_READ_FAILED.store(!usable, Relaxed);
     if usable {
         READ_AT.store(crate::clock::now(), Relaxed);
@@ -56,7 +56,7 @@ pub fn configuration_was_read(usable: bool) {
 }
 
 /// A value from the hub did not open.
-pub fn unsealed() {
+pub(crate) fn unsealed() {
     UNSEALED.fetch_add(1, Relaxed);
 }
 

@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! What a scan found out about one sample. Facts only: no policy in here.
 //!
-//! Wire form in Redis and in announcements: JSON with a version, [`Verdict::encode`]. A version this program does not
-//! know is treated as if there were no verdict.
+//! Wire form in Redis: [`Verdict::encode`]. A version this program does not know is treated as if there were no verdict.
 
+use crate::wire::Versioned;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-
-/// The version of the wire form that this program writes and reads.
-const WIRE_VERSION: u8 = 1;
 
 /// What one scan of one sample said.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -141,13 +138,6 @@ impl SkipReason {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-struct Wire<T> {
-    v: u8,
-    #[serde(flatten)]
-    body: T,
-}
-
 impl Verdict {
     /// True where the scanner reported nothing.
     pub fn is_clean(&self) -> bool {
@@ -166,14 +156,12 @@ impl Verdict {
 
     /// The wire form.
     pub fn encode(&self) -> Vec<u8> {
-        serde_json::to_vec(&Wire { v: WIRE_VERSION, body: self })
-            .expect("strings and numbers always serialise")
+        Versioned::encode(self)
     }
 
     /// The verdict in `bytes`; none where they hold another version or none at all.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let wire: Wire<Self> = serde_json::from_slice(bytes).ok()?;
-        (wire.v == WIRE_VERSION).then_some(wire.body)
+        Versioned::decode(bytes)
     }
 }
 

@@ -5,7 +5,11 @@
 
 use crate::farm::Farm;
 use std::time::Duration;
-use thundergate_common::{clock::now, generation::FarmReport, hub};
+use thundergate_common::{
+    clock::now,
+    generation::{FarmReport, InstanceState},
+    hub,
+};
 use tokio_util::sync::CancellationToken;
 
 /// The time between two reports: milters learn of new signatures within 10 s.
@@ -16,7 +20,7 @@ pub async fn report(hub: &dyn hub::Worker, worker: &str, farm: &Farm, ended: &Ca
     loop {
         let report = FarmReport { worker: worker.to_owned(), at: now(), instances: farm.reports() };
         // Before the first probe nothing is known, and nothing to be told.
-        if report.instances.iter().any(|instance| instance.state != "unheard") {
+        if report.instances.iter().any(|instance| instance.state != InstanceState::Unheard) {
             let _ = ended.run_until_cancelled(hub.report(&report, farm.quorum())).await;
         }
         // Jitter: the workers of a site shall not all report in the same moment.

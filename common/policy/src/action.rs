@@ -38,6 +38,17 @@ impl Action {
             Self::Discard => "discard",
         }
     }
+
+    /// What the status page says of one mail that was not scanned, and of several.
+    pub fn of_unscanned(self) -> [&'static str; 2] {
+        match self {
+            Self::Tempfail => ["is deferred", "are deferred"],
+            Self::Quarantine => ["is held", "are held"],
+            Self::Reject => ["is rejected", "are rejected"],
+            Self::Discard => ["is discarded", "are discarded"],
+            Self::Accept | Self::Tag => ["passes unscanned", "pass unscanned"],
+        }
+    }
 }
 
 impl fmt::Display for Action {

@@ -2,7 +2,10 @@
 //! Why a decision was made, and what can be wrong with a message as a whole.
 
 use crate::disposition::{Disposition, Failure};
-use thundergate_common::verdict::SkipReason;
+use thundergate_common::{
+    admin::status::{Level, Reason},
+    verdict::SkipReason,
+};
 
 /// Why a decision was made; the label `cause` in logs and metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -105,6 +108,25 @@ impl Cause {
             Self::Bug => "bug",
         }
     }
+
+    /// What the status page says of mails that were not scanned for this cause; nothing of those that shall not be.
+    pub fn reason(self) -> Option<Reason> {
+        let (level, why) = match self {
+            Self::Trusted => return None,
+            Self::Pending => (Level::Bad, "scans take too long"),
+            Self::ScanFailed => (Level::Bad, "scans fail"),
+            Self::Unavailable => (Level::Bad, "the hub does not answer"),
+            Self::Overload => (Level::Bad, "queue or memory is full"),
+            Self::Bug => (Level::Bad, "a bug; please report what the log says"),
+            Self::Oversize => (Level::Note, "too large"),
+            Self::Malformed => (Level::Note, "too deep or too many parts"),
+            Self::Encrypted => (Level::Note, "encrypted"),
+            Self::ExternalBody => (Level::Note, "the content is elsewhere"),
+            Self::Partial => (Level::Note, "fragments of a mail"),
+            Self::Clean | Self::Found | Self::Ambiguous => (Level::Note, self.as_str()),
+        };
+        Some(Reason { level, why, takes_scanner: matches!(self, Self::Pending | Self::ScanFailed) })
+    }
 }
 
 impl Disposition {
@@ -144,5 +166,22 @@ impl Trouble {
             Self::Ambiguous => Cause::Ambiguous,
             Self::Bug => Cause::Bug,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_in_words_and_a_wanted_one_is_not() {
+        assert_eq!(Cause::Trusted.reason(), None);
+        let told =
+            |cause: Cause| cause.reason().map(|reason| (reason.level, reason.why, reason.takes_scanner));
+        assert_eq!(told(Cause::Pending), Some((Level::Bad, "scans take too long", true)));
+        assert_eq!(told(Cause::ScanFailed), Some((Level::Bad, "scans fail", true)));
+        assert_eq!(told(Cause::Unavailable), Some((Level::Bad, "the hub does not answer", false)));
+        assert_eq!(told(Cause::Encrypted), Some((Level::Note, "encrypted", false)));
+        assert_eq!(told(Cause::Ambiguous), Some((Level::Note, "ambiguous", false)));
     }
 }

@@ -31,14 +31,14 @@ const CHALLENGE: &str = "Basic realm=\"thundergate\", charset=\"UTF-8\"";
 
 /// Who may ask.
 #[derive(Debug)]
-pub struct Access {
+pub(super) struct Access {
     token: Option<SecretString>,
     loopback: bool,
 }
 
 impl Access {
     /// To a server at `address`.
-    pub fn new(token: Option<SecretString>, address: SocketAddr) -> Self {
+    pub(super) fn new(token: Option<SecretString>, address: SocketAddr) -> Self {
         Self { token, loopback: address.ip().is_loopback() }
     }
 
@@ -60,7 +60,7 @@ impl Access {
 }
 
 /// Answers only those who may ask.
-pub async fn guard(State(access): State<Arc<Access>>, request: Request, next: Next) -> Response {
+pub(super) async fn guard(State(access): State<Arc<Access>>, request: Request, next: Next) -> Response {
     match access.refusal(request.headers()) {
         Some(refusal) => refusal,
         None => next.run(request).await,

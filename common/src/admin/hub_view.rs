@@ -72,15 +72,15 @@ fn instances(reports: &[FarmReport], now: SystemTime) -> Vec<Instance> {
 }
 
 fn instance(name: &str, seen: &[&InstanceReport], now: SystemTime) -> Instance {
-    let count = |state: &str| seen.iter().filter(|one| one.state == state).count();
-    let state = seen.iter().max_by_key(|one| count(&one.state)).map_or("unheard", |one| &one.state);
+    let count = |state| seen.iter().filter(|one| one.state == state).count();
+    let state = seen.iter().map(|one| one.state).max_by_key(|state| count(*state)).unwrap_or_default();
     let first =
         |field: fn(&InstanceReport) -> Option<&String>| seen.iter().find_map(|one| field(one)).cloned();
     let latencies = || seen.iter().filter_map(|one| one.latency_ms);
     let licence = first(|one| one.licence_ends.as_ref());
     Instance {
         name: short(name),
-        state: state.to_owned(),
+        state,
         workers: seen.len(),
         healthy: seen.iter().filter(|one| one.healthy).count(),
         thor: first(|one| one.thor.as_ref()),
@@ -109,12 +109,13 @@ impl From<&DeadLetter> for Dead {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::generation::InstanceState;
 
-    fn report(state: &str, in_flight: usize, latency_ms: u64) -> FarmReport {
+    fn report(state: InstanceState, in_flight: usize, latency_ms: u64) -> FarmReport {
         let instance = InstanceReport {
             name: "storm1".to_owned(),
-            state: state.to_owned(),
-            healthy: state == "closed",
+            state,
+            healthy: state == InstanceState::Closed,
             in_flight,
             capacity: 4,
             latency_ms: Some(latency_ms),
@@ -126,10 +127,14 @@ mod tests {
 
     #[test]
     fn an_instance_is_what_all_workers_see_of_it() {
-        let reports = [report("closed", 1, 30), report("open", 0, 90), report("closed", 2, 40)];
+        let reports = [
+            report(InstanceState::Closed, 1, 30),
+            report(InstanceState::Open, 0, 90),
+            report(InstanceState::Closed, 2, 40),
+        ];
         let expected = Instance {
             name: "storm1".to_owned(),
-            state: "closed".to_owned(),
+            state: InstanceState::Closed,
             workers: 3,
             healthy: 2,
             in_flight: 3,

@@ -23,7 +23,7 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// The page.
-pub async fn page() -> Response {
+pub(super) async fn page() -> Response {
     let headers = [(CONTENT_TYPE, "text/html; charset=utf-8"), (CONTENT_SECURITY_POLICY, POLICY.as_str())];
     (headers, PAGE).into_response()
 }

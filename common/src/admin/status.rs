@@ -2,7 +2,7 @@
 //! What `/status` says, one shape for both programs: what a program does not know is absent. Nothing in it says who wrote
 //! to whom; a file's name is in it only where `scan.name_hint` makes it part of the sample's key.
 
-use crate::hub::QueueState;
+use crate::{generation::InstanceState, hub::QueueState};
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -132,6 +132,23 @@ pub struct Unscanned {
     pub last_ten_minutes: u64,
     /// Since the start.
     pub total: u64,
+    /// What became of one mail, and of several: `is deferred`, `are deferred`.
+    #[serde(skip)]
+    pub outcome: [&'static str; 2],
+    /// What a person is told of the cause; none where that is nothing to speak of.
+    #[serde(skip)]
+    pub reason: Option<Reason>,
+}
+
+/// How a person is told why something was not scanned. Whose the cause is finds the words.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Reason {
+    /// How much it matters.
+    pub level: Level,
+    /// The end of a sentence: `scans take too long`.
+    pub why: &'static str,
+    /// It takes a scanner to do better: where none answers, that is why.
+    pub takes_scanner: bool,
 }
 
 /// Where the answers for attachments came from.
@@ -193,8 +210,8 @@ pub struct Found {
 pub struct Instance {
     /// Its name.
     pub name: String,
-    /// As most workers have it: `closed`, `paused`, `open` or `unheard`.
-    pub state: String,
+    /// As most workers have it.
+    pub state: InstanceState,
     /// Workers that report it.
     pub workers: usize,
     /// Those of them for which it would scan.

@@ -2,6 +2,7 @@
 //! A status in sentences, the worst first: the first one is the page's headline.
 
 use super::status::{Flow, Instance, Level, Remark, Status, Unscanned};
+use crate::{generation::InstanceState, job::Lane};
 use std::time::Duration;
 
 /// A licence that ends within so many days is worth a warning, as in the log.
@@ -10,7 +11,7 @@ const LICENCE_DAYS: i64 = 30;
 const LONG: Duration = Duration::from_secs(30);
 
 /// What is to be said of `status`.
-pub fn remarks(status: &Status) -> Vec<Remark> {
+pub(super) fn remarks(status: &Status) -> Vec<Remark> {
     let mut remarks = Vec::new();
     let mut say = |level, text: String| remarks.push(Remark { level, text });
     // A hub that is away is often why the program is not ready: once is enough.
@@ -58,40 +59,17 @@ fn all_is_well(status: &Status) -> String {
 }
 
 fn unscanned(one: &Unscanned, status: &Status, say: &mut impl FnMut(Level, String)) {
-    if one.last_minute == 0 || one.cause == "trusted" {
-        return;
-    }
-    let count = one.last_minute;
-    let (mails, are) = if count == 1 { ("mail", "is") } else { ("mails", "are") };
-    let outcome = match one.action {
-        "tempfail" => format!("{are} deferred"),
-        "quarantine" => format!("{are} held"),
-        "reject" => format!("{are} rejected"),
-        "discard" => format!("{are} discarded"),
-        _ if count == 1 => "passes unscanned".to_owned(),
-        _ => "pass unscanned".to_owned(),
-    };
+    let Some(reason) = one.reason.filter(|_| one.last_minute > 0) else { return };
+    let [singly, together] = one.outcome;
+    let (mails, outcome) = if one.last_minute == 1 { ("mail", singly) } else { ("mails", together) };
     let nobody = status.farm.as_ref().is_some_and(|farm| farm.iter().all(|one| one.healthy == 0));
-    let (level, why) = match one.cause {
-        "pending" | "scan_failed" if nobody => (Level::Bad, "no scanner answers"),
-        "pending" => (Level::Bad, "scans take too long"),
-        "scan_failed" => (Level::Bad, "scans fail"),
-        "unavailable" => (Level::Bad, "the hub does not answer"),
-        "overload" => (Level::Bad, "queue or memory is full"),
-        "bug" => (Level::Bad, "a bug; please report what the log says"),
-        "oversize" => (Level::Note, "too large"),
-        "malformed" => (Level::Note, "too deep or too many parts"),
-        "encrypted" => (Level::Note, "encrypted"),
-        "external_body" => (Level::Note, "the content is elsewhere"),
-        "partial" => (Level::Note, "fragments of a mail"),
-        other => (Level::Note, other),
-    };
-    say(level, format!("{count} {mails} a minute {outcome}: {why}."));
+    let why = if reason.takes_scanner && nobody { "no scanner answers" } else { reason.why };
+    say(reason.level, format!("{} {mails} a minute {outcome}: {why}.", one.last_minute));
 }
 
 fn scanners(farm: &[Instance], say: &mut impl FnMut(Level, String)) {
     // Who was never asked yet is not away.
-    let away = farm.iter().filter(|one| one.healthy == 0 && one.state != "unheard").count();
+    let away = farm.iter().filter(|one| one.healthy == 0 && one.state != InstanceState::Unheard).count();
     let all = farm.len();
     match away {
         0 => {}
@@ -118,7 +96,7 @@ fn waiting(status: &Status, say: &mut impl FnMut(Level, String)) {
     {
         say(Level::Warn, format!("All {} seats for waiting mails are taken.", waiting.seats));
     }
-    let mail = status.queue.iter().flat_map(|queue| &queue.lanes).find(|lane| lane.lane.as_str() == "mail");
+    let mail = status.queue.iter().flat_map(|queue| &queue.lanes).find(|lane| lane.lane == Lane::Mail);
     if let Some(age) = mail.and_then(|lane| lane.oldest_ms).map(Duration::from_millis)
         && age > LONG
     {
@@ -130,9 +108,8 @@ fn waiting(status: &Status, say: &mut impl FnMut(Level, String)) {
 mod tests {
     use super::*;
     use crate::{
-        admin::status::{Counted, Waiting},
+        admin::status::{Counted, Reason, Waiting},
         hub::{LaneState, QueueState},
-        job::Lane,
     };
 
     fn milter(mails: u64) -> Status {
@@ -142,12 +119,16 @@ mod tests {
     }
 
     fn storm(healthy: usize) -> Instance {
-        Instance { name: "storm1".to_owned(), workers: 1, healthy, ..Instance::default() }
+        let state = InstanceState::Closed;
+        Instance { name: "storm1".to_owned(), state, workers: 1, healthy, ..Instance::default() }
     }
 
-    fn without(cause: &'static str, action: &'static str, last_minute: u64) -> Option<Vec<Unscanned>> {
-        Some(vec![Unscanned { cause, action, last_minute, ..Unscanned::default() }])
+    fn without(reason: Reason, last_minute: u64) -> Option<Vec<Unscanned>> {
+        let outcome = ["is deferred", "are deferred"];
+        Some(vec![Unscanned { outcome, reason: Some(reason), last_minute, ..Unscanned::default() }])
     }
+
+    const LATE: Reason = Reason { level: Level::Bad, why: "scans take too long", takes_scanner: true };
 
     fn said(status: &Status) -> Vec<(Level, String)> {
         remarks(status).into_iter().map(|remark| (remark.level, remark.text)).collect()
@@ -166,29 +147,31 @@ mod tests {
 
     #[test]
     fn what_is_not_scanned_is_said_with_its_outcome_and_its_cause() {
-        let status = Status { unscanned: without("pending", "tempfail", 3), ..milter(9) };
+        let status = Status { unscanned: without(LATE, 3), ..milter(9) };
         assert_eq!(first(&status), "3 mails a minute are deferred: scans take too long.");
         let status = Status { farm: Some(vec![storm(0)]), ..status };
         assert_eq!(first(&status), "3 mails a minute are deferred: no scanner answers.");
-        let status = Status { unscanned: without("unavailable", "accept", 1), ..milter(1) };
-        assert_eq!(first(&status), "1 mail a minute passes unscanned: the hub does not answer.");
-        let status = Status { unscanned: without("pending", "tempfail", 0), ..milter(9) };
+        let hub = Reason { why: "the hub does not answer", takes_scanner: false, ..LATE };
+        let status = Status { unscanned: without(hub, 1), ..status };
+        assert_eq!(first(&status), "1 mail a minute is deferred: the hub does not answer.");
+        let status = Status { unscanned: without(LATE, 0), ..milter(9) };
         assert_eq!(first(&status), "Mail is flowing; everything is scanned.");
     }
 
     #[test]
     fn what_nobody_could_scan_is_no_alarm() {
-        let status = Status { unscanned: without("encrypted", "quarantine", 2), ..milter(9) };
+        let encrypted = Reason { level: Level::Note, why: "encrypted", takes_scanner: false };
+        let status = Status { unscanned: without(encrypted, 2), ..milter(9) };
         let expected = [
             (Level::Good, "Mail is flowing; what can be scanned is scanned.".to_owned()),
-            (Level::Note, "2 mails a minute are held: encrypted.".to_owned()),
+            (Level::Note, "2 mails a minute are deferred: encrypted.".to_owned()),
         ];
         assert_eq!(said(&status), expected);
     }
 
     #[test]
     fn a_scanner_that_nobody_asked_yet_is_not_away() {
-        let unheard = Instance { state: "unheard".to_owned(), ..storm(0) };
+        let unheard = Instance { state: InstanceState::Unheard, ..storm(0) };
         let status = Status { farm: Some(vec![storm(1), unheard]), ..milter(9) };
         assert_eq!(first(&status), "Mail is flowing; everything is scanned.");
     }

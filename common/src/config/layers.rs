@@ -33,7 +33,7 @@ pub(super) struct Layer {
 }
 
 impl Layer {
-    pub fn new(place: Place, text: &str, start: usize) -> Self {
+    pub(super) fn new(place: Place, text: &str, start: usize) -> Self {
         let assignment = if matches!(place, Place::Variable(_)) { ASSIGNMENT } else { "" };
         Self { place, padded: format!("{}{assignment}{text}", " ".repeat(start)), start }
     }
@@ -97,7 +97,7 @@ pub(super) struct Document<'a> {
 }
 
 impl<'a> Document<'a> {
-    pub fn merge(layers: &'a [Layer], verbatim: &[bool]) -> Result<Self, ConfigError> {
+    pub(super) fn merge(layers: &'a [Layer], verbatim: &[bool]) -> Result<Self, ConfigError> {
         let mut table = DeTable::new();
         for (layer, verbatim) in layers.iter().zip(verbatim) {
             overlay(&mut table, layer.parse(*verbatim)?);
@@ -108,7 +108,7 @@ impl<'a> Document<'a> {
         Ok(Self { layers, table: Spanned::new(start..start, table) })
     }
 
-    pub fn layer_at(&self, at: usize) -> usize {
+    pub(super) fn layer_at(&self, at: usize) -> usize {
         self.layers.partition_point(|layer| layer.start <= at).saturating_sub(1)
     }
 
@@ -116,7 +116,7 @@ impl<'a> Document<'a> {
         self.layers.get(self.layer_at(at)).map_or_else(String::new, |layer| layer.position(at))
     }
 
-    pub fn describe(&self, error: &toml::de::Error) -> ConfigError {
+    pub(super) fn describe(&self, error: &toml::de::Error) -> ConfigError {
         let span = error.span().unwrap_or_else(|| self.table.span());
         let mut path = Vec::new();
         path_to(self.table.get_ref(), &span, &mut path);
@@ -127,7 +127,7 @@ impl<'a> Document<'a> {
         }
     }
 
-    pub fn blame(&self, fault: &Fault) -> ConfigError {
+    pub(super) fn blame(&self, fault: &Fault) -> ConfigError {
         let root = self.table.get_ref();
         let set = fault.keys.iter().filter_map(|key| Some((key, span_of(root, key)?.start)));
         let named = set.clone().find(|(_, at)| self.layer_at(*at) > 0).or_else(|| set.clone().next());

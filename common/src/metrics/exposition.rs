@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 
 /// A format of `/metrics`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub(crate) enum Format {
     /// OpenMetrics 1.0.
     OpenMetrics,
     /// Prometheus' text format, 0.0.4.
@@ -21,13 +21,13 @@ pub enum Format {
 
 impl Format {
     /// The one for a request with this `Accept`; without one the older.
-    pub fn accepted(accept: Option<&str>) -> Self {
+    pub(crate) fn accepted(accept: Option<&str>) -> Self {
         let open = accept.is_some_and(|accept| accept.contains("application/openmetrics-text"));
         if open { Self::OpenMetrics } else { Self::Prometheus }
     }
 
     /// Its media type.
-    pub fn media_type(self) -> &'static str {
+    pub(crate) fn media_type(self) -> &'static str {
         match self {
             Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
             Self::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
@@ -36,7 +36,7 @@ impl Format {
 }
 
 /// All of `registry`, and `thundergate_ready`: 1 where `/ready` says that the process can do its work.
-pub fn write(registry: &Registry, ready: bool, format: Format) -> String {
+pub(crate) fn write(registry: &Registry, ready: bool, format: Format) -> String {
     let mut state = Registry::default();
     state.register(
         "thundergate_ready",

@@ -20,7 +20,7 @@ const TICKS_PER_SECOND: f64 = 100.0;
 
 /// This process.
 #[derive(Debug)]
-pub struct Process {
+pub(super) struct Process {
     /// When it started, in seconds since the epoch.
     pub started: f64,
 }

@@ -16,13 +16,13 @@
 use crate::{
     inspect::outage::Outages,
     mail::permits::Permits,
-    observe::{metrics::Layer, observer::Observer, spans},
+    observe::{observer::Observer, spans},
 };
 use bytes::Bytes;
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use thundergate_common::{
-    cache::VerdictCache,
+    cache::{Layer, VerdictCache},
     clock::now_ms,
     freshness::Stale,
     hub::{self, Admission, HubError, Reservation, Ticket},

@@ -138,6 +138,8 @@ impl Activity {
                     last_minute: total - minute.unscanned[i][j],
                     last_ten_minutes: total - ten_minutes.unscanned[i][j],
                     total,
+                    outcome: action.of_unscanned(),
+                    reason: cause.reason(),
                 });
             }
         }

@@ -41,7 +41,7 @@ use std::{
     sync::atomic::AtomicU64,
     time::{Duration, Instant},
 };
-use thundergate_common::verdict::SkipReason;
+use thundergate_common::{cache::Layer, verdict::SkipReason};
 use thundergate_extract::Ambiguity;
 use thundergate_policy::{Action, Cause, Disposition, Source};
 
@@ -92,25 +92,6 @@ struct Unscannable {
 struct LookUp {
     layer: &'static str,
     result: &'static str,
-}
-
-/// Where verdicts are looked up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Layer {
-    /// The memory of this process.
-    Local,
-    /// What all processes share.
-    Hub,
-}
-
-impl Layer {
-    /// Its name in metrics.
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Local => "local",
-            Self::Hub => "hub",
-        }
-    }
 }
 
 /// The milter's metrics.

@@ -3,7 +3,7 @@
 
 use super::{
     activity::{self, Activity},
-    metrics::{self, Layer, Metrics},
+    metrics::{self, Metrics},
     report, spans,
 };
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
 };
 use prometheus_client::registry::Registry;
 use std::time::Duration;
-use thundergate_common::traces::Span;
+use thundergate_common::{cache::Layer, traces::Span};
 
 /// One for the whole process.
 pub struct Observer {

@@ -26,6 +26,7 @@ use std::{
 use thundergate_common::{
     config,
     digest::Digest,
+    generation::InstanceState,
     sample::{NameHint, Sample, SampleKey},
 };
 use thundergate_tests::thunderstorm::{Fault, Settings, Standin};
@@ -135,7 +136,7 @@ async fn dead(arguments: &Arguments, rows: &mut Vec<Row>) -> anyhow::Result<()> 
     let farm = farm(&standins).await?;
     let before = p99(&offer(arguments, &farm).await?);
     standins[0].fault(Fault::Down);
-    while farm.reports()[0].state != "open" {
+    while farm.reports()[0].state != InstanceState::Open {
         farm.scan(&sample(arguments.size), "", None).await?;
     }
     let seen = offer(arguments, &farm).await?;

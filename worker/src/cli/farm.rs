@@ -13,7 +13,7 @@ use crate::{
 use serde::Serialize;
 use std::time::SystemTime;
 use thundergate_common::{
-    generation::{FarmReport, InstanceReport},
+    generation::{FarmReport, InstanceReport, InstanceState},
     licence, terminal,
 };
 
@@ -75,7 +75,7 @@ fn gather(own: Vec<InstanceReport>, workers: &[FarmReport]) -> Vec<Shown> {
 /// What a worker knows of an instance that this process did not ask, without what holds for the worker only.
 fn unasked(report: &InstanceReport) -> InstanceReport {
     InstanceReport {
-        state: "unheard".to_owned(),
+        state: InstanceState::Unheard,
         healthy: false,
         in_flight: 0,
         capacity: 0,
@@ -118,14 +118,14 @@ fn row(one: &Shown, now: SystemTime) -> [String; 8] {
 fn state(one: &Shown) -> String {
     let (state, count) = commonest(one);
     let all = one.workers.len();
-    if count == all { state.to_owned() } else { format!("{state} {count}/{all}") }
+    if count == all { state.to_string() } else { format!("{state} {count}/{all}") }
 }
 
 /// The state in which most workers have the instance, and how many those are.
-fn commonest(one: &Shown) -> (&str, usize) {
-    let count = |state: &str| one.workers.iter().filter(|seen| seen.report.state == state).count();
-    let states = one.workers.iter().map(|seen| seen.report.state.as_str());
-    states.map(|state| (state, count(state))).max_by_key(|(_, count)| *count).unwrap_or((&one.own.state, 0))
+fn commonest(one: &Shown) -> (InstanceState, usize) {
+    let count = |state| one.workers.iter().filter(|seen| seen.report.state == state).count();
+    let states = one.workers.iter().map(|seen| seen.report.state);
+    states.map(|state| (state, count(state))).max_by_key(|(_, count)| *count).unwrap_or((one.own.state, 0))
 }
 
 /// From the least to the most that a worker sees.
@@ -177,7 +177,7 @@ mod tests {
             name: name.to_owned(),
             url: format!("http://{name}.example:8080/"),
             healthy: true,
-            state: "closed".to_owned(),
+            state: InstanceState::Closed,
             thor: Some("10.7.20".to_owned()),
             signatures: Some("2026/11/01-120000".to_owned()),
             threads: Some(16),
@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn without_workers_it_is_what_asking_gave() {
         let broken = InstanceReport {
-            state: "open".to_owned(),
+            state: InstanceState::Open,
             last_error: Some("the scanner cannot be reached".to_owned()),
             licence_ends: None,
             ..instance("storm2")
@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn a_worker_that_sees_it_otherwise_has_a_line_of_its_own() {
         let open = InstanceReport {
-            state: "open".to_owned(),
+            state: InstanceState::Open,
             last_error: Some("the scanner answered 500".to_owned()),
             ..seen(0, 31)
         };

@@ -10,8 +10,8 @@
 //!
 //! Pure: the time comes in as an argument.
 
-use serde::Serialize;
 use std::time::{Duration, Instant};
+use thundergate_common::generation::InstanceState as State;
 
 /// How long an instance that came back takes to get its full share.
 const SLOW_START: Duration = Duration::from_secs(10);
@@ -21,20 +21,6 @@ const LONGEST_HOLD: Duration = Duration::from_secs(60);
 /// The first and the longest pause after a 503 that does not say for how long. A thread is free again when a scan ends,
 /// and a mail waits 20 s in all, so the vendor's collectors, which wait 30 s, are no model here.
 const UNSAID: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-
-/// An instance's state, for operators.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum State {
-    /// No probe has ended yet.
-    Unheard,
-    /// Gets samples.
-    Closed,
-    /// Wants to be left alone for a while.
-    Paused,
-    /// Failed too often.
-    Open,
-}
 
 /// The state of one instance.
 #[derive(Debug)]
@@ -57,18 +43,6 @@ enum Position {
     Unheard,
     Closed { since: Instant },
     Open { until: Instant },
-}
-
-impl State {
-    /// Its name in logs and tables.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Unheard => "unheard",
-            Self::Closed => "closed",
-            Self::Paused => "paused",
-            Self::Open => "open",
-        }
-    }
 }
 
 impl Breaker {

@@ -6,11 +6,7 @@
 //! of, so a busy instance is asked a few times a second, not twice a scan. The place at the instance is free again
 //! before the second read.
 
-use super::{
-    balance::Latency,
-    breaker::{Breaker, State},
-    limit::Limit,
-};
+use super::{balance::Latency, breaker::Breaker, limit::Limit};
 use crate::thunderstorm::{
     client::{CallError, Client},
     facts::Info,
@@ -22,7 +18,7 @@ use std::{
 };
 use thundergate_common::{
     clock,
-    generation::InstanceReport,
+    generation::{InstanceReport, InstanceState as State},
     licence,
     sample::Sample,
     verdict::{Finding, Verdict},
@@ -218,7 +214,7 @@ impl Instance {
             name: self.name.clone(),
             url: self.url.clone(),
             healthy: matches!(state, State::Closed | State::Paused),
-            state: state.as_str().to_owned(),
+            state,
             thor: info.thor,
             signatures: info.signatures,
             threads: info.threads,

@@ -26,9 +26,10 @@ use std::{
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
-use thundergate_common::{generation::InstanceReport, licence};
-
-const STATES: [&str; 4] = ["closed", "paused", "open", "unheard"];
+use thundergate_common::{
+    generation::{InstanceReport, InstanceState},
+    licence,
+};
 
 /// Reads the state of each instance when somebody asks for it.
 pub struct FarmState(pub Arc<Farm>);
@@ -84,8 +85,8 @@ fn encode_states(encoder: &mut DescriptorEncoder<'_>, instances: &[InstanceRepor
     let (name, help) = ("thundergate_farm_instance_state", "1 for the state of the instance's breaker");
     let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
     for one in instances {
-        for state in STATES {
-            let labels = [("farm_instance", &*one.name), ("state", state)];
+        for state in InstanceState::ALL {
+            let labels = [("farm_instance", &*one.name), ("state", state.as_str())];
             ConstGauge::new(i64::from(one.state == state)).encode(family.encode_family(&labels)?)?;
         }
     }

@@ -6,7 +6,7 @@ use crate::{
     stub::{Reply, Stub, farm, farm_with, info, instance, sample},
 };
 use std::sync::Arc;
-use thundergate_common::{config, verdict::Verdict};
+use thundergate_common::{config, generation::InstanceState, verdict::Verdict};
 use thundergate_worker::farm::{Changes, Farm, ScanError, metrics::FarmMetrics};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -141,7 +141,7 @@ async fn an_instance_that_is_reached_in_another_way_keeps_its_place_in_line() {
     assert_eq!(changes, Changes { changed: names(&["one"]), ..Changes::default() });
     assert_eq!(watched.farm.capacity(), 2);
     ended(watched.scan(2, None)).await.unwrap_err();
-    assert_eq!(watched.farm.reports()[0].state, "open", "it knows of the failure before");
+    assert_eq!(watched.farm.reports()[0].state, InstanceState::Open, "it knows of the failure before");
     let other = Stub::start().await;
     watched.farm.reconfigure(&farm_with(&[instance("one", &other.url)], keys)).unwrap();
     eventually("another place is another server", async || watched.farm.available()).await;

@@ -10,7 +10,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use thundergate_common::config;
+use thundergate_common::{config, generation::InstanceState};
 use thundergate_worker::farm::{Farm, ScanError, metrics::FarmMetrics};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -104,7 +104,7 @@ async fn a_busy_instance_pauses_and_the_sample_goes_elsewhere_at_once() {
         assert!(busy.uploads().len() <= 1, "it was asked again during its pause");
         assert_eq!(free.uploads().len(), 20);
         if !busy.uploads().is_empty() {
-            assert_eq!(farm.reports()[0].state, "paused", "{status} is no failure");
+            assert_eq!(farm.reports()[0].state, InstanceState::Paused, "{status} is no failure");
         }
     }
 }
@@ -143,7 +143,7 @@ async fn a_sample_that_one_instance_refuses_for_its_size_goes_to_another_that_ta
     assert!(small.uploads().len() <= 1, "once was enough to know: {}", small.uploads().len());
     let names = async || farm.scan(&sample(&[fastrand::u8(..); 10]), "", None).await.unwrap().instance;
     eventually("smaller ones go there as before", async || names().await == "small").await;
-    assert_eq!(farm.reports()[0].state, "closed");
+    assert_eq!(farm.reports()[0].state, InstanceState::Closed);
 }
 
 #[tokio::test]
@@ -159,7 +159,7 @@ async fn a_sample_that_all_instances_refuse_for_its_size_is_uploaded_once_to_eac
         assert!(matches!(result, Err(ScanError::TooLarge)), "{result:?}");
     }
     assert_eq!((one.uploads().len(), two.uploads().len()), (1, 1));
-    assert!(farm.reports().iter().all(|one| one.state == "closed" && one.last_error.is_none()));
+    assert!(farm.reports().iter().all(|one| one.state == InstanceState::Closed && one.last_error.is_none()));
 }
 
 #[tokio::test]
@@ -180,7 +180,7 @@ async fn a_refusal_while_other_scans_run_limits_an_instance_and_does_not_pause_i
     }
     stub.let_pass(1);
     eventually("the limit is lower", async || farm.reports()[0].capacity < 4).await;
-    assert_eq!(farm.reports()[0].state, "closed");
+    assert_eq!(farm.reports()[0].state, InstanceState::Closed);
     stub.let_pass(3);
     assert!(scans.join_all().await.into_iter().all(|result| result.is_ok()));
     assert_eq!(stub.uploads().len(), 4, "the refused one came again, long before the minute was over");
@@ -218,7 +218,7 @@ async fn when_all_attempts_fail_so_does_the_scan() {
     }
     assert_eq!(stub.uploads().len(), 3);
     assert!(stub.uploads().iter().all(|upload| upload.bytes.len() == 1), "each with the whole body");
-    assert_eq!(farm.reports()[0].state, "closed", "one sample is one failure");
+    assert_eq!(farm.reports()[0].state, InstanceState::Closed, "one sample is one failure");
 }
 
 #[tokio::test]
@@ -231,7 +231,7 @@ async fn failures_open_the_breaker_and_a_probe_closes_it() {
         farm.scan(&sample(&[n]), "", None).await.unwrap_err();
     }
     assert!(!farm.available());
-    assert_eq!(farm.reports()[0].state, "open");
+    assert_eq!(farm.reports()[0].state, InstanceState::Open);
     stub.answer(|_| Reply::new(200, "[]"));
     let (shutdown, mut tasks) = (CancellationToken::new(), JoinSet::new());
     let (watching, until) = (Arc::clone(&farm), shutdown.clone());

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 const SWEEP: usize = 1024;
 
 /// Everything behind the hub's lock.
-pub struct State {
+pub(super) struct State {
     limits: Queue,
     samples: HashMap<SampleKey, Kept>,
     sweep_at: usize,
@@ -35,7 +35,7 @@ struct Kept {
 
 /// Who scans a sample or will.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Lease {
+pub(super) enum Lease {
     /// A milter that has reserved it, and its job in the queue.
     Milter,
     /// A job that was handed back.
@@ -47,7 +47,7 @@ pub enum Lease {
 }
 
 /// What [`State::begin`] found.
-pub enum Taken {
+pub(super) enum Taken {
     /// The lease is taken.
     Bytes(Bytes),
     /// Another job scans this sample.
@@ -67,7 +67,7 @@ struct Entry {
 
 impl Lease {
     /// While the claim's job is being scanned.
-    pub fn of(claim: &Claim) -> Self {
+    pub(super) fn of(claim: &Claim) -> Self {
         Self::Job(claim.id.clone())
     }
 }
@@ -88,13 +88,13 @@ impl Kept {
 
 impl State {
     /// No samples, no jobs.
-    pub fn new(limits: &Queue) -> Self {
+    pub(super) fn new(limits: &Queue) -> Self {
         let limits = limits.clone();
         Self { limits, samples: HashMap::new(), sweep_at: SWEEP, jobs: BTreeMap::new(), last_id: 0, bytes: 0 }
     }
 
     /// Takes the lease for a milter; false where somebody has it. In the mail lane the milter waits.
-    pub fn reserve(&mut self, key: &SampleKey, lane: Lane) -> bool {
+    pub(super) fn reserve(&mut self, key: &SampleKey, lane: Lane) -> bool {
         self.sweep();
         let (now, limits) = (Instant::now(), &self.limits);
         let kept = self.samples.entry(key.clone()).or_default();
@@ -112,7 +112,7 @@ impl State {
     }
 
     /// Nobody waits for a sample any more.
-    pub fn leave(&mut self, key: &SampleKey) {
+    pub(super) fn leave(&mut self, key: &SampleKey) {
         if let Some(kept) = self.samples.get_mut(key) {
             kept.awaited = None;
         }
@@ -120,7 +120,7 @@ impl State {
 
     /// Keeps the bytes and a job, unless the limits are reached. A lane holds one job a sample; background work may
     /// fill half of the limits.
-    pub fn submit(&mut self, sample: &Sample, job: &Job) -> bool {
+    pub(super) fn submit(&mut self, sample: &Sample, job: &Job) -> bool {
         let size = sample.bytes.len() as u64;
         let share = match job.lane {
             Lane::Mail => 1,
@@ -151,12 +151,12 @@ impl State {
     }
 
     /// Hands unclaimed jobs to `worker`, the mail lane first.
-    pub fn claim(&mut self, worker: &str, room: Room) -> Vec<Claim> {
+    pub(super) fn claim(&mut self, worker: &str, room: Room) -> Vec<Claim> {
         self.hand_out(worker, room, |entry| entry.claimed.is_none())
     }
 
     /// Hands jobs to `worker` whose workers have not renewed them.
-    pub fn reclaim(&mut self, worker: &str, room: Room) -> Vec<Claim> {
+    pub(super) fn reclaim(&mut self, worker: &str, room: Room) -> Vec<Claim> {
         let after = self.limits.reclaim_after;
         self.hand_out(worker, room, |entry| {
             entry.claimed.as_ref().is_some_and(|(_, renewed)| renewed.elapsed() >= after)
@@ -175,7 +175,7 @@ impl State {
     }
 
     /// Takes the lease for a claim.
-    pub fn begin(&mut self, claim: &Claim) -> Taken {
+    pub(super) fn begin(&mut self, claim: &Claim) -> Taken {
         let (key, lease) = (&claim.job.sample, Lease::of(claim));
         if self.another_scans(key, &lease) {
             return Taken::Busy;
@@ -215,18 +215,18 @@ impl State {
     }
 
     /// Whether `lease` is the sample's.
-    pub fn is_held(&self, key: &SampleKey, lease: &Lease) -> bool {
+    pub(super) fn is_held(&self, key: &SampleKey, lease: &Lease) -> bool {
         self.samples.get(key).and_then(Kept::lease) == Some(lease)
     }
 
     /// Whether a job other than `lease` scans the sample.
-    pub fn another_scans(&self, key: &SampleKey, lease: &Lease) -> bool {
+    pub(super) fn another_scans(&self, key: &SampleKey, lease: &Lease) -> bool {
         let current = self.samples.get(key).and_then(Kept::lease);
         current.is_some_and(|current| matches!(current, Lease::Job(_)) && current != lease)
     }
 
     /// Keeps lease and claim alive, as far as they are still this worker's.
-    pub fn renew(&mut self, worker: &str, claim: &Claim) {
+    pub(super) fn renew(&mut self, worker: &str, claim: &Claim) {
         let until = Instant::now() + self.limits.lease_ttl;
         if let Some(kept) = self.samples.get_mut(&claim.job.sample)
             && kept.lease() == Some(&Lease::of(claim))
@@ -242,17 +242,17 @@ impl State {
     }
 
     /// Forgets bytes and lease of a sample.
-    pub fn forget_sample(&mut self, key: &SampleKey) {
+    pub(super) fn forget_sample(&mut self, key: &SampleKey) {
         self.samples.remove(key);
     }
 
     /// Acknowledges an entry. True where there was one.
-    pub fn remove(&mut self, id: &str) -> bool {
+    pub(super) fn remove(&mut self, id: &str) -> bool {
         self.take(id).is_some()
     }
 
     /// Puts a claimed job at the end of its lane, unless it is done, or another worker's by now, who may be scanning.
-    pub fn hand_back(&mut self, claim: &Claim) -> bool {
+    pub(super) fn hand_back(&mut self, claim: &Claim) -> bool {
         let held = entry_id(&claim.id).and_then(|id| self.jobs.get(&id));
         if held.is_none_or(|entry| entry.claimed.is_none() || entry.deliveries != claim.deliveries) {
             return false;
@@ -264,7 +264,7 @@ impl State {
     }
 
     /// The queue as it stands, without dead letters.
-    pub fn describe(&self) -> QueueState {
+    pub(super) fn describe(&self) -> QueueState {
         let lanes = Lane::ALL.map(|lane| {
             let jobs = || self.jobs.values().filter(|entry| entry.job.lane == lane);
             let claimed = jobs().filter(|entry| entry.claimed.is_some()).count() as u64;

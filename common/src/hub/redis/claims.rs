@@ -28,7 +28,7 @@ const SLICE: Duration = Duration::from_secs(1);
 type Entry = (String, Fields);
 
 /// See [`crate::hub::Worker::claim`].
-pub async fn claim(
+pub(super) async fn claim(
     hub: &RedisHub,
     worker: &str,
     shard: usize,
@@ -168,7 +168,12 @@ impl Reader<'_> {
 }
 
 /// See [`crate::hub::Worker::reclaim`].
-pub async fn reclaim(hub: &RedisHub, worker: &str, shard: usize, room: Room) -> Result<Vec<Claim>, HubError> {
+pub(super) async fn reclaim(
+    hub: &RedisHub,
+    worker: &str,
+    shard: usize,
+    room: Room,
+) -> Result<Vec<Claim>, HubError> {
     let mut claims = reclaim_lane(hub, worker, shard, Lane::Mail, room.most).await?;
     let background = room.background.min(room.most.saturating_sub(claims.len()));
     claims.extend(reclaim_lane(hub, worker, shard, Lane::Background, background).await?);

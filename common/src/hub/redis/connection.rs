@@ -26,10 +26,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 
 /// What the steps of one chain gave.
-pub type Outcomes = Vec<RedisResult<Value>>;
+pub(super) type Outcomes = Vec<RedisResult<Value>>;
 
 /// A connection that comes back by itself.
-pub struct Connection {
+pub(super) struct Connection {
     target: Arc<Target>,
     patience: Duration,
     state: Mutex<State>,
@@ -46,20 +46,20 @@ struct State {
 
 /// Growing, jittered pauses between attempts.
 #[derive(Default)]
-pub struct Pause {
+pub(super) struct Pause {
     failures: u32,
 }
 
 impl Pause {
     /// The next one: 50 ms doubled up to 2 s, of which between half and all.
-    pub fn next(&mut self) -> Duration {
+    pub(super) fn next(&mut self) -> Duration {
         let full = SHORTEST_PAUSE.saturating_mul(1 << self.failures.min(10)).min(LONGEST_PAUSE);
         self.failures = self.failures.saturating_add(1);
         full.mul_f64(0.5 + fastrand::f64() / 2.0)
     }
 
     /// After a success the next pause is short again.
-    pub fn reset(&mut self) {
+    pub(super) fn reset(&mut self) {
         self.failures = 0;
     }
 }
@@ -69,29 +69,29 @@ const SLOWEST_BYTES_PER_MS: u64 = 2000;
 
 impl Connection {
     /// A connection to `target` whose calls take `patience` at most.
-    pub fn new(target: Arc<Target>, patience: Duration) -> Self {
+    pub(super) fn new(target: Arc<Target>, patience: Duration) -> Self {
         Self { target, patience, state: Mutex::default() }
     }
 
     /// Runs one step.
-    pub async fn one(&self, step: impl Into<Step>) -> Result<Value, HubError> {
+    pub(super) async fn one(&self, step: impl Into<Step>) -> Result<Value, HubError> {
         let mut outcomes = self.run(vec![vec![step.into()]]).await?;
         outcomes.pop().and_then(|mut chain| chain.pop()).unwrap_or(Ok(Value::Nil)).map_err(hub_error)
     }
 
     /// Runs independent steps.
-    pub async fn each(&self, steps: Vec<Step>) -> Result<Outcomes, HubError> {
+    pub(super) async fn each(&self, steps: Vec<Step>) -> Result<Outcomes, HubError> {
         let chains = steps.into_iter().map(|step| vec![step]).collect();
         Ok(self.run(chains).await?.into_iter().flatten().collect())
     }
 
     /// Runs chains. An error here concerns all of them; a step's own error is its outcome.
-    pub async fn run(&self, chains: Vec<Vec<Step>>) -> Result<Vec<Outcomes>, HubError> {
+    pub(super) async fn run(&self, chains: Vec<Vec<Step>>) -> Result<Vec<Outcomes>, HubError> {
         self.carry(chains, 0).await
     }
 
     /// Runs chains that carry so many bytes, there or back, and may take as much longer.
-    pub async fn carry(&self, chains: Vec<Vec<Step>>, bytes: u64) -> Result<Vec<Outcomes>, HubError> {
+    pub(super) async fn carry(&self, chains: Vec<Vec<Step>>, bytes: u64) -> Result<Vec<Outcomes>, HubError> {
         // The client refuses an empty pipeline.
         if chains.is_empty() {
             return Ok(Vec::new());
@@ -166,7 +166,7 @@ impl Connection {
 }
 
 /// A new connection that knows all scripts.
-pub async fn open(target: &Target, patience: Duration) -> RedisResult<Wire> {
+pub(super) async fn open(target: &Target, patience: Duration) -> RedisResult<Wire> {
     let mut wire = target.connect(patience).await?;
     if let Wire::Server(_) = wire {
         wire.run(&[SCRIPTS.loading()]).await?;
@@ -185,7 +185,7 @@ fn broken(outcome: &RedisResult<Vec<Outcomes>>) -> bool {
 
 impl Wire {
     /// Runs chains on this connection.
-    pub async fn run(&mut self, chains: &[Vec<Step>]) -> RedisResult<Vec<Outcomes>> {
+    pub(super) async fn run(&mut self, chains: &[Vec<Step>]) -> RedisResult<Vec<Outcomes>> {
         match self {
             Self::Server(_) => self.pipeline(chains).await,
             Self::Cluster(_) => {
@@ -240,7 +240,7 @@ impl Wire {
     }
 
     /// Runs one command.
-    pub async fn query(&mut self, command: &Cmd) -> RedisResult<Value> {
+    pub(super) async fn query(&mut self, command: &Cmd) -> RedisResult<Value> {
         match self {
             Self::Server(server) => command.query_async(server).await,
             Self::Cluster(cluster) => command.query_async(cluster).await,

@@ -8,7 +8,7 @@ use redis::{ErrorKind, RedisError, ServerErrorKind};
 const PASSING: [&str; 6] = ["OOM", "MISCONF", "NOREPLICAS", "BUSY", "UNKILLABLE", "NOAUTH"];
 
 /// Unreachable, late, starting, failing over: unavailable. Anything else is an answer that cannot be used.
-pub fn hub_error(error: RedisError) -> HubError {
+pub(super) fn hub_error(error: RedisError) -> HubError {
     let unavailable = match error.kind() {
         ErrorKind::Server(kind) => matches!(
             kind,
@@ -36,16 +36,16 @@ pub fn hub_error(error: RedisError) -> HubError {
 }
 
 /// No answer in time.
-pub fn timed_out() -> HubError {
+pub(super) fn timed_out() -> HubError {
     HubError::Unavailable("no answer in time".into())
 }
 
 /// An answer of a shape that no command here gives.
-pub fn unusable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> HubError {
+pub(super) fn unusable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> HubError {
     HubError::Unusable(error.into())
 }
 
 /// Whether Redis refused a write because `maxmemory` is reached; within a script the code is not always the first word.
-pub fn out_of_memory(error: &RedisError) -> bool {
+pub(super) fn out_of_memory(error: &RedisError) -> bool {
     error.code() == Some("OOM") || error.to_string().contains("OOM command not allowed")
 }

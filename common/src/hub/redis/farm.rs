@@ -12,13 +12,13 @@ use super::{
     scripts::SCRIPTS,
     seal::Purpose,
     vault::Vault,
-    wire::encode,
 };
 use crate::{
     clock::now,
     generation::{FarmReport, Generation, reached},
     hub::HubError,
     keys::Keys,
+    wire::Versioned,
 };
 use redis::{RedisResult, Value, cmd, from_redis_value};
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
@@ -39,7 +39,7 @@ const SIGNATURES: &str = "signatures";
 const BUMPED: &str = "bumped";
 
 /// Keeps what this process knows of the generation fresh.
-pub struct Watcher {
+pub(super) struct Watcher {
     pub connection: Connection,
     pub keys: Keys,
     pub vault: Arc<Vault>,
@@ -48,7 +48,7 @@ pub struct Watcher {
 
 impl Watcher {
     /// Looks again and again, until it is dropped.
-    pub async fn run(self) {
+    pub(super) async fn run(self) {
         loop {
             // Jitter: the processes of a site shall not all ask in the same moment.
             sleep(EVERY.mul_f64(0.9 + fastrand::f64() / 10.0)).await;
@@ -58,18 +58,18 @@ impl Watcher {
     }
 
     /// Looks once.
-    pub async fn look(&self) -> Result<(), HubError> {
+    pub(super) async fn look(&self) -> Result<(), HubError> {
         learn(&self.connection, &self.keys, &self.vault, &self.generation).await
     }
 }
 
 /// See [`crate::hub::Worker::report`].
-pub async fn report(
+pub(super) async fn report(
     hub: &RedisHub,
     report: &FarmReport,
     quorum: Option<NonZeroUsize>,
 ) -> Result<(), HubError> {
-    let sealed = hub.vault.seal(Purpose::Report, "", encode(report));
+    let sealed = hub.vault.seal(Purpose::Report, "", Versioned::encode(report));
     let all = exchange(hub, &report.worker, &sealed).await?;
     if let Some(signatures) = reached(&all, quorum) {
         let command = match signatures {
@@ -85,14 +85,14 @@ pub async fn report(
 }
 
 /// See [`crate::hub::Observer::farm`].
-pub async fn reports(hub: &RedisHub) -> Result<Vec<FarmReport>, HubError> {
+pub(super) async fn reports(hub: &RedisHub) -> Result<Vec<FarmReport>, HubError> {
     exchange(hub, "", &[]).await
 }
 
 async fn exchange(hub: &RedisHub, worker: &str, report: &[u8]) -> Result<Vec<FarmReport>, HubError> {
     let call = SCRIPTS.report.on([hub.keys.reports()]).arg(worker).arg(report).arg(FRESH);
     let all: Vec<Vec<u8>> = from_redis_value(hub.verdicts.one(call).await?).map_err(unusable)?;
-    let read = |sealed| serde_json::from_slice(&hub.vault.open(Purpose::Report, "", sealed)?).ok();
+    let read = |sealed| Versioned::decode(&hub.vault.open(Purpose::Report, "", sealed)?);
     let all = all.into_iter().filter_map(read);
     // Where Redis is not trusted, its word for the age of a report is none.
     let current = |report: &FarmReport| !hub.vault.is_closed() || now().abs_diff(report.at) < CLOCKS;
@@ -100,7 +100,7 @@ async fn exchange(hub: &RedisHub, worker: &str, report: &[u8]) -> Result<Vec<Far
 }
 
 /// See [`crate::hub::Operator::bump`].
-pub async fn bump(hub: &RedisHub) -> Result<Generation, HubError> {
+pub(super) async fn bump(hub: &RedisHub) -> Result<Generation, HubError> {
     let life = millis(MEMORY.max(hub.cache.clean_ttl));
     let sealed = hub.vault.seal(Purpose::Generation, BUMPED, now().to_string().into_bytes());
     hub.verdicts.one(cmd("SET").arg(hub.keys.bumped()).arg(&*sealed).arg("PX").arg(life).take()).await?;

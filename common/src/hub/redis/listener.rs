@@ -4,7 +4,7 @@
 //! connection that died without a word.
 
 use super::{connection::Pause, seal::Purpose, target::Target, vault::Vault, wire::Announcement};
-use crate::{freshness::Cache, hub::Announcements, verdict::Answer};
+use crate::{freshness::Cache, hub::Announcements, verdict::Answer, wire::Versioned};
 use futures_util::StreamExt;
 use redis::{Msg, RedisResult, Value, aio::PubSub};
 use std::{sync::Arc, time::Duration};
@@ -18,7 +18,7 @@ use tracing::{debug, info, warn};
 const SILENCE: Duration = Duration::from_secs(5);
 
 /// What the listener needs.
-pub struct Listener {
+pub(super) struct Listener {
     pub target: Arc<Target>,
     pub channel: String,
     pub patience: Duration,
@@ -31,7 +31,7 @@ pub struct Listener {
 
 impl Listener {
     /// Listens until it is dropped.
-    pub async fn run(self) {
+    pub(super) async fn run(self) {
         let mut pause = Pause::default();
         let mut told = false;
         loop {
@@ -86,7 +86,9 @@ impl Listener {
         // None that does not open: the vault has said so.
         let opened = self.vault.open(Purpose::Announcement, "", message.get_payload_bytes());
         let Some(plain) = opened else { return };
-        match Announcement::decode(&plain).filter(|announcement| self.is_news(&announcement.answer)) {
+        match Versioned::decode(&plain)
+            .filter(|announcement: &Announcement| self.is_news(&announcement.answer))
+        {
             Some(announcement) => self.announcements.announce(&announcement.key, announcement.answer),
             None => {
                 debug!(event = "announcement_ignored", "an announcement of another version, or an old one")

@@ -7,13 +7,13 @@ use super::{
     error::{hub_error, out_of_memory, unusable},
     scripts::{SCRIPTS, Step},
     seal::Purpose,
-    wire::encode,
 };
 use crate::{
     hub::{Admission, Announcements, HubError, Milter, Receipt, Reservation},
     job::{Job, Lane},
     keys::{Kept, Keys},
     sample::{Sample, SampleKey},
+    wire::Versioned,
 };
 use async_trait::async_trait;
 use redis::{RedisResult, Value, cmd, from_redis_value};
@@ -88,7 +88,7 @@ impl Milter for RedisHub {
     async fn record(&self, receipts: &[(SampleKey, Receipt)]) -> Result<(), HubError> {
         let steps = receipts.iter().map(|(key, receipt)| {
             let call = SCRIPTS.record.on([self.keys.of(key, Kept::Receipts)]);
-            let sealed = self.vault.seal(Purpose::Receipt, &key.to_string(), encode(receipt));
+            let sealed = self.vault.seal(Purpose::Receipt, &key.to_string(), Versioned::encode(receipt));
             Step::from(call.arg(&*sealed).arg(RECEIPTS).arg(millis(LEDGER)))
         });
         for outcome in self.verdicts.each(steps.collect()).await? {

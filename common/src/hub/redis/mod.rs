@@ -44,7 +44,7 @@ mod vault;
 mod wire;
 mod worker;
 
-pub use settings::{Access, ClientCertificate, Redis, RedisUrl};
+pub use settings::{Redis, RedisUrl};
 
 use crate::{
     freshness::Cache,

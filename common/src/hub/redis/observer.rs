@@ -16,6 +16,7 @@ use crate::{
     hub::{DeadLetter, HubError, LaneState, Observer, QueueState},
     job::Lane,
     keys::Keys,
+    wire::Versioned,
 };
 use async_trait::async_trait;
 use futures_util::future::join_all;
@@ -111,5 +112,5 @@ async fn newest(hub: &RedisHub, stream: String, most: usize) -> Result<Entries, 
 
 fn letter_in(hub: &RedisHub, fields: &[(String, Vec<u8>)]) -> Option<Letter> {
     let (_, letter) = fields.iter().find(|(field, _)| field == "letter")?;
-    serde_json::from_slice(&hub.vault.open(Purpose::Letter, "", letter.as_slice())?).ok()
+    Versioned::decode(&hub.vault.open(Purpose::Letter, "", letter.as_slice())?)
 }

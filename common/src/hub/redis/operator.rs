@@ -16,6 +16,7 @@ use crate::{
     job::{Job, Lane},
     keys::Kept,
     sample::SampleKey,
+    wire::Versioned,
 };
 use async_trait::async_trait;
 use redis::{cmd, from_redis_value};
@@ -64,7 +65,7 @@ impl Operator for RedisHub {
         let command = cmd("LRANGE").arg(self.keys.of(key, Kept::Receipts)).arg(0).arg(last).take();
         let receipts: Vec<Vec<u8>> = from_redis_value(self.verdicts.one(command).await?).map_err(unusable)?;
         let name = key.to_string();
-        let read = |sealed| serde_json::from_slice(&self.vault.open(Purpose::Receipt, &name, sealed)?).ok();
+        let read = |sealed| Versioned::decode(&self.vault.open(Purpose::Receipt, &name, sealed)?);
         Ok(receipts.into_iter().filter_map(read).collect())
     }
 

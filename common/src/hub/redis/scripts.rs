@@ -7,10 +7,10 @@ use redis::{Cmd, Script, ToRedisArgs, cmd};
 use std::sync::LazyLock;
 
 /// All scripts, in their texts and digests.
-pub static SCRIPTS: LazyLock<Scripts> = LazyLock::new(Scripts::new);
+pub(super) static SCRIPTS: LazyLock<Scripts> = LazyLock::new(Scripts::new);
 
 /// One field for each file.
-pub struct Scripts {
+pub(super) struct Scripts {
     pub reserve: Text,
     pub leave: Text,
     pub enqueue: Text,
@@ -32,19 +32,19 @@ pub struct Scripts {
 }
 
 /// A script's text and SHA-1.
-pub struct Text {
+pub(super) struct Text {
     text: &'static str,
     sha1: String,
 }
 
 /// A command, or a call of a script.
-pub enum Step {
+pub(super) enum Step {
     Plain(Cmd),
     Script(Call),
 }
 
 /// A call of a script.
-pub struct Call {
+pub(super) struct Call {
     script: &'static Text,
     keys: Vec<String>,
     arguments: Vec<Vec<u8>>,
@@ -80,7 +80,7 @@ impl Scripts {
     }
 
     /// One `SCRIPT LOAD` for each script.
-    pub fn loading(&self) -> Vec<Step> {
+    pub(super) fn loading(&self) -> Vec<Step> {
         let all = [
             &self.reserve,
             &self.leave,
@@ -111,14 +111,14 @@ impl Text {
     }
 
     /// A call with these keys; arguments follow with [`Call::arg`].
-    pub fn on<const N: usize>(&'static self, keys: [String; N]) -> Call {
+    pub(super) fn on<const N: usize>(&'static self, keys: [String; N]) -> Call {
         Call { script: self, keys: keys.into(), arguments: Vec::new() }
     }
 }
 
 impl Call {
     /// One argument more.
-    pub fn arg(mut self, argument: impl ToRedisArgs) -> Self {
+    pub(super) fn arg(mut self, argument: impl ToRedisArgs) -> Self {
         self.arguments.extend(argument.to_redis_args());
         self
     }
@@ -130,7 +130,7 @@ impl Call {
 
 impl Step {
     /// What is sent: the script by its SHA-1.
-    pub fn short(&self) -> Cmd {
+    pub(super) fn short(&self) -> Cmd {
         match self {
             Self::Plain(command) => command.clone(),
             Self::Script(call) => call.command("EVALSHA", &call.script.sha1),
@@ -138,7 +138,7 @@ impl Step {
     }
 
     /// What is sent where the SHA-1 is unknown: the script's text.
-    pub fn long(&self) -> Cmd {
+    pub(super) fn long(&self) -> Cmd {
         match self {
             Self::Plain(command) => command.clone(),
             Self::Script(call) => call.command("EVAL", call.script.text),

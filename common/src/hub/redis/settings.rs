@@ -62,7 +62,7 @@ pub struct Redis {
 
 /// What the files of `[redis]` hold.
 #[derive(Clone, Debug, Default)]
-pub struct Access {
+pub(crate) struct Access {
     /// For the servers.
     pub password: Option<SecretString>,
     /// For the Sentinels.
@@ -77,7 +77,7 @@ pub struct Access {
 
 /// A certificate and its key, in PEM.
 #[derive(Clone, Debug)]
-pub struct ClientCertificate {
+pub(crate) struct ClientCertificate {
     /// With the certificates between it and the authority's, if there are any.
     pub chain: Vec<u8>,
     /// Its key.
@@ -107,7 +107,7 @@ impl Redis {
     /// # Errors
     ///
     /// The first file that cannot be used, with its key; never what stands in it.
-    pub fn access(&self) -> Result<Access, Fault> {
+    pub(crate) fn access(&self) -> Result<Access, Fault> {
         if self.sentinel_username.is_some() && self.sentinel_password_file.is_none() {
             return Err(Fault::new(&["redis.sentinel_username"], "needs redis.sentinel_password_file"));
         }

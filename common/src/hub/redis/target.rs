@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 
 /// A deployment of Redis, by its addresses.
-pub enum Target {
+pub(super) enum Target {
     /// One server.
     Server(Client),
     /// The master that Sentinels name; they are asked at every new connection.
@@ -28,7 +28,7 @@ pub enum Target {
 
 /// One open connection, shared by cloning.
 #[derive(Clone)]
-pub enum Wire {
+pub(super) enum Wire {
     /// To a server.
     Server(MultiplexedConnection),
     /// To the nodes of a cluster.
@@ -37,7 +37,7 @@ pub enum Wire {
 
 impl Target {
     /// Reads addresses, connects to nothing.
-    pub fn new(redis: &Redis, access: &Access) -> RedisResult<Self> {
+    pub(super) fn new(redis: &Redis, access: &Access) -> RedisResult<Self> {
         let entry = Entry { redis, access, certificates: certificates(access) };
         match &redis.url {
             RedisUrl::One(url) => match url.expose_secret().split_once("+sentinel://") {
@@ -57,12 +57,12 @@ impl Target {
     }
 
     /// Whether its keys are spread over several servers.
-    pub fn is_cluster(&self) -> bool {
+    pub(super) fn is_cluster(&self) -> bool {
         matches!(self, Self::Cluster(..))
     }
 
     /// A new connection whose commands may take `patience`.
-    pub async fn connect(&self, patience: Duration) -> RedisResult<Wire> {
+    pub(super) async fn connect(&self, patience: Duration) -> RedisResult<Wire> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(patience))
             .set_response_timeout(Some(patience));
@@ -77,7 +77,7 @@ impl Target {
     }
 
     /// A new connection for announcements; in a cluster to any node, since all of them hear every announcement.
-    pub async fn listen(&self) -> RedisResult<PubSub> {
+    pub(super) async fn listen(&self) -> RedisResult<PubSub> {
         let client = match self {
             Self::Server(client) => client.clone(),
             Self::Sentinel(sentinels) => sentinels.lock().await.async_get_client().await?,

@@ -18,7 +18,7 @@ const AT_ONCE: usize = 256 << 10;
 const PAUSE: Duration = Duration::from_secs(60);
 
 /// Seals and opens for one process.
-pub struct Vault {
+pub(super) struct Vault {
     seal: Arc<Seal>,
     complaints: Mutex<Complaints>,
 }
@@ -32,22 +32,27 @@ struct Complaints {
 
 impl Vault {
     /// Seals and opens with `seal`.
-    pub fn new(seal: Seal) -> Self {
+    pub(super) fn new(seal: Seal) -> Self {
         Self { seal: Arc::new(seal), complaints: Mutex::default() }
     }
 
     /// Whether there is a secret: nobody else can have written what opens.
-    pub fn is_closed(&self) -> bool {
+    pub(super) fn is_closed(&self) -> bool {
         self.seal.is_closed()
     }
 
     /// See [`Seal::seal`].
-    pub fn seal<'a>(&self, purpose: Purpose, of: &str, plain: impl Into<Cow<'a, [u8]>>) -> Cow<'a, [u8]> {
+    pub(super) fn seal<'a>(
+        &self,
+        purpose: Purpose,
+        of: &str,
+        plain: impl Into<Cow<'a, [u8]>>,
+    ) -> Cow<'a, [u8]> {
         self.seal.seal(purpose, of, plain)
     }
 
     /// A sample's bytes, sealed; themselves where there is no secret.
-    pub async fn seal_sample(&self, of: &str, plain: &Bytes) -> Bytes {
+    pub(super) async fn seal_sample(&self, of: &str, plain: &Bytes) -> Bytes {
         let (seal, of, plain) = (self.seal.clone(), of.to_owned(), plain.clone());
         let large = plain.len() > AT_ONCE && seal.is_closed();
         let sealing = move || match seal.seal(Purpose::Sample, &of, &plain[..]) {
@@ -58,12 +63,12 @@ impl Vault {
     }
 
     /// What was sealed; none, and a word in the log, where it does not open.
-    pub fn open(&self, purpose: Purpose, of: &str, bytes: impl Into<Vec<u8>>) -> Option<Bytes> {
+    pub(super) fn open(&self, purpose: Purpose, of: &str, bytes: impl Into<Vec<u8>>) -> Option<Bytes> {
         self.opened(purpose, of, self.seal.open(purpose, of, bytes))
     }
 
     /// The same for a sample.
-    pub async fn open_sample(&self, of: &str, bytes: Vec<u8>) -> Option<Bytes> {
+    pub(super) async fn open_sample(&self, of: &str, bytes: Vec<u8>) -> Option<Bytes> {
         let (seal, name) = (self.seal.clone(), of.to_owned());
         let large = bytes.len() > AT_ONCE && seal.is_closed();
         let opened = aside(large, move || seal.open(Purpose::Sample, &name, bytes)).await;

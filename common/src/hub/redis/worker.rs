@@ -9,7 +9,7 @@ use super::{
     farm,
     scripts::{Call, SCRIPTS, Step},
     seal::Purpose,
-    wire::{Announcement, Letter, encode},
+    wire::{Announcement, Letter},
 };
 use crate::{
     clock::now,
@@ -18,6 +18,7 @@ use crate::{
     job::{Job, Lane},
     keys::{Kept, Keys},
     verdict::{Answer, Verdict},
+    wire::Versioned,
 };
 use async_trait::async_trait;
 use redis::{Value, cmd, from_redis_value};
@@ -188,7 +189,7 @@ async fn bury(hub: &RedisHub, claim: &Claim, reason: &str) -> Result<(), HubErro
     let [lane, queued, bytes] = entry_keys(hub, claim);
     let shard = hub.keys.shard_of(&claim.job.sample);
     let call = SCRIPTS.bury.on([lane, queued, bytes, hub.keys.dead_letters(shard)]);
-    let sealed = hub.vault.seal(Purpose::Letter, "", encode(&letter));
+    let sealed = hub.vault.seal(Purpose::Letter, "", Versioned::encode(&letter));
     let call = call.arg(Keys::GROUP).arg(&claim.id).arg(&*sealed);
     let call = call.arg(LETTERS).arg(millis(LETTERS_TTL));
     let room = hub.queue.max_bytes.as_u64() / LETTERS_SHARE / hub.keys.shards() as u64;
@@ -206,12 +207,12 @@ fn answered(hub: &RedisHub, claim: &Claim, answer: &Answer, store: Option<&Verdi
     let name = claim.job.sample.to_string();
     let stored = store.filter(|_| !life.is_zero()).map(Verdict::encode);
     let stored = stored.map(|verdict| hub.vault.seal(Purpose::Verdict, &name, verdict)).unwrap_or_default();
-    let announcement = Announcement::encode(&claim.job.sample, answer);
+    let announcement = Announcement { key: claim.job.sample.clone(), answer: answer.clone() };
     SCRIPTS
         .complete
         .on(kept.map(|kept| hub.keys.of(&claim.job.sample, kept)))
         .arg(lease_of(claim))
-        .arg(&*hub.vault.seal(Purpose::Announcement, "", announcement))
+        .arg(&*hub.vault.seal(Purpose::Announcement, "", Versioned::encode(announcement)))
         .arg(hub.keys.announce_root())
         .arg(&*stored)
         .arg(millis(life))
