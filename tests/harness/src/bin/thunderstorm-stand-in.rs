@@ -6,14 +6,14 @@ use clap::Parser;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use thundergate_harness::thunderstorm::{Fault, Rules, Settings, Shape, Standin};
 
-/// Answers Thunderstorm's HTTP API from a few YARA rules. It is no scanner.
+/// Answers Thunderstorm's HTTP API from a few rules. It is no scanner.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
     /// Where to listen.
     #[arg(long, default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// YARA rules instead of our own.
+    /// YARA rules instead of our own; this takes a build with the feature `yara`.
     #[arg(long)]
     rules: Option<PathBuf>,
     /// Samples scanned at a time.

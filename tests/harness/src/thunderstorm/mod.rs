@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! A stand-in for a THOR Thunderstorm server, for tests, the demo and load: it is no scanner and protects nobody.
 //!
-//! It speaks both generations of the HTTP API ([`shapes`]), matches real YARA rules ([`rules`]), is as slow and as busy
-//! as [`settings`] say, counts what it was sent ([`uploads`]), and goes wrong on request ([`Fault`]). [`Standin`] runs
-//! one inside the test's process; the program `thunderstorm-stand-in` is the same with a command line. Beside the API it
-//! serves `PUT /stand-in/settings`, `PUT /stand-in/fault` and `GET /stand-in/uploads`, which no fault reaches.
+//! It speaks both generations of the HTTP API ([`shapes`]), matches a few rules of its own or given ones ([`rules`]), is
+//! as slow and as busy as [`settings`] say, counts what it was sent ([`uploads`]), and goes wrong on request ([`Fault`]).
+//! [`Standin`] runs one inside the test's process; the program `thunderstorm-stand-in` is the same with a command line.
+//! Beside the API it serves `PUT /stand-in/settings`, `PUT /stand-in/fault` and `GET /stand-in/uploads`, which no fault
+//! reaches.
 //!
 //! A scan counts as an upload when a thread takes it: refused and faulty requests are counted apart.
 

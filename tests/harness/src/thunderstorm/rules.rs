@@ -1,20 +1,27 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! Matching: YARA rules over bytes and a file name, and the score that THOR 10.7 would make of what matched.
+//! Matching: rules over bytes and a file name, and the score that THOR 10.7 would make of what matched.
 //!
-//! Rules see THOR's external variables; their meta entries `score`, `description`, `author`, `reference` and `date` and
-//! their tags go into the answer. A rule without a score counts 75, as in THOR.
+//! The stand-in's own rules are a table in [`own`], so that nobody needs an engine for them. With the feature `yara` it
+//! takes YARA rules of others too, which see THOR's external variables; their meta entries `score`, `description`,
+//! `author`, `reference` and `date` and their tags go into the answer. A rule without a score counts 75, as in THOR.
 
-use boreal::{Metadata, MetadataValue, Scanner, compiler::CompilerBuilder, scanner::ScanParams};
+mod own;
+#[cfg(feature = "yara")]
+mod yara;
 
 /// The score below which THOR reports nothing.
 const REPORTED_FROM: u32 = 40;
-const DEFAULT_SUBSCORE: u32 = 75;
-const OWN_RULES: &str = include_str!("rules.yar");
-const VARIABLES: [&str; 5] = ["filename", "extension", "filepath", "filetype", "owner"];
 
-/// Compiled rules.
+/// Rules, ready to match.
 #[derive(Clone)]
-pub struct Rules(Scanner);
+pub struct Rules(Engine);
+
+#[derive(Clone)]
+enum Engine {
+    Own,
+    #[cfg(feature = "yara")]
+    Yara(yara::Compiled),
+}
 
 /// One rule that matched.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -49,44 +56,42 @@ pub struct Assessment {
 }
 
 impl Rules {
-    /// The rules in `rules.yar`.
+    /// The rules of the stand-in itself.
     pub fn own() -> Self {
-        Self::compile(OWN_RULES).expect("the stand-in's own rules compile")
+        Self(Engine::Own)
     }
 
-    /// Rules of somebody else.
+    /// YARA rules of somebody else.
+    ///
+    /// # Errors
+    /// They are no YARA rules, or this build has no engine for them (feature `yara`).
+    #[cfg(feature = "yara")]
     pub fn compile(source: &str) -> anyhow::Result<Self> {
-        let mut compiler = CompilerBuilder::new().build();
-        for name in VARIABLES {
-            compiler.define_symbol(name, "");
-        }
-        compiler.add_rules_str(source).map_err(|error| anyhow::anyhow!("{error}"))?;
-        let mut scanner = compiler.finalize();
-        scanner.set_scan_params(ScanParams::default().compute_full_matches(true).match_max_length(64));
-        Ok(Self(scanner))
+        Ok(Self(Engine::Yara(yara::Compiled::of(source)?)))
+    }
+
+    /// YARA rules of somebody else, for which this build has no engine.
+    ///
+    /// # Errors
+    /// Always: the feature `yara` has the engine.
+    #[cfg(not(feature = "yara"))]
+    pub fn compile(_: &str) -> anyhow::Result<Self> {
+        anyhow::bail!("this stand-in was built without the feature `yara` and knows its own rules only")
     }
 
     /// What matches in `bytes` under `path`, if it is enough for a report.
     pub fn assess(&self, bytes: &[u8], path: &str) -> Option<Assessment> {
-        assessment(self.matches(bytes, path))
+        assessment(match &self.0 {
+            Engine::Own => own::matches(bytes, path),
+            #[cfg(feature = "yara")]
+            Engine::Yara(compiled) => compiled.matches(bytes, path),
+        })
     }
+}
 
-    fn matches(&self, bytes: &[u8], path: &str) -> Vec<Match> {
-        let mut scanner = self.0.clone();
-        let (directory, filename) = path.rsplit_once(['/', '\\']).unwrap_or(("", path));
-        let values = [filename, &extension(filename), directory, file_type(bytes), ""];
-        for (name, value) in VARIABLES.into_iter().zip(values) {
-            scanner.define_symbol(name, value).expect("the variable was defined as a string");
-        }
-        let result = match scanner.scan_mem(bytes) {
-            Ok(result) => result,
-            Err((error, partial)) => {
-                tracing::warn!(%error, "a rule could not be evaluated");
-                partial
-            }
-        };
-        result.rules.iter().map(|rule| matched(&scanner, rule)).collect()
-    }
+/// The name of a file without its directory, and the directory.
+fn split(path: &str) -> (&str, &str) {
+    path.rsplit_once(['/', '\\']).map_or((path, ""), |(directory, name)| (name, directory))
 }
 
 /// The last extension of a name, in lower case and with its dot.
@@ -107,34 +112,6 @@ pub fn file_type(bytes: &[u8]) -> &'static str {
         (b"Rar!", "RAR"),
     ];
     MAGIC.iter().find(|(magic, _)| bytes.starts_with(magic)).map_or("UNKNOWN", |(_, name)| name)
-}
-
-fn matched(scanner: &Scanner, rule: &boreal::scanner::EvaluatedRule<'_>) -> Match {
-    let text = |name: &str| match meta(scanner, rule.metadatas, name) {
-        Some(MetadataValue::Bytes(text)) => {
-            String::from_utf8_lossy(scanner.get_bytes_symbol(text)).into_owned()
-        }
-        _ => String::new(),
-    };
-    let subscore = match meta(scanner, rule.metadatas, "score") {
-        Some(MetadataValue::Integer(score)) => u32::try_from(score).unwrap_or(0).min(100),
-        _ => DEFAULT_SUBSCORE,
-    };
-    let found = rule.matches.iter().flat_map(|string| string.matches.first());
-    Match {
-        rule: rule.name.to_owned(),
-        subscore,
-        description: text("description"),
-        author: text("author"),
-        reference: text("reference"),
-        date: text("date"),
-        tags: rule.tags.iter().map(|tag| scanner.get_string_symbol(*tag).to_owned()).collect(),
-        strings: found.map(|at| (at.offset as u64, printable(&at.data))).collect(),
-    }
-}
-
-fn meta(scanner: &Scanner, entries: &[Metadata], name: &str) -> Option<MetadataValue> {
-    entries.iter().find(|entry| scanner.get_string_symbol(entry.name) == name).map(|entry| entry.value)
 }
 
 /// ASCII with everything else as dots.
