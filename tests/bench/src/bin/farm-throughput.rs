@@ -45,6 +45,9 @@ struct Arguments {
     /// Size of each sample in bytes.
     #[arg(long, default_value_t = 4096)]
     size: usize,
+    /// Does not mind how fast it is, only whether every scan succeeds: for short runs without optimisation.
+    #[arg(long)]
+    unjudged: bool,
 }
 
 /// What one measurement saw.
@@ -73,7 +76,14 @@ struct Row {
     what: String,
     measured: String,
     wanted: String,
-    holds: bool,
+    fast: bool,
+    failed: u64,
+}
+
+impl Row {
+    fn holds(&self, unjudged: bool) -> bool {
+        self.failed == 0 && (self.fast || unjudged)
+    }
 }
 
 #[tokio::main]
@@ -88,7 +98,11 @@ async fn main() -> anyhow::Result<ExitCode> {
     for retry_after in [Some(1), None] {
         shared(&arguments, retry_after, &mut rows).await?;
     }
-    Ok(if rows.iter().all(|row| row.holds) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if rows.iter().all(|row| row.holds(arguments.unjudged)) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// 1, 2, 4, 8 instances, always more samples than places. Returns the scans per second of eight.
@@ -109,7 +123,8 @@ async fn throughput(arguments: &Arguments, rows: &mut Vec<Row>) -> anyhow::Resul
                 mean(&standins)
             ),
             format!(">= 95 % of {ideal:.0}/s"),
-            seen.per_second >= 0.95 * ideal && seen.failed == 0,
+            seen.per_second >= 0.95 * ideal,
+            seen.failed,
         );
         last = seen.per_second;
     }
@@ -125,7 +140,8 @@ async fn slow(arguments: &Arguments, eight: f64, rows: &mut Vec<Row>) -> anyhow:
         "8 instances, one 10 times slower".to_owned(),
         format!("{:.0}/s, {:.1} % of all 8", seen.per_second, 100.0 * seen.per_second / eight),
         "> 87.5 %, less lost than its share".to_owned(),
-        seen.per_second > eight * 7.0 / 8.0 && seen.failed == 0,
+        seen.per_second > eight * 7.0 / 8.0,
+        seen.failed,
     );
     Ok(())
 }
@@ -144,7 +160,8 @@ async fn dead(arguments: &Arguments, rows: &mut Vec<Row>) -> anyhow::Result<()> 
         "8 instances, one dead, load 60 %".to_owned(),
         format!("p99 {:.1} ms, {:.1} ms before", p99(&seen), before),
         "<= 1.5 times".to_owned(),
-        p99(&seen) <= 1.5 * before && seen.failed == 0,
+        p99(&seen) <= 1.5 * before,
+        seen.failed,
     );
     Ok(())
 }
@@ -165,14 +182,15 @@ async fn shared(arguments: &Arguments, retry_after: Option<u64>, rows: &mut Vec<
         format!("{WORKERS} workers, 8 instances, 503 with {header}"),
         format!("{:.0}/s, {:.1} %, {refused} refused", seen.per_second, 100.0 * seen.per_second / ideal(8)),
         ">= 85 %".to_owned(),
-        seen.per_second >= 0.85 * ideal(8) && seen.failed == 0,
+        seen.per_second >= 0.85 * ideal(8),
+        seen.failed,
     );
     Ok(())
 }
 
-fn say(rows: &mut Vec<Row>, what: String, measured: String, wanted: String, holds: bool) {
-    let row = Row { what, measured, wanted, holds };
-    let mark = if row.holds { "holds" } else { "FAILS" };
+fn say(rows: &mut Vec<Row>, what: String, measured: String, wanted: String, fast: bool, failed: u64) {
+    let row = Row { what, measured, wanted, fast, failed };
+    let mark = if row.holds(false) { "holds" } else { "FAILS" };
     println!("{:<52} {:<34} {:<36} {mark}", row.what, row.measured, row.wanted);
     rows.push(row);
 }

@@ -61,6 +61,8 @@ pub struct Row {
     pub wanted: String,
     /// Whether it holds; none where nothing was promised.
     pub holds: Option<bool>,
+    /// Whether it is counted and not timed, so that any machine must keep it.
+    pub counted: bool,
     /// The figures behind it.
     pub figures: Vec<f64>,
 }
@@ -102,7 +104,14 @@ impl Run {
             None => "",
         };
         println!("{section} {what:<46} {measured:<62} {wanted:<28} {mark}");
-        self.rows.push(Row { section, what, measured, wanted: wanted.to_owned(), holds, figures });
+        let wanted = wanted.to_owned();
+        self.rows.push(Row { section, what, measured, wanted, holds, counted: false, figures });
+    }
+
+    /// The same of something that is counted.
+    fn say_counted(&mut self, section: u32, what: &str, measured: &str, wanted: &str, holds: bool) {
+        self.say(section, what.to_owned(), measured.to_owned(), wanted, Some(holds), Vec::new());
+        self.rows.last_mut().expect("it was said just now").counted = true;
     }
 
     /// A known attachment of this size, over so many connections.

@@ -42,7 +42,7 @@ pub async fn measure(run: &mut Run) -> anyhow::Result<()> {
             vec![rate, perfect],
         );
         let measured = if once { "one upload a sample" } else { "some were uploaded twice, or not" };
-        run.say(7, "the same".to_owned(), measured.to_owned(), "one upload a sample", Some(once), Vec::new());
+        run.say_counted(7, "the same", measured, "one upload a sample", once);
     }
     Ok(())
 }
