@@ -14,7 +14,7 @@
 //! | the result of an asynchronous scan is forgotten | `a_forgotten_result_is_a_failure_and_not_clean` |
 //! | signatures change between two requests | `signatures_that_change_during_a_scan_leave_the_older_version`; `changes.rs` (worker) |
 //! | the licence ends | `the_end_of_a_licence_is_reported`; `a_licence_that_ends_is_a_warning_in_the_log` and `the_end_of_a_licence_is_a_metric` (worker) |
-//! | 503 because of what other workers send | `workers_that_share_instances_keep_them_busy` |
+//! | 503 because of what other workers send | `what_a_busy_instance_refuses_is_scanned_once_all_the_same`; how busy they stay: `farm-throughput` |
 #![allow(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
 use bytes::Bytes;
@@ -23,7 +23,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU32, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 use thundergate_common::{
     config,
@@ -205,7 +205,7 @@ async fn the_end_of_a_licence_is_reported() {
 }
 
 #[tokio::test]
-async fn workers_that_share_instances_keep_them_busy() {
+async fn what_a_busy_instance_refuses_is_scanned_once_all_the_same() {
     let service_time = Duration::from_millis(20);
     for retry_after in [Some(3), None] {
         let settings = Settings { threads: 2, waiting: 0, retry_after, service_time, ..Settings::default() };
@@ -215,7 +215,7 @@ async fn workers_that_share_instances_keep_them_busy() {
         for _ in 0..4 {
             farms.push(farm_with(&[&one, &two], "", "").await);
         }
-        let (began, mut workers) = (Instant::now(), JoinSet::new());
+        let mut workers = JoinSet::new();
         // In turn, so that no worker has an instance for itself.
         for _ in 0..farms[0].capacity() {
             farms.iter().for_each(|farm| _ = workers.spawn(work(Arc::clone(farm), Arc::clone(&queue))));
@@ -223,9 +223,8 @@ async fn workers_that_share_instances_keep_them_busy() {
         while let Some(ended) = workers.join_next().await {
             ended.unwrap();
         }
-        // Two seconds if no thread is ever idle; many more if a refusal stopped workers whose other samples run there.
-        assert!(began.elapsed() < Duration::from_secs(6), "{retry_after:?}: {:?}", began.elapsed());
         assert_eq!(one.total() + two.total(), 400, "each is scanned once");
+        assert!(one.requests() + two.requests() > 400, "some were refused");
     }
 }
 
