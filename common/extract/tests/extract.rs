@@ -5,7 +5,6 @@ use bytes::Bytes;
 use encodify::base64::MIME;
 use mail_builder::{MessageBuilder, mime::MimePart};
 use proptest::prelude::*;
-use std::time::{Duration, Instant};
 use thundergate_common::{digest::Digest, verdict::SkipReason};
 use thundergate_extract::{Ambiguity, Bodies, Budget, Exceeded, Extraction, Step, explain, extract};
 
@@ -300,9 +299,9 @@ fn what_exceeds_a_budget_is_not_read_further() {
     assert_eq!(readings(3), (Some(Exceeded::Parts), 1));
 }
 
-/// Hostile messages of some 10 MB each end within seconds even without optimisation.
+/// Hostile messages of some 10 MB each are cut off by a budget. What they cost is measured by the bench `hostile`.
 #[test]
-fn hostile_messages_cost_what_they_are_long() {
+fn hostile_messages_are_cut_off() {
     let deep: String =
         (0..10_000).map(|n| format!("Content-Type: multipart/mixed; boundary=b{n}\n\n--b{n}\n")).collect();
     let messages = "Content-Type: message/rfc822\n\n".repeat(50_000);
@@ -339,13 +338,10 @@ fn hostile_messages_cost_what_they_are_long() {
     ];
     let large = Budget { parts: 1 << 20, depth: 1 << 20, ..BUDGET };
     for (name, message, malformed) in cases {
-        let start = Instant::now();
         assert_eq!(scan(message).malformed, malformed, "{name}");
-        assert!(start.elapsed() < Duration::from_secs(10), "{name} took {:?}", start.elapsed());
     }
-    let start = Instant::now();
+    // Without a budget it ends, too.
     extract(&Bytes::from(deep), Bodies::Html, &large);
-    assert!(start.elapsed() < Duration::from_secs(10), "without a budget it took {:?}", start.elapsed());
 }
 
 fn attachments() -> impl Strategy<Value = Vec<Vec<u8>>> {

@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The farm: what scanners do that would mislead a careless client, the ways to them, and new signatures.
+
+mod generation;
+mod traps;
+mod ways;

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What every hub does. Scenarios know two processes' ends of it and nothing of what lies behind them.
+
+mod queue;
+mod samples;
+
+use super::*;
+use thundergate_common::hub::Begin;
+use thundergate_harness::redis::{Certificates, Guard};
+use tokio::{task::JoinSet, time::timeout};
+
+/// Makes a test of every scenario for the two quick hubs, and one function that runs all of them.
+macro_rules! scenarios {
+    ($($part:ident::$scenario:ident),* $(,)?) => {
+        mod in_memory {
+            use super::in_memory;
+            $(#[tokio::test] async fn $scenario() { super::$part::$scenario(in_memory()).await; })*
+        }
+        mod over_redis {
+            use super::over_redis;
+            $(#[tokio::test] async fn $scenario() { super::$part::$scenario(over_redis().await).await; })*
+        }
+        /// Runs every scenario on a stage of its own.
+        async fn all_hold(stage: impl AsyncFn() -> Stage) {
+            $(
+                eprintln!("{}", stringify!($scenario));
+                $part::$scenario(stage().await).await;
+            )*
+        }
+    };
+}
+
+scenarios!(
+    samples::a_completed_sample_is_known,
+    samples::a_hundred_reservations_have_one_owner,
+    samples::an_announcement_reaches_everybody_who_waits,
+    samples::a_missed_announcement_is_found_by_reserving_again,
+    samples::a_dead_owner_is_succeeded_after_reserve_ttl,
+    samples::a_job_whose_sample_is_known_announces_it_again,
+    samples::a_skipped_sample_is_announced_and_not_stored,
+    samples::bytes_that_expired_end_their_job,
+    samples::a_verdict_expires_and_can_be_forgotten,
+    samples::receipts_come_newest_first,
+    samples::the_farms_generation_makes_clean_verdicts_stale,
+    samples::a_bump_makes_clean_verdicts_stale,
+    samples::a_job_needs_a_verdict_of_its_signatures,
+    samples::a_known_verdict_ends_no_scan_for_a_better_one,
+    samples::a_scan_that_comes_late_clears_no_finding,
+    queue::a_claim_waits_for_a_job_and_mail_goes_first,
+    queue::a_dead_workers_job_is_delivered_again,
+    queue::a_renewed_job_is_not_reclaimed,
+    queue::a_resubmitted_sample_is_queued_once,
+    queue::a_sample_is_not_scanned_by_two_jobs,
+    queue::a_dead_letter_announces_its_failure_and_stores_no_verdict,
+    queue::a_full_queue_refuses_and_later_admits,
+    queue::a_queue_full_of_bytes_refuses,
+    queue::background_work_leaves_room_for_mail,
+    queue::a_handed_back_job_is_claimed_at_once_and_not_counted,
+    queue::background_work_that_comes_late_takes_no_place_of_a_job_handed_back,
+    queue::who_has_lost_a_job_cannot_hand_it_back,
+    queue::a_job_that_nobody_waits_for_yields_to_the_background_lane,
+    queue::who_leaves_is_not_waited_for_and_who_comes_again_goes_first,
+    queue::background_work_is_claimed_as_far_as_there_is_room_for_it,
+    queue::a_sample_resubmitted_while_its_job_ends_is_queued_anew,
+    queue::a_dropped_dead_letter_is_gone,
+);
+
+#[tokio::test]
+async fn everything_holds_over_a_cluster() {
+    let cluster = RedisCluster::start().unwrap();
+    all_hold(async || {
+        cluster.flush().unwrap();
+        stage(|user| over(&cluster, user)).await
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn everything_holds_over_a_unix_socket() {
+    let server = RedisServer::start().unwrap();
+    all_hold(async || {
+        server.command("FLUSHALL").unwrap();
+        stage(|user| at(server.unix_url_of(user))).await
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn everything_holds_sealed_and_over_tls() {
+    let (files, certificates) = (tempfile::tempdir().unwrap(), Arc::new(Certificates::make().unwrap()));
+    let server = RedisServer::start_guarded(&Guard::tls(&certificates, false), &[]).unwrap();
+    let secured = |user: &str| Redis {
+        ca_file: Some(certificates.ca()),
+        secret_file: Some(sealed::written(&files, &[sealed::OLD])),
+        ..at(server.url_of(user))
+    };
+    all_hold(async || {
+        server.command("FLUSHALL").unwrap();
+        stage(secured).await
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn everything_holds_for_the_users_of_the_programs() {
+    let users = users::Users::start();
+    all_hold(async || users.stage().await).await;
+    assert_eq!(users.refused(), []);
+}

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What only Redis can do to a hub: stop, hang, forget, fill up, fail over.
+
+use super::*;
+use std::collections::BTreeSet;
+use thundergate_common::hub::{Begin, HubError, Receipt, Retried};
+use thundergate_harness::redis::WatchedRedis;
+use tokio::{task::JoinSet, time::timeout};
+
+/// What a Sentinel may take to promote a replica.
+const FAIL_OVER: Duration = Duration::from_secs(20);
+
+#[tokio::test]
+async fn a_dead_letter_is_scanned_once_more_while_its_bytes_are_there() {
+    let stage = over_redis().await;
+    for number in 0..3 {
+        // Together above what dead letters may keep.
+        let name = format!("{number}{}", "x".repeat(7000));
+        let claim = queued(&stage, &name, Lane::Mail).await;
+        stage.there.worker.begin(&claim).await.unwrap();
+        stage.there.worker.complete(&claim, &Completion::Dead("no instance could".into())).await.unwrap();
+    }
+    let letters = stage.here.operator.dead_letters(10).await.unwrap();
+    assert_eq!(letters.len(), 3);
+    let retried = [
+        stage.here.operator.retry(&letters[2]).await.unwrap(),
+        stage.here.operator.retry(&letters[0]).await.unwrap(),
+    ];
+    assert_eq!(retried, [Retried::Queued, Retried::BytesGone]);
+    assert_eq!(stage.here.operator.retry(&letters[2]).await.unwrap(), Retried::Unknown, "it was taken");
+    let claim = claimed(&*stage.there.worker).await;
+    assert_eq!((claim.job.lane, claim.deliveries), (Lane::Background, 1));
+    assert!(matches!(stage.there.worker.begin(&claim).await.unwrap(), Begin::Scan(_)));
+    stage.there.worker.complete(&claim, &answered(&verdict())).await.unwrap();
+    let queue = stage.here.operator.queue().await.unwrap();
+    assert_eq!((queue.dead_letters, queue.sample_bytes), (2, 0));
+}
+
+#[tokio::test]
+async fn a_queued_sample_keeps_no_message_alive() {
+    let hub = in_memory().here.milter;
+    let (mut sample, job) = job("a sample", Lane::Mail);
+    let message = Bytes::from([&sample.bytes[..], b" in a long message"].concat());
+    sample.bytes = message.slice(..sample.bytes.len());
+    assert_eq!(hub.submit(&[(sample, job)]).await.unwrap(), [Admission::Queued]);
+    assert!(message.is_unique());
+}
+
+#[tokio::test]
+async fn a_receipt_takes_little_memory() {
+    let stage = over_redis().await;
+    let server = stage._server.as_ref().unwrap();
+    let receipt = Receipt {
+        at: 1,
+        queue_id: "4Bq".into(),
+        sender: "a@example.org".into(),
+        recipients: ["b@example.org".into()].into(),
+        name: None,
+        decision: "accept".into(),
+    };
+    stage.here.milter.record(&[(key("received"), receipt)]).await.unwrap();
+    let name = format!("tg:1:{{{}}}:-:receipts", key("received").digest);
+    let used = format!("{:?}", server.command(&format!("MEMORY USAGE {name}")).unwrap());
+    let used: u64 = used.chars().filter(char::is_ascii_digit).collect::<String>().parse().unwrap();
+    assert!(used < 1000, "{used} bytes: most samples are received once, and all are kept for weeks");
+}
+
+#[tokio::test]
+async fn another_versions_verdict_is_a_miss_and_overwritten() {
+    let stage = over_redis().await;
+    let server = stage._server.as_ref().unwrap();
+    let name = format!("tg:1:{{{}}}:-:verdict", key("foreign").digest);
+    server.command(&format!("SET {name} {{\"v\":2}}")).unwrap();
+    assert_eq!(stage.here.milter.look_up(&[key("foreign")]).await.unwrap(), [None]);
+    let reserved =
+        stage.here.milter.reserve(&[key("a"), key("foreign"), key("b")], Lane::Mail).await.unwrap();
+    assert_eq!(reserved, [const { Reservation::Owner }; 3]);
+    assert_eq!(submit_again(&*stage.here.milter, "foreign", Lane::Mail).await, Admission::Queued);
+    let claim = claimed(&*stage.there.worker).await;
+    assert_eq!(stage.there.worker.begin(&claim).await.unwrap(), Begin::Scan(bytes("foreign")));
+    stage.there.worker.complete(&claim, &answered(&verdict())).await.unwrap();
+    assert!(matches!(
+        stage.here.milter.reserve(&[key("foreign")], Lane::Mail).await.unwrap()[..],
+        [Reservation::Known(_)]
+    ));
+}
+
+#[tokio::test]
+async fn full_memory_is_a_full_queue_which_still_drains() {
+    let server = RedisServer::start_with(&["--maxmemory", "64mb"]).unwrap();
+    let stage = redis_stage(server).await;
+    let server = stage._server.as_ref().unwrap();
+    // A worker is there already: a consumer group cannot be made without memory.
+    assert_eq!(stage.there.worker.claim("worker", 0, room(1), Duration::ZERO).await.unwrap(), []);
+    submit(&*stage.here.milter, "before", Lane::Mail).await;
+    server.command("CONFIG SET maxmemory 1mb").unwrap();
+    assert_eq!(stage.here.milter.reserve(&[key("during")], Lane::Mail).await.unwrap(), [Reservation::Owner]);
+    assert_eq!(submit_again(&*stage.here.milter, "during", Lane::Mail).await, Admission::Full);
+    let claim = claimed(&*stage.there.worker).await;
+    assert_eq!(stage.there.worker.begin(&claim).await.unwrap(), Begin::Scan(bytes("before")));
+    stage.there.worker.complete(&claim, &answered(&verdict())).await.unwrap();
+    assert_eq!(stage.here.milter.look_up(&[key("before")]).await.unwrap(), [Some(verdict())]);
+    server.command("CONFIG SET maxmemory 64mb").unwrap();
+    assert_eq!(submit_again(&*stage.here.milter, "during", Lane::Mail).await, Admission::Queued);
+}
+
+#[tokio::test]
+async fn a_stopped_redis_is_unavailable_at_once_and_back_within_five_seconds() {
+    let mut stage = over_redis().await;
+    submit(&*stage.here.milter, "lost", Lane::Mail).await;
+    claimed(&*stage.there.worker).await;
+    stage._server.as_mut().unwrap().stop();
+    for _ in 0..3 {
+        let started = Instant::now();
+        assert!(matches!(
+            stage.here.milter.reserve(&[key("x")], Lane::Mail).await,
+            Err(HubError::Unavailable(_))
+        ));
+        assert!(matches!(
+            stage.here.milter.submit(&[job("x", Lane::Mail)]).await,
+            Err(HubError::Unavailable(_))
+        ));
+        assert!(matches!(
+            stage.there.worker.claim("w", 0, room(1), SOON).await,
+            Err(HubError::Unavailable(_))
+        ));
+        assert!(matches!(stage.there.milter.ping().await, Err(HubError::Unavailable(_))));
+        assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+    }
+    stage._server.as_mut().unwrap().start_again().unwrap();
+    let restarted = Instant::now();
+    let mut ticket = stage.here.milter.announcements().subscribe(&key("after"));
+    eventually("it reserves again", async || {
+        stage.here.milter.reserve(&[key("after")], Lane::Mail).await.is_ok()
+    })
+    .await;
+    eventually("it submits again", async || {
+        stage.here.milter.submit(&[job("after", Lane::Mail)]).await.is_ok()
+    })
+    .await;
+    eventually("so does the other process", async || stage.there.milter.ping().await.is_ok()).await;
+    let claim = claimed(&*stage.there.worker).await;
+    stage.there.worker.begin(&claim).await.unwrap();
+    // Announced until it is heard, as waiters reserve until they hear.
+    eventually("announcements arrive again", async || {
+        stage.here.milter.reserve(&[key("after")], Lane::Mail).await.unwrap();
+        stage.there.worker.complete(&claim, &answered(&verdict())).await.unwrap();
+        let heard = timeout(Duration::from_millis(50), ticket.answer()).await.is_ok();
+        stage.here.operator.forget(&key("after")).await.unwrap();
+        heard
+    })
+    .await;
+    assert!(restarted.elapsed() < SOON, "{:?}", restarted.elapsed());
+}
+
+#[tokio::test]
+async fn a_hub_starts_while_redis_is_down() {
+    let mut server = RedisServer::start().unwrap();
+    server.stop();
+    let hub = connect_as_one(&at(server.url_of(MILTER)), "early").await;
+    assert!(matches!(hub.ping().await, Err(HubError::Unavailable(_))));
+    server.start_again().unwrap();
+    eventually("it finds Redis", async || hub.ping().await.is_ok()).await;
+    eventually("it listens", async || hub.listens()).await;
+}
+
+#[tokio::test]
+async fn a_hung_redis_is_unavailable_within_the_timeout() {
+    let stage = over_redis().await;
+    stage.here.milter.ping().await.unwrap();
+    let server = stage._server.as_ref().unwrap();
+    server.command("CLIENT PAUSE 3000 ALL").unwrap();
+    let started = Instant::now();
+    assert!(matches!(
+        stage.here.milter.reserve(&[key("x")], Lane::Mail).await,
+        Err(HubError::Unavailable(_))
+    ));
+    assert!(started.elapsed() < Duration::from_millis(1500), "{:?}", started.elapsed());
+    eventually("it answers again", async || stage.here.milter.ping().await.is_ok()).await;
+}
+
+#[tokio::test]
+async fn forgotten_scripts_and_groups_are_made_anew() {
+    let stage = over_redis().await;
+    queued(&stage, "before", Lane::Mail).await;
+    let server = stage._server.as_ref().unwrap();
+    server.command("SCRIPT FLUSH").unwrap();
+    server.command("FLUSHALL").unwrap();
+    let claim = queued(&stage, "after", Lane::Mail).await;
+    assert_eq!(stage.there.worker.begin(&claim).await.unwrap(), Begin::Scan(bytes("after")));
+}
+
+#[tokio::test]
+async fn a_claim_that_is_given_up_takes_no_job_with_it() {
+    let stage = over_redis().await;
+    let server = stage._server.as_ref().unwrap();
+    let blocked =
+        |count| format!("{:?}", server.command("INFO clients")).contains(&format!("blocked_clients:{count}"));
+    let mut claims = JoinSet::new();
+    let hub = stage.here.worker.clone();
+    claims.spawn(async move { hub.claim("gone", 0, room(1), Duration::from_secs(60)).await });
+    eventually("it waits", async || blocked(1)).await;
+    claims.shutdown().await;
+    eventually("nobody waits", async || blocked(0)).await;
+    let claim = queued(&stage, "kept", Lane::Mail).await;
+    assert_eq!((claim.job.sample, claim.deliveries), (key("kept"), 1));
+}
+
+#[tokio::test]
+async fn an_unreadable_job_is_dropped() {
+    let stage = over_redis().await;
+    let server = stage._server.as_ref().unwrap();
+    server.command("XADD tg:1:{jobs-0}:mail * sample x size 0 tries 0 job {}").unwrap();
+    assert_eq!(stage.here.worker.claim("worker", 0, room(10), Duration::ZERO).await.unwrap(), []);
+    assert_eq!(stage.here.operator.queue().await.unwrap().lanes[0].claimed, 0);
+}
+
+#[tokio::test]
+async fn a_fail_over_is_survived() {
+    let mut watched = WatchedRedis::start().unwrap();
+    let stage = stage(|user| at(watched.url_of(user))).await;
+    store(&stage, "kept", &verdict()).await;
+    stage.here.milter.ping().await.unwrap();
+    watched.lose_the_master();
+    assert!(matches!(stage.here.milter.ping().await, Err(HubError::Unavailable(_))));
+    let promoted = Instant::now();
+    while stage.here.milter.reserve(&[key("after")], Lane::Mail).await.is_err() {
+        assert!(promoted.elapsed() < FAIL_OVER, "the replica is not found");
+        sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(stage.here.milter.look_up(&[key("kept")]).await.unwrap(), [Some(verdict())]);
+    let claim = {
+        assert_eq!(submit_again(&*stage.here.milter, "after", Lane::Mail).await, Admission::Queued);
+        claimed(&*stage.there.worker).await
+    };
+    assert_eq!(stage.there.worker.begin(&claim).await.unwrap(), Begin::Scan(bytes("after")));
+}
+
+#[tokio::test]
+async fn a_clusters_queue_is_spread_over_shards_on_several_nodes() {
+    let cluster = RedisCluster::start().unwrap();
+    let stage = stage(|user| over(&cluster, user)).await;
+    assert_eq!(stage.here.worker.shards(), CLUSTER_SHARDS);
+    let count = stage.here.worker.shards() * 4;
+    for number in 0..count {
+        let bytes = Bytes::from(number.to_string());
+        let key = SampleKey { digest: Digest::of(&bytes), hint: NameHint::None };
+        let job = Job { sample: key.clone(), size: bytes.len() as u64, ..job("", Lane::Mail).1 };
+        stage.here.milter.reserve(std::slice::from_ref(&key), Lane::Mail).await.unwrap();
+        let admitted = stage.here.milter.submit(&[(Sample { key, bytes }, job)]).await.unwrap();
+        assert_eq!(admitted, [Admission::Queued]);
+    }
+    assert_eq!(stage.there.operator.queue().await.unwrap().lanes[0].waiting, count as u64);
+    let mut claimed = 0;
+    for shard in 0..stage.there.worker.shards() {
+        let claims = stage.there.worker.claim("worker", shard, room(count), SOON).await.unwrap();
+        assert!(!claims.is_empty(), "shard {shard} has no job");
+        for claim in claims {
+            assert!(matches!(stage.there.worker.begin(&claim).await.unwrap(), Begin::Scan(_)));
+            stage.there.worker.complete(&claim, &answered(&verdict())).await.unwrap();
+            claimed += 1;
+        }
+    }
+    assert_eq!(claimed, count);
+    let holder = |shard| cluster.holder_of(&format!("tg:1:{{jobs-{shard}}}:mail")).unwrap();
+    let nodes: BTreeSet<usize> = (0..CLUSTER_SHARDS).map(holder).collect();
+    assert!(nodes.len() > 1, "all shards are on one node");
+}

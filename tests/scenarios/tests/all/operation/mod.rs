@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Operation: command lines, configuration, metrics, traces, the status page, containers.
+
+mod commands;
+mod containers;
+mod log_bounds;
+mod metrics;
+mod metrics_rules;
+mod reload;
+mod status_page;
+mod traces;
