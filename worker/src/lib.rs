@@ -3,7 +3,7 @@
 //!
 //! | module | owns |
 //! |---|---|
-//! | [`cli`], [`config`] | the command line and its configuration |
+//! | [`command`], [`config`] | the command line and its configuration |
 //! | [`runner`] | the life of a worker: claim, scan, drain |
 //! | [`consumer`], [`reclaimer`], [`renewer`] | jobs from the queue, jobs of dead workers, leases |
 //! | [`scan`] | one delivery of one job, from its claim to its completion |
@@ -15,7 +15,7 @@
 //!
 //! The milter's one-process mode uses the same entry as the program: [`Worker::new`] and [`Worker::run`].
 
-pub mod cli;
+pub mod command;
 pub mod config;
 pub mod consumer;
 pub mod farm;

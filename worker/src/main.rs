@@ -12,5 +12,5 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 async fn main() -> ExitCode {
     // reqwest and redis use whatever is installed, and panic where nothing is. It fails only where something is already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    thundergate_worker::cli::run(std::env::args_os()).await
+    thundergate_worker::command::run(std::env::args_os()).await
 }

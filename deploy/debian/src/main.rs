@@ -22,7 +22,7 @@ use thundergate_milter::command::cli::Cli;
 fn main() -> anyhow::Result<()> {
     let directory = std::env::args_os().nth(1).context("usage: thundergate-manual DIRECTORY")?;
     let directory = PathBuf::from(directory);
-    let (milter, worker) = (Cli::command(), thundergate_worker::cli::definition());
+    let (milter, worker) = (Cli::command(), thundergate_worker::command::cli::Cli::command());
 
     let man8 = folder(&directory, "man8")?;
     commands::write(&milter, &commands::MILTER, &man8)?;
@@ -98,7 +98,7 @@ mod tests {
             let name = command.get_name().to_owned();
             script(Shell::Bash, &mut command, &name).expect("a script is text")
         };
-        let (milter, worker) = (of(Cli::command()), of(thundergate_worker::cli::definition()));
+        let (milter, worker) = (of(Cli::command()), of(thundergate_worker::command::cli::Cli::command()));
         for (script, words, expected) in [
             (&milter, &["thundergate-milter", "sc"][..], "scan"),
             (&milter, &["thundergate-milter", "scan", "--exp"], "--explain"),

@@ -11,6 +11,7 @@ macro_rules! say {
     }};
 }
 
+pub mod cli;
 mod farm;
 mod generation;
 mod queue;
@@ -18,14 +19,16 @@ mod sample;
 mod serve;
 
 use crate::{config::Config, farm::with_causes, thunderstorm::settings::SetupError};
-use clap::{Args, CommandFactory as _, Parser, Subcommand};
-use std::{ffi::OsString, path::PathBuf, process::ExitCode, sync::Arc};
+use clap::Parser as _;
+use cli::{
+    Cli, Command, GenerationAction, GenerationArgs, QueueAction, QueueArgs, VerdictAction, VerdictArgs,
+};
+use std::{ffi::OsString, process::ExitCode, sync::Arc};
 use thundergate_common::{
     config::ConfigError,
     generation::FarmReport,
     health::{self, HealthError},
     hub::{HubError, Observer, Operator, redis::RedisHub},
-    sample::SampleKey,
     telemetry::{self, TelemetryError},
     terminal,
 };
@@ -38,119 +41,6 @@ const UNAVAILABLE: u8 = 69;
 const SOFTWARE: u8 = 70;
 /// EX_CONFIG
 const CONFIG: u8 = 78;
-
-/// Scans what the milters put into the queue, and shows what goes on between them and the scanners.
-#[derive(Debug, Parser)]
-#[command(name = "thundergate-worker", version)]
-struct Cli {
-    /// The configuration; default: /etc/thundergate/worker.toml if there is one, else the built-in defaults.
-    #[arg(long, global = true, value_name = "FILE", env = "THUNDERGATE_CONFIG")]
-    config: Option<PathBuf>,
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Take jobs from the queue and have them scanned, until SIGTERM.
-    Serve,
-    /// Say whether the configuration is right, and print what holds in the end, without passwords.
-    Check,
-    /// Ask the worker that runs here, at its admin address, whether it lives: for the health check of a container. Exit
-    /// status 0, or 1 with the reason.
-    Health {
-        /// Ask whether it can do its work.
-        #[arg(long)]
-        ready: bool,
-    },
-    /// Ask every Thunderstorm server how it is.
-    Farm(Output),
-    /// Show what waits, what is being scanned and what was given up; try that again or drop it.
-    Queue(QueueArgs),
-    /// Show the signature version that the farm has reached, or make older verdicts stale by hand.
-    Generation(GenerationArgs),
-    /// Show or forget what is known of a sample.
-    Verdict(VerdictArgs),
-    /// Show who received a sample.
-    Seen {
-        /// <digest> or <digest>.<extension>
-        #[arg(value_parser = sample::parse)]
-        sample: SampleKey,
-        #[command(flatten)]
-        output: Output,
-    },
-}
-
-#[derive(Clone, Copy, Debug, Args)]
-struct Output {
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
-struct QueueArgs {
-    #[command(flatten)]
-    output: Output,
-    #[command(subcommand)]
-    action: Option<QueueAction>,
-}
-
-#[derive(Debug, Subcommand)]
-enum QueueAction {
-    /// Have the samples of dead letters scanned once more, as far as their bytes are still there (queue.sample_ttl).
-    Retry(queue::Which),
-    /// Forget dead letters.
-    Drop(queue::Which),
-}
-
-#[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
-struct GenerationArgs {
-    #[command(flatten)]
-    output: Output,
-    #[command(subcommand)]
-    action: Option<GenerationAction>,
-}
-
-#[derive(Debug, Subcommand)]
-enum GenerationAction {
-    /// Show it.
-    Show(Output),
-    /// Custom rules have changed, which no version shows: clean verdicts from before now are stale.
-    Bump(Output),
-}
-
-#[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
-struct VerdictArgs {
-    /// <digest> or <digest>.<extension>
-    #[arg(value_parser = sample::parse, required = true)]
-    sample: Option<SampleKey>,
-    #[command(flatten)]
-    output: Output,
-    #[command(subcommand)]
-    action: Option<VerdictAction>,
-}
-
-#[derive(Debug, Subcommand)]
-enum VerdictAction {
-    /// Show it.
-    Show {
-        /// <digest> or <digest>.<extension>
-        #[arg(value_parser = sample::parse)]
-        sample: SampleKey,
-        #[command(flatten)]
-        output: Output,
-    },
-    /// Forget it: the next mail with this sample has it scanned again.
-    Forget {
-        /// <digest> or <digest>.<extension>
-        #[arg(value_parser = sample::parse)]
-        sample: SampleKey,
-    },
-}
 
 /// Why a command did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -186,11 +76,6 @@ impl CliError {
             Self::Other(_) => SOFTWARE,
         }
     }
-}
-
-/// The command line's definition, for man pages and shell completions.
-pub fn definition() -> clap::Command {
-    Cli::command()
 }
 
 /// Does what `args` ask for; the first is the program's name.
