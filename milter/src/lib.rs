@@ -13,6 +13,8 @@
 //!
 //! Data flows from `front` to `inspect` and, as an `outcome`, back.
 
+#![warn(unreachable_pub)]
+
 pub mod command;
 pub mod config;
 pub mod front;

@@ -23,7 +23,7 @@ const PATIENCE: [Duration; 3] =
 const PAUSE: (f64, f64) = (0.1, 1.0);
 
 /// Gets jobs from the hub.
-pub struct Consumer {
+pub(crate) struct Consumer {
     /// Those without a claim under way, the one that has waited longest first.
     idle: VecDeque<Source>,
     claiming: FuturesUnordered<BoxFuture<'static, (Source, Room, Vec<Claim>)>>,
@@ -45,7 +45,7 @@ struct Source {
 
 impl Consumer {
     /// Gets jobs for `worker`.
-    pub fn new(hub: Arc<dyn hub::Worker>, worker: &str, metrics: WorkerMetrics) -> Self {
+    pub(crate) fn new(hub: Arc<dyn hub::Worker>, worker: &str, metrics: WorkerMetrics) -> Self {
         let source = |shard| Source {
             hub: Arc::clone(&hub),
             worker: worker.to_owned(),
@@ -63,13 +63,13 @@ impl Consumer {
     }
 
     /// Whether a claim is under way.
-    pub fn is_claiming(&self) -> bool {
+    pub(crate) fn is_claiming(&self) -> bool {
         !self.claiming.is_empty()
     }
 
     /// As many jobs as there is room for; none after a while without any. May be dropped and called again: claims under
     /// way go on, with the room that they began with.
-    pub async fn claims(&mut self, room: Room) -> Vec<Claim> {
+    pub(crate) async fn claims(&mut self, room: Room) -> Vec<Claim> {
         self.begin(room);
         let Some((source, given, claims)) = self.claiming.next().await else { return Vec::new() };
         self.given.most -= given.most;

@@ -15,15 +15,17 @@
 //!
 //! The milter's one-process mode uses the same entry as the program: [`Worker::new`] and [`Worker::run`].
 
+#![warn(unreachable_pub)]
+
 pub mod command;
 pub mod config;
 pub mod consumer;
 pub mod farm;
 pub mod memory;
 pub mod metrics;
-pub mod reclaimer;
-pub mod renewer;
-pub mod reporter;
+pub(crate) mod reclaimer;
+pub(crate) mod renewer;
+pub(crate) mod reporter;
 pub mod runner;
 pub mod scan;
 pub mod status;

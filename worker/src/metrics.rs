@@ -16,7 +16,7 @@
 pub mod farm;
 pub mod queue;
 
-pub use farm::FarmState;
+pub(crate) use farm::FarmState;
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -45,7 +45,7 @@ struct InLane {
 
 /// What the worker counts.
 #[derive(Clone, Debug)]
-pub struct WorkerMetrics {
+pub(crate) struct WorkerMetrics {
     scans: Family<Scan, Counter>,
     queue_wait: Family<InLane, Histogram>,
     /// Jobs in this worker's hands.
@@ -63,7 +63,7 @@ pub struct WorkerMetrics {
 
 impl WorkerMetrics {
     /// Registers them all.
-    pub fn new(registry: &mut Registry) -> Self {
+    pub(crate) fn new(registry: &mut Registry) -> Self {
         let metrics = Self {
             scans: Family::default(),
             queue_wait: Family::new_with_constructor(|| Histogram::new(QUEUE_WAIT)),
@@ -108,23 +108,23 @@ impl WorkerMetrics {
     }
 
     /// A sample has its verdict.
-    pub fn scanned(&self, verdict: &Verdict) {
+    pub(crate) fn scanned(&self, verdict: &Verdict) {
         self.not_scanned(if verdict.is_clean() { "clean" } else { "found" });
     }
 
     /// A delivery ended without a verdict: one of [`RESULTS`].
-    pub fn not_scanned(&self, result: &'static str) {
+    pub(crate) fn not_scanned(&self, result: &'static str) {
         self.scans.get_or_create(&Scan { result }).inc();
     }
 
     /// A job was given up.
-    pub fn dead(&self) {
+    pub(crate) fn dead(&self) {
         self.not_scanned("dead");
         self.dead_letters.inc();
     }
 
     /// A job was begun after `wait` in its lane.
-    pub fn begun(&self, lane: Lane, wait: Duration) {
+    pub(crate) fn begun(&self, lane: Lane, wait: Duration) {
         self.queue_wait.get_or_create(&InLane { lane: lane.as_str() }).observe(wait.as_secs_f64());
     }
 }

@@ -9,7 +9,7 @@ const EVERY: Duration = Duration::from_secs(2);
 
 /// Knows when it is time to ask again.
 #[derive(Debug, Default)]
-pub struct Reclaimer {
+pub(crate) struct Reclaimer {
     asked: Option<Instant>,
 }
 
@@ -19,7 +19,7 @@ impl Reclaimer {
     /// # Errors
     ///
     /// As [`hub::Worker::reclaim`].
-    pub async fn reclaim(
+    pub(crate) async fn reclaim(
         &mut self,
         hub: &dyn hub::Worker,
         worker: &str,

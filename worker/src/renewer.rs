@@ -18,11 +18,11 @@ use tokio_util::sync::CancellationToken;
 
 /// The claims in this worker's hands.
 #[derive(Debug, Default)]
-pub struct Running(Mutex<(u64, HashMap<u64, Claim>)>);
+pub(crate) struct Running(Mutex<(u64, HashMap<u64, Claim>)>);
 
 impl Running {
     /// Adds `claim`; the number is for [`Running::remove`].
-    pub fn insert(&self, claim: Claim) -> u64 {
+    pub(crate) fn insert(&self, claim: Claim) -> u64 {
         let mut running = self.lock();
         running.0 += 1;
         let number = running.0;
@@ -31,22 +31,22 @@ impl Running {
     }
 
     /// Removes the claim with this number.
-    pub fn remove(&self, number: u64) {
+    pub(crate) fn remove(&self, number: u64) {
         self.lock().1.remove(&number);
     }
 
     /// All claims.
-    pub fn all(&self) -> Vec<Claim> {
+    pub(crate) fn all(&self) -> Vec<Claim> {
         self.lock().1.values().cloned().collect()
     }
 
     /// How many of them are of the background lane.
-    pub fn background(&self) -> usize {
+    pub(crate) fn background(&self) -> usize {
         self.lock().1.values().filter(|claim| claim.job.lane == Lane::Background).count()
     }
 
     /// All claims; none are left.
-    pub fn take_all(&self) -> Vec<Claim> {
+    pub(crate) fn take_all(&self) -> Vec<Claim> {
         self.lock().1.drain().map(|(_, claim)| claim).collect()
     }
 
@@ -56,7 +56,7 @@ impl Running {
 }
 
 /// Renews what is `running` for `worker`, until `ended`.
-pub async fn renew(
+pub(crate) async fn renew(
     hub: &dyn hub::Worker,
     worker: &str,
     running: &Running,

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 const EVERY: Duration = Duration::from_secs(2);
 
 /// Reports for `worker`, until `ended`.
-pub async fn report(hub: &dyn hub::Worker, worker: &str, farm: &Farm, ended: &CancellationToken) {
+pub(crate) async fn report(hub: &dyn hub::Worker, worker: &str, farm: &Farm, ended: &CancellationToken) {
     loop {
         let report = FarmReport { worker: worker.to_owned(), at: now(), instances: farm.reports() };
         // Before the first probe nothing is known, and nothing to be told.

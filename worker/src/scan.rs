@@ -44,7 +44,7 @@ pub struct Scanning {
     /// After so many deliveries a job is a dead letter.
     pub max_deliveries: u32,
     /// What is counted.
-    pub metrics: WorkerMetrics,
+    pub(crate) metrics: WorkerMetrics,
 }
 
 /// How a delivery ended.

@@ -13,6 +13,8 @@
 //!
 //! It must not know how a message is taken apart, where verdicts come from, or what an MTA is told.
 
+#![warn(unreachable_pub)]
+
 mod action;
 mod cause;
 mod decide;

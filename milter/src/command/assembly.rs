@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 const PULSE: Duration = Duration::from_secs(1);
 
 /// A gate and the tasks behind it.
-pub struct Assembly {
+pub(crate) struct Assembly {
     /// Inspects messages.
     pub gate: Arc<Gate>,
     watched: Arc<dyn hub::Observer>,
@@ -42,7 +42,7 @@ pub struct Assembly {
 }
 
 /// The tasks behind a gate while they run.
-pub struct Running {
+pub(crate) struct Running {
     tasks: JoinSet<()>,
     drain: CancellationToken,
     leave: CancellationToken,
@@ -51,7 +51,7 @@ pub struct Running {
 
 impl Assembly {
     /// What `config` describes.
-    pub async fn new(config: &Config, registry: &mut Registry) -> anyhow::Result<Self> {
+    pub(crate) async fn new(config: &Config, registry: &mut Registry) -> anyhow::Result<Self> {
         let observer = Arc::new(Observer::register(registry));
         let policy = Policy::compile(&config.policy)?;
         let one_process = config.redis.is_none();
@@ -85,7 +85,7 @@ impl Assembly {
     }
 
     /// Starts the tasks. They run until [`Running::stop`]; `leave` cuts that short.
-    pub fn start(self, leave: CancellationToken) -> (Arc<Gate>, Running) {
+    pub(crate) fn start(self, leave: CancellationToken) -> (Arc<Gate>, Running) {
         let mut tasks = JoinSet::new();
         let drain = CancellationToken::new();
         let (pulse, ready) = watch::channel(Err("starting".to_owned()));
@@ -104,30 +104,30 @@ impl Assembly {
 
 impl Assembly {
     /// What the admin server tells of it.
-    pub fn subject(&self) -> Arc<dyn Subject> {
+    pub(crate) fn subject(&self) -> Arc<dyn Subject> {
         status::subject(&self.gate, Arc::clone(&self.watched), self.one_process)
     }
 
     /// The scanners of this process, if it has any, for changing them while it runs.
-    pub fn scanners(&self) -> Option<Scanners> {
+    pub(crate) fn scanners(&self) -> Option<Scanners> {
         self.standalone.as_ref().map(Standalone::scanners)
     }
 }
 
 impl Running {
     /// Says whether mail can be scanned now, and if not, why.
-    pub fn readiness(&self) -> impl Fn() -> Result<(), String> + Send + Sync + use<> {
+    pub(crate) fn readiness(&self) -> impl Fn() -> Result<(), String> + Send + Sync + use<> {
         let ready = self.ready.clone();
         move || ready.borrow().clone()
     }
 
     /// Waits until the scanner inside, if any, takes samples, or until `patience` is over.
-    pub async fn wait_until_ready(&mut self, patience: Duration) {
+    pub(crate) async fn wait_until_ready(&mut self, patience: Duration) {
         let _ = tokio::time::timeout(patience, self.ready.wait_for(Result::is_ok)).await;
     }
 
     /// Ends the tasks: the scanner inside finishes what runs, receipts are written. The gate must be dropped before.
-    pub async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.drain.cancel();
         let leave = self.leave.clone();
         tokio::select! {

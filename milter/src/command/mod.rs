@@ -4,7 +4,7 @@
 //! Exit statuses are those of sysexits.h: 64 wrong usage, 66 a file that cannot be read, 69 what is needed is not
 //! available, 78 wrong configuration; and 1 where a message would not be accepted or the milter is not healthy.
 
-pub mod assembly;
+pub(crate) mod assembly;
 pub mod cli;
 pub mod explain;
 pub mod reload;

@@ -14,7 +14,7 @@ use thundergate_worker::{Worker, farm, memory::Memory, thunderstorm::settings::S
 use tokio_util::sync::CancellationToken;
 
 /// A worker and the hub it serves.
-pub struct Standalone {
+pub(crate) struct Standalone {
     hub: Arc<MemoryHub>,
     worker: Worker,
 }
@@ -35,7 +35,7 @@ impl Scanners {
 
 impl Standalone {
     /// A worker for `farm`; it scans once [`Standalone::run`] is called.
-    pub fn new(
+    pub(crate) fn new(
         farm: &Farm,
         queue: &Queue,
         cache: &Cache,
@@ -47,22 +47,22 @@ impl Standalone {
     }
 
     /// Where its samples and verdicts meet.
-    pub fn hub(&self) -> Arc<MemoryHub> {
+    pub(crate) fn hub(&self) -> Arc<MemoryHub> {
         Arc::clone(&self.hub)
     }
 
     /// Its scanners.
-    pub fn scanners(&self) -> Scanners {
+    pub(crate) fn scanners(&self) -> Scanners {
         Scanners(self.worker.farm())
     }
 
     /// Says whether the scanner can work now, and if not, why.
-    pub fn health(&self) -> impl Fn() -> Result<(), String> + Send + Sync + use<> {
+    pub(crate) fn health(&self) -> impl Fn() -> Result<(), String> + Send + Sync + use<> {
         self.worker.health()
     }
 
     /// Scans until `drain`, then finishes what runs, until `leave` at the latest.
-    pub async fn run(self, drain: CancellationToken, leave: CancellationToken) {
+    pub(crate) async fn run(self, drain: CancellationToken, leave: CancellationToken) {
         self.worker.run(drain, leave).await;
     }
 }

@@ -17,7 +17,7 @@ const WRITABLE: [&str; 3] = ["/var/log/thundergate", "/var/lib/thundergate", "/r
 
 /// A migrated configuration.
 #[derive(Debug)]
-pub struct Migrated {
+pub(crate) struct Migrated {
     /// `milter.toml`.
     pub toml: String,
     /// What an operator should know before switching over, a sentence or two each.
@@ -27,7 +27,7 @@ pub struct Migrated {
 /// A text that is no `p2t.config.yaml`.
 #[derive(Debug, thiserror::Error)]
 #[error("no configuration of postfix2thunderstorm: {message}")]
-pub struct NotOurs {
+pub(crate) struct NotOurs {
     /// Where it stops being one.
     pub line: Option<u64>,
     message: String,
@@ -76,7 +76,7 @@ impl Original {
 /// # Errors
 ///
 /// It cannot be read or is no configuration of postfix2thunderstorm.
-pub fn read(path: &Path) -> Result<Migrated, ConfigError> {
+pub(crate) fn read(path: &Path) -> Result<Migrated, ConfigError> {
     let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
     let yaml = std::fs::read_to_string(path).map_err(unreadable)?;
     migrate(&yaml).map_err(|error| ConfigError::Invalid {
@@ -91,7 +91,7 @@ pub fn read(path: &Path) -> Result<Migrated, ConfigError> {
 /// # Errors
 ///
 /// [`NotOurs`]: no YAML, unknown keys, or values of the wrong kind.
-pub fn migrate(yaml: &str) -> Result<Migrated, NotOurs> {
+pub(crate) fn migrate(yaml: &str) -> Result<Migrated, NotOurs> {
     let original: Original = serde_saphyr::from_str(yaml).map_err(|error| NotOurs {
         line: error.location().map(|location| location.line()),
         message: error.to_string().lines().next().unwrap_or_default().to_owned(),

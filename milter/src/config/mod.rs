@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The milter's configuration. `deploy/milter.toml` documents every key and, compiled in, is the default.
 
-pub mod migrate;
+pub(crate) mod migrate;
 
 use crate::{
     front::milter::{Listen, SocketMode},
@@ -31,7 +31,7 @@ use thundergate_policy::PolicyConfig;
 pub const DEFAULTS: &str = include_str!("../../../deploy/milter.toml");
 
 /// Where a configuration is looked for unless the command line says otherwise.
-pub const DEFAULT_PATH: &str = "/etc/thundergate/milter.toml";
+pub(crate) const DEFAULT_PATH: &str = "/etc/thundergate/milter.toml";
 
 /// Everything an operator can choose.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -160,7 +160,7 @@ impl Config {
 
     /// The effective configuration as TOML that can be loaded again, but for the credentials in URLs, which it leaves
     /// out.
-    pub fn to_toml(&self) -> String {
+    pub(crate) fn to_toml(&self) -> String {
         toml::to_string(self).expect("a configuration that was read from TOML can be written as TOML")
     }
 }

@@ -117,7 +117,7 @@ impl Gate {
 
     /// The same with other settings: what is remembered, counted and taken stays. Messages under way keep the gate that
     /// they came to.
-    pub fn reconfigured(&self, settings: Settings, policy: Policy) -> Self {
+    pub(crate) fn reconfigured(&self, settings: Settings, policy: Policy) -> Self {
         let wait = &settings.wait;
         let resolver = Resolver { deadline: wait.deadline, poll: wait.poll, ..self.resolver.clone() };
         resolver.seats.resize(wait.sessions);

@@ -21,7 +21,7 @@ pub struct Outages {
 
 impl Outages {
     /// The hub was asked; `direct` says whether something else scans meanwhile.
-    pub fn hub(&self, error: Option<&HubError>, direct: bool) {
+    pub(crate) fn hub(&self, error: Option<&HubError>, direct: bool) {
         let now = Instant::now();
         match error {
             Some(error) if self.hub.begins(now) => {
@@ -44,7 +44,7 @@ impl Outages {
     }
 
     /// A message wanted to wait.
-    pub fn seat(&self, taken: bool) {
+    pub(crate) fn seat(&self, taken: bool) {
         let now = Instant::now();
         if !taken && self.seats.begins(now) {
             tracing::warn!(
@@ -56,7 +56,7 @@ impl Outages {
     }
 
     /// A job was submitted.
-    pub fn queue(&self, admission: Admission) {
+    pub(crate) fn queue(&self, admission: Admission) {
         let now = Instant::now();
         if admission == Admission::Full {
             if self.queue.begins(now) {

@@ -36,7 +36,7 @@ use thundergate_policy::{Disposition, Failure, Source};
 use tokio::time::Instant;
 
 /// A sample whose verdict is wanted.
-pub struct Wanted<'a> {
+pub(crate) struct Wanted<'a> {
     /// What it is known by; no two in one request have the same.
     pub key: SampleKey,
     /// Where its bytes are; they are decoded only if nobody knows the sample.
@@ -45,7 +45,7 @@ pub struct Wanted<'a> {
 
 /// Who asks.
 #[derive(Clone, Copy)]
-pub struct Asker<'a> {
+pub(crate) struct Asker<'a> {
     /// The MTA's queue id.
     pub queue_id: &'a str,
     /// The MTA, for the scanner's own log.
@@ -58,7 +58,7 @@ pub struct Asker<'a> {
 
 /// How one sample ended.
 #[derive(Clone, Debug)]
-pub struct Resolved {
+pub(crate) struct Resolved {
     /// Its disposition.
     pub disposition: Disposition,
     /// Where it comes from.
@@ -108,7 +108,11 @@ struct Asking<'a> {
 
 impl Resolver {
     /// Resolves every one of `wanted`; the answer holds each of their keys.
-    pub async fn resolve(&self, wanted: &[Wanted<'_>], asker: Asker<'_>) -> HashMap<SampleKey, Resolved> {
+    pub(crate) async fn resolve(
+        &self,
+        wanted: &[Wanted<'_>],
+        asker: Asker<'_>,
+    ) -> HashMap<SampleKey, Resolved> {
         let deadline = Instant::now() + self.deadline;
         let asking = |hub| Asking { resolver: self, hub, wanted, asker, deadline };
         let shared = asking(&*self.hub);

@@ -19,7 +19,7 @@ const MOST_LOOKED_AT: usize = 10_000_000;
 
 impl Forged {
     /// Whether the MTA can remove them all in a short time.
-    pub fn are_removable(self) -> bool {
+    pub(crate) fn are_removable(self) -> bool {
         (self.tags + self.results).saturating_mul(self.fields) <= MOST_LOOKED_AT
     }
 }

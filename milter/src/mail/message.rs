@@ -138,12 +138,12 @@ impl Collector {
     }
 
     /// True where the message is not kept: no more of it is needed.
-    pub fn is_lost(&self) -> bool {
+    pub(crate) fn is_lost(&self) -> bool {
         self.lost.is_some()
     }
 
     /// Counts bytes that are kept beside the message, such as its recipients.
-    pub fn count_beside(&mut self, bytes: usize) {
+    pub(crate) fn count_beside(&mut self, bytes: usize) {
         if self.lost.is_none() && !self.share.take(bytes) {
             self.lose(Lost::Overload);
         }

@@ -33,7 +33,7 @@ const RULES: usize = 4;
 
 /// What happens in this process.
 #[derive(Debug, Default)]
-pub struct Activity {
+pub(crate) struct Activity {
     now: Counters,
     past: Mutex<VecDeque<Totals>>,
     findings: Mutex<VecDeque<Found>>,
@@ -59,20 +59,20 @@ struct Totals {
 }
 
 /// A message that waits, as long as this lives.
-pub struct Wait<'a> {
+pub(crate) struct Wait<'a> {
     activity: &'a Activity,
     since: (Instant, usize),
 }
 
 impl Activity {
     /// From now on the milter works as `config` says.
-    pub fn configured(&self, mode: Mode, seats: usize) {
+    pub(crate) fn configured(&self, mode: Mode, seats: usize) {
         self.seats.store(seats, Relaxed);
         self.passive.store(mode == Mode::Passive, Relaxed);
     }
 
     /// A message was decided on.
-    pub fn decided(&self, queue_id: &str, inspection: &Inspection) {
+    pub(crate) fn decided(&self, queue_id: &str, inspection: &Inspection) {
         self.now.decisions[inspection.decision.action as usize].fetch_add(1, Relaxed);
         let action = inspection.action as usize;
         for (unscanned, counters) in inspection.unscanned().into_iter().zip(&self.now.unscanned) {
@@ -89,14 +89,14 @@ impl Activity {
     }
 
     /// A message waits from now on.
-    pub fn waits(&self) -> Wait<'_> {
+    pub(crate) fn waits(&self) -> Wait<'_> {
         let since = (Instant::now(), self.tickets.fetch_add(1, Relaxed));
         lock(&self.waits).insert(since);
         Wait { activity: self, since }
     }
 
     /// Remembers the counters every [`STEP`], until `ended`.
-    pub async fn remember(&self, ended: CancellationToken) {
+    pub(crate) async fn remember(&self, ended: CancellationToken) {
         let mut steps = tokio::time::interval(STEP);
         while ended.run_until_cancelled(steps.tick()).await.is_some() {
             self.step();
@@ -104,12 +104,12 @@ impl Activity {
     }
 
     /// Whether decisions are only logged.
-    pub fn passive(&self) -> bool {
+    pub(crate) fn passive(&self) -> bool {
         self.passive.load(Relaxed)
     }
 
     /// Mails by decision.
-    pub fn flow(&self) -> Flow {
+    pub(crate) fn flow(&self) -> Flow {
         let (now, past) = (self.now.totals(), self.past());
         let decisions = Action::ALL.iter().enumerate().map(|(action, name)| {
             let of = |totals: &Totals| totals.decisions[action];
@@ -125,7 +125,7 @@ impl Activity {
     }
 
     /// What was not scanned, and what became of it.
-    pub fn unscanned(&self) -> Vec<Unscanned> {
+    pub(crate) fn unscanned(&self) -> Vec<Unscanned> {
         let (now, past) = (self.now.totals(), self.past());
         let (minute, ten_minutes) = (ago(&past, MINUTE), ago(&past, TEN_MINUTES));
         let mut rows = Vec::new();
@@ -148,7 +148,7 @@ impl Activity {
     }
 
     /// Where answers came from.
-    pub fn answers(&self) -> Answers {
+    pub(crate) fn answers(&self) -> Answers {
         let (now, before) = (self.now.totals().sources, ago(&self.past(), TEN_MINUTES).sources);
         let sources = |of: &dyn Fn(usize) -> u64| Sources {
             local: of(Source::Local as usize),
@@ -163,7 +163,7 @@ impl Activity {
     }
 
     /// Who waits.
-    pub fn waiting(&self) -> Waiting {
+    pub(crate) fn waiting(&self) -> Waiting {
         let waits = lock(&self.waits);
         let oldest = waits.first().map(|(since, _)| since.elapsed().as_millis());
         Waiting {
@@ -174,7 +174,7 @@ impl Activity {
     }
 
     /// The newest findings, newest first.
-    pub fn findings(&self) -> Vec<Found> {
+    pub(crate) fn findings(&self) -> Vec<Found> {
         lock(&self.findings).iter().rev().cloned().collect()
     }
 

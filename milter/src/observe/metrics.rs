@@ -280,7 +280,7 @@ impl Metrics {
     }
 
     /// `hits` of `asked` samples were known to `layer`.
-    pub fn looked_up(&self, layer: Layer, hits: usize, asked: usize) {
+    pub(crate) fn looked_up(&self, layer: Layer, hits: usize, asked: usize) {
         let [hit, miss] = match layer {
             Layer::Local => &self.local,
             Layer::Hub => &self.hub,
@@ -296,17 +296,17 @@ impl Metrics {
     }
 
     /// A message could not wait.
-    pub fn no_seat(&self) {
+    pub(crate) fn no_seat(&self) {
         self.no_seat.inc();
     }
 
     /// The hub was asked whether it is there.
-    pub fn hub_is_up(&self, up: bool) {
+    pub(crate) fn hub_is_up(&self, up: bool) {
         self.hub_up.set(i64::from(up));
     }
 
     /// So many receipts could not be stored.
-    pub fn receipts_dropped(&self, count: usize) {
+    pub(crate) fn receipts_dropped(&self, count: usize) {
         self.receipts_dropped.inc_by(count as u64);
     }
 }

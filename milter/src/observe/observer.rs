@@ -19,7 +19,7 @@ pub struct Observer {
     /// What a server that asks again and again is told.
     pub metrics: Metrics,
     /// What the status page shows.
-    pub activity: Activity,
+    pub(crate) activity: Activity,
 }
 
 /// A message that waits, as long as this lives.
@@ -66,7 +66,7 @@ impl Observer {
     }
 
     /// `hits` of `asked` samples were known to `layer`.
-    pub fn looked_up(&self, layer: Layer, hits: usize, asked: usize) {
+    pub(crate) fn looked_up(&self, layer: Layer, hits: usize, asked: usize) {
         self.metrics.looked_up(layer, hits, asked);
     }
 
@@ -76,7 +76,7 @@ impl Observer {
     }
 
     /// A message could not wait.
-    pub fn no_seat(&self) {
+    pub(crate) fn no_seat(&self) {
         self.metrics.no_seat();
     }
 }

@@ -34,14 +34,14 @@ pub fn decided(message: &Span, inspection: &Inspection, mode: Mode) {
 }
 
 /// Asking the hub what is known of so many samples.
-pub fn looking_up(message: &Span, samples: usize) -> Span {
+pub(crate) fn looking_up(message: &Span, samples: usize) -> Span {
     let span = message.child(SpanKind::Client, "look up");
     span.note(|| [KeyValue::new("db.system.name", "redis"), count("samples", samples)]);
     span
 }
 
 /// Reserving and submitting; the scans of these jobs are parts of it.
-pub fn enqueueing(message: &Span, lane: Lane) -> Span {
+pub(crate) fn enqueueing(message: &Span, lane: Lane) -> Span {
     let span = message.child(SpanKind::Producer, "enqueue");
     span.note(|| {
         [

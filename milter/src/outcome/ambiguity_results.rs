@@ -30,7 +30,7 @@ pub fn authserv_id(configured: &str, mta: &str) -> String {
 }
 
 /// A token (RFC 2045, 5.1), which needs no quotes, and no longer than a domain name (RFC 1035, 2.3.4).
-pub fn is_token(text: &str) -> bool {
+pub(crate) fn is_token(text: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?=".contains(&byte);
     (1..=255).contains(&text.len()) && text.bytes().all(fits)
 }

@@ -130,7 +130,7 @@ impl Inspection {
     }
 
     /// A message that a bug kept from being inspected.
-    pub fn of_a_bug() -> Self {
+    pub(crate) fn of_a_bug() -> Self {
         Self::of(Decision::BUG)
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The command line's definition.
 
-use super::{queue, sample};
+use super::sample;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use thundergate_common::sample::SampleKey;
@@ -40,7 +40,7 @@ pub enum Command {
     Verdict(VerdictArgs),
     /// Show who received a sample.
     Seen {
-        /// <digest> or <digest>.<extension>
+        /// DIGEST or DIGEST.EXTENSION
         #[arg(value_parser = sample::parse)]
         sample: SampleKey,
         #[command(flatten)]
@@ -67,9 +67,9 @@ pub struct QueueArgs {
 #[derive(Debug, Subcommand)]
 pub enum QueueAction {
     /// Have the samples of dead letters scanned once more, as far as their bytes are still there (queue.sample_ttl).
-    Retry(queue::Which),
+    Retry(Which),
     /// Forget dead letters.
-    Drop(queue::Which),
+    Drop(Which),
 }
 
 #[derive(Debug, Args)]
@@ -92,7 +92,7 @@ pub enum GenerationAction {
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct VerdictArgs {
-    /// <digest> or <digest>.<extension>
+    /// DIGEST or DIGEST.EXTENSION
     #[arg(value_parser = sample::parse, required = true)]
     pub sample: Option<SampleKey>,
     #[command(flatten)]
@@ -105,7 +105,7 @@ pub struct VerdictArgs {
 pub enum VerdictAction {
     /// Show it.
     Show {
-        /// <digest> or <digest>.<extension>
+        /// DIGEST or DIGEST.EXTENSION
         #[arg(value_parser = sample::parse)]
         sample: SampleKey,
         #[command(flatten)]
@@ -113,8 +113,20 @@ pub enum VerdictAction {
     },
     /// Forget it: the next mail with this sample has it scanned again.
     Forget {
-        /// <digest> or <digest>.<extension>
+        /// DIGEST or DIGEST.EXTENSION
         #[arg(value_parser = sample::parse)]
         sample: SampleKey,
     },
+}
+
+/// Which dead letters.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct Which {
+    /// Their ids, as `queue` prints them.
+    #[arg(value_name = "ID")]
+    pub(super) ids: Vec<String>,
+    /// All of them.
+    #[arg(long)]
+    pub(super) all: bool,
 }

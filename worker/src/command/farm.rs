@@ -45,7 +45,7 @@ struct Seen {
 }
 
 /// Prints every instance, with what `workers` report. An error where none is available from here.
-pub async fn show(config: &Config, workers: &[FarmReport], json: bool) -> Result<(), CliError> {
+pub(super) async fn show(config: &Config, workers: &[FarmReport], json: bool) -> Result<(), CliError> {
     let farm = Farm::new(&config.farm, FarmMetrics::default())?;
     farm.probe().await;
     let shown = gather(farm.reports(), workers);

@@ -10,13 +10,13 @@ use thundergate_common::{
 };
 
 /// Prints the generation.
-pub async fn show(hub: &dyn Hub, json: bool) -> Result<(), CliError> {
+pub(super) async fn show(hub: &dyn Hub, json: bool) -> Result<(), CliError> {
     hub.ping().await?;
     print(&hub.generation(), json)
 }
 
 /// Makes every clean verdict stale whose scan has begun by now.
-pub async fn bump(hub: &dyn Operator, json: bool) -> Result<(), CliError> {
+pub(super) async fn bump(hub: &dyn Operator, json: bool) -> Result<(), CliError> {
     let generation = hub.bump().await?;
     print(&generation, json)
 }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! `queue`: the lanes and the dead letters; `queue retry` and `queue drop`: what becomes of these.
 
-use super::{CliError, print_json, print_table};
-use clap::Args;
+use super::{CliError, cli::Which, print_json, print_table};
 use std::time::Duration;
 use thundergate_common::{
     clock::now,
@@ -15,20 +14,8 @@ const SHOWN: usize = 20;
 /// More than are kept.
 const ALL: usize = 100_000;
 
-/// Which dead letters.
-#[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
-pub struct Which {
-    /// Their ids, as `queue` prints them.
-    #[arg(value_name = "ID")]
-    ids: Vec<String>,
-    /// All of them.
-    #[arg(long)]
-    all: bool,
-}
-
 /// Prints the queue.
-pub async fn show(hub: &dyn Observer, json: bool) -> Result<(), CliError> {
+pub(super) async fn show(hub: &dyn Observer, json: bool) -> Result<(), CliError> {
     let (queue, letters) = (hub.queue().await?, hub.dead_letters(if json { ALL } else { SHOWN }).await?);
     if json {
         return print_json(&serde_json::json!({ "queue": queue, "dead_letters": letters }));
@@ -46,7 +33,7 @@ pub async fn show(hub: &dyn Observer, json: bool) -> Result<(), CliError> {
 }
 
 /// Has the samples of dead letters scanned once more. An error where not all of them can be.
-pub async fn retry(hub: &dyn Operator, which: &Which) -> Result<(), CliError> {
+pub(super) async fn retry(hub: &dyn Operator, which: &Which) -> Result<(), CliError> {
     let mut queued = 0;
     let mut gone = 0;
     for letter in chosen(hub, which).await? {
@@ -65,7 +52,7 @@ pub async fn retry(hub: &dyn Operator, which: &Which) -> Result<(), CliError> {
 }
 
 /// Forgets dead letters.
-pub async fn drop(hub: &dyn Operator, which: &Which) -> Result<(), CliError> {
+pub(super) async fn drop(hub: &dyn Operator, which: &Which) -> Result<(), CliError> {
     let mut dropped = 0;
     for letter in chosen(hub, which).await? {
         dropped += u64::from(hub.drop_letter(&letter).await?);

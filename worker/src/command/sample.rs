@@ -14,7 +14,7 @@ use thundergate_common::{
 const RECEIPTS: usize = 1000;
 
 /// A sample's key as it is written everywhere: `<digest>`, `<digest>.<extension>` or `<digest>/<name>`.
-pub fn parse(text: &str) -> Result<SampleKey, String> {
+pub(super) fn parse(text: &str) -> Result<SampleKey, String> {
     let (digest, rest) = text.split_at_checked(64).unwrap_or((text, ""));
     let digest = digest.parse().map_err(|error: thundergate_common::digest::NotADigest| error.to_string())?;
     let hint = match rest.split_at_checked(1) {
@@ -30,7 +30,7 @@ pub fn parse(text: &str) -> Result<SampleKey, String> {
 }
 
 /// Prints the verdict of `sample`.
-pub async fn show(hub: &dyn Hub, sample: &SampleKey, json: bool) -> Result<(), CliError> {
+pub(super) async fn show(hub: &dyn Hub, sample: &SampleKey, json: bool) -> Result<(), CliError> {
     let verdicts = hub.look_up(std::slice::from_ref(sample)).await?;
     let verdict = verdicts.into_iter().next().flatten().ok_or(CliError::Unknown)?;
     if json {
@@ -41,12 +41,12 @@ pub async fn show(hub: &dyn Hub, sample: &SampleKey, json: bool) -> Result<(), C
 }
 
 /// Forgets the verdict of `sample`.
-pub async fn forget(hub: &dyn Operator, sample: &SampleKey) -> Result<(), CliError> {
+pub(super) async fn forget(hub: &dyn Operator, sample: &SampleKey) -> Result<(), CliError> {
     if hub.forget(sample).await? { Ok(()) } else { Err(CliError::Unknown) }
 }
 
 /// Prints who received `sample`.
-pub async fn seen(hub: &dyn Operator, sample: &SampleKey, json: bool) -> Result<(), CliError> {
+pub(super) async fn seen(hub: &dyn Operator, sample: &SampleKey, json: bool) -> Result<(), CliError> {
     let receipts = hub.receipts(sample, RECEIPTS).await?;
     if json {
         return print_json(&receipts);

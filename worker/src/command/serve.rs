@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 const LIVE: [&str; 2] = ["farm.", "log.level"];
 
 /// Works until the drain is over. `file` is the one that the command line names.
-pub async fn serve(config: &Config, file: Option<PathBuf>) -> Result<(), CliError> {
+pub(super) async fn serve(config: &Config, file: Option<PathBuf>) -> Result<(), CliError> {
     let logs = telemetry::init(&config.log).map_err(anyhow::Error::from)?;
     let _traces = traces::init(&config.traces, "thundergate-worker").map_err(anyhow::Error::from)?;
     let shutdown = Shutdown::install().map_err(anyhow::Error::from)?.grace(config.grace);

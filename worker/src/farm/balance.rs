@@ -14,14 +14,14 @@ const CLEARLY: f64 = 1.05;
 
 /// A moving average of how long scans take.
 #[derive(Debug, Default)]
-pub struct Latency {
+pub(crate) struct Latency {
     average: Option<(Duration, Instant)>,
 }
 
 impl Latency {
     /// A scan took `took` and ended at `now`. The more time has passed since the last one, the more it counts; never
     /// less than a tenth.
-    pub fn record(&mut self, took: Duration, now: Instant) {
+    pub(crate) fn record(&mut self, took: Duration, now: Instant) {
         let average = self.average.map_or(took, |(average, at)| {
             let old = decay(now.saturating_duration_since(at)).min(0.9);
             average.mul_f64(old) + took.mul_f64(1.0 - old)
@@ -30,13 +30,13 @@ impl Latency {
     }
 
     /// The average; none before the first scan.
-    pub fn average(&self) -> Option<Duration> {
+    pub(crate) fn average(&self) -> Option<Duration> {
         self.average.map(|(average, _)| average)
     }
 
     /// What one more scan costs an instance that runs `in_flight` of them. An instance that has not scanned yet, or not
     /// for long, counts as being as quick as the `quickest` of all: it gets its share, and the average finds out.
-    pub fn cost(&self, in_flight: usize, quickest: Duration, now: Instant) -> f64 {
+    pub(crate) fn cost(&self, in_flight: usize, quickest: Duration, now: Instant) -> f64 {
         let (average, at) = self.average.unwrap_or((quickest, now));
         let known = decay(now.saturating_duration_since(at));
         let expected = average.as_secs_f64() * known + quickest.as_secs_f64() * (1.0 - known);
@@ -49,7 +49,7 @@ fn decay(elapsed: Duration) -> f64 {
 }
 
 /// The cheaper of two of `candidates` drawn at random; none where there are none.
-pub fn choose<T: Copy>(candidates: &[T], cost: impl Fn(T) -> f64) -> Option<T> {
+pub(crate) fn choose<T: Copy>(candidates: &[T], cost: impl Fn(T) -> f64) -> Option<T> {
     if candidates.len() < 2 {
         return candidates.first().copied();
     }

@@ -24,7 +24,7 @@ const UNSAID: (Duration, Duration) = (Duration::from_millis(100), Duration::from
 
 /// The state of one instance.
 #[derive(Debug)]
-pub struct Breaker {
+pub(crate) struct Breaker {
     threshold: u32,
     hold: Duration,
     /// Scans that failed in a row; what probes say in between does not count.
@@ -47,7 +47,7 @@ enum Position {
 
 impl Breaker {
     /// Opens after `threshold` failures in a row, for `hold` at first.
-    pub fn new(threshold: u32, hold: Duration) -> Self {
+    pub(crate) fn new(threshold: u32, hold: Duration) -> Self {
         Self {
             threshold: threshold.max(1),
             hold,
@@ -61,13 +61,13 @@ impl Breaker {
     }
 
     /// From now on opens after `threshold` failures in a row, for `hold` at first.
-    pub fn tune(&mut self, threshold: u32, hold: Duration) {
+    pub(crate) fn tune(&mut self, threshold: u32, hold: Duration) {
         self.threshold = threshold.max(1);
         self.hold = hold;
     }
 
     /// The state at `now`.
-    pub fn state(&self, now: Instant) -> State {
+    pub(crate) fn state(&self, now: Instant) -> State {
         match self.position {
             Position::Unheard => State::Unheard,
             Position::Open { .. } => State::Open,
@@ -77,7 +77,7 @@ impl Breaker {
     }
 
     /// How many of `limit` scans it may run at `now`: all of them, fewer during the slow start, or none.
-    pub fn allowance(&self, limit: usize, now: Instant) -> usize {
+    pub(crate) fn allowance(&self, limit: usize, now: Instant) -> usize {
         let Position::Closed { since } = self.position else { return 0 };
         if self.state(now) != State::Closed {
             return 0;
@@ -88,7 +88,7 @@ impl Breaker {
     }
 
     /// A scan succeeded.
-    pub fn succeeded(&mut self) {
+    pub(crate) fn succeeded(&mut self) {
         self.failed_scans = 0;
         self.failed_probes = 0;
         self.openings = 0;
@@ -96,7 +96,7 @@ impl Breaker {
     }
 
     /// A scan failed. True where this opened the breaker.
-    pub fn failed(&mut self, now: Instant) -> bool {
+    pub(crate) fn failed(&mut self, now: Instant) -> bool {
         self.failed_scans = self.failed_scans.saturating_add(1);
         // One that came back and has scanned nothing since is not given the benefit of the doubt again.
         let opens = self.failed_scans >= self.threshold || self.openings > 0;
@@ -104,7 +104,7 @@ impl Breaker {
     }
 
     /// A probe failed. True where this opened the breaker.
-    pub fn unanswered(&mut self, now: Instant) -> bool {
+    pub(crate) fn unanswered(&mut self, now: Instant) -> bool {
         self.failed_probes = self.failed_probes.saturating_add(1);
         let opens = self.failed_probes >= self.threshold || matches!(self.position, Position::Unheard);
         opens && self.open(now)
@@ -122,14 +122,14 @@ impl Breaker {
 
     /// It answered 503 and wants to be left alone for `pause`; where it does not say so, for a while that doubles each
     /// time. `Retry-After: 0` is a while too, or it would be asked without end.
-    pub fn busy(&mut self, pause: Option<Duration>, now: Instant) {
+    pub(crate) fn busy(&mut self, pause: Option<Duration>, now: Instant) {
         let unsaid = || UNSAID.0.saturating_mul(1 << self.refusals.min(16)).min(UNSAID.1);
         self.paused_until = Some(now + pause.unwrap_or_else(unsaid).max(UNSAID.0));
         self.refusals = self.refusals.saturating_add(1);
     }
 
     /// A probe succeeded. True where this closed the breaker.
-    pub fn answered(&mut self, now: Instant) -> bool {
+    pub(crate) fn answered(&mut self, now: Instant) -> bool {
         self.failed_probes = 0;
         let since = match self.position {
             // Nothing failed yet, so there is nothing to be careful about.

@@ -123,7 +123,7 @@ impl Instance {
     }
 
     /// Whether it is reached as `settings` say.
-    pub fn is_set(&self, settings: &Settings) -> bool {
+    pub(crate) fn is_set(&self, settings: &Settings) -> bool {
         self.settings == *settings
     }
 
@@ -133,12 +133,12 @@ impl Instance {
     }
 
     /// Whether it may run one more scan at `now`.
-    pub fn has_room(&self, now: Instant) -> bool {
+    pub(crate) fn has_room(&self, now: Instant) -> bool {
         self.in_flight() < self.capacity(now)
     }
 
     /// Whether it can be expected back: it gets samples, or said that it is busy.
-    pub fn is_healthy(&self, now: Instant) -> bool {
+    pub(crate) fn is_healthy(&self, now: Instant) -> bool {
         matches!(self.lock().breaker.state(now), State::Closed | State::Paused)
     }
 
@@ -148,7 +148,7 @@ impl Instance {
     }
 
     /// Whether its signature version is `needs` or newer.
-    pub fn has_signatures(&self, needs: Option<&str>) -> bool {
+    pub(crate) fn has_signatures(&self, needs: Option<&str>) -> bool {
         needs.is_none() || self.lock().info.signatures.as_deref() >= needs
     }
 

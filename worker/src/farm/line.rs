@@ -24,14 +24,14 @@ struct Waiting {
 
 impl Line {
     /// Joins at the end. The place comes with a later [`Line::serve`]; who drops the receiver leaves the line.
-    pub fn join(&self, wish: Wish) -> oneshot::Receiver<Place> {
+    pub(crate) fn join(&self, wish: Wish) -> oneshot::Receiver<Place> {
         let (place, receiver) = oneshot::channel();
         self.lock().push_back(Waiting { wish, place });
         receiver
     }
 
     /// Hands out the places that are free at `now`.
-    pub fn serve(&self, roster: &Roster, now: Instant) {
+    pub(crate) fn serve(&self, roster: &Roster, now: Instant) {
         let mut line = self.lock();
         line.retain(|waiting| !waiting.place.is_closed());
         let mut next = 0;

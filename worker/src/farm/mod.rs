@@ -20,13 +20,13 @@
 //!
 //! Metrics: `thundergate_farm_*`, see [`metrics`] and, for what is read when somebody asks, `metrics::farm` beside it.
 
-pub mod balance;
+pub(crate) mod balance;
 pub mod breaker;
 pub mod instance;
 pub mod limit;
 pub mod line;
 pub mod metrics;
-pub mod roster;
+pub(crate) mod roster;
 
 pub use instance::with_causes;
 pub use roster::Changes;
@@ -189,7 +189,7 @@ impl Farm {
     /// # Errors
     ///
     /// [`ScanError`].
-    pub async fn scan_until_free(
+    pub(crate) async fn scan_until_free(
         &self,
         sample: &Sample,
         source: &str,

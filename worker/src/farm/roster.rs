@@ -19,7 +19,7 @@ const ASSUMED: Duration = Duration::from_millis(50);
 
 /// All instances, at one moment.
 #[derive(Debug)]
-pub struct Roster {
+pub(crate) struct Roster {
     /// Those that get samples.
     pub instances: Vec<Arc<Instance>>,
     /// Tries before a delivery counts as failed.
@@ -51,7 +51,7 @@ pub struct Changes {
 
 /// What a sample asks of the instance that scans it.
 #[derive(Debug, Default)]
-pub struct Wish {
+pub(crate) struct Wish {
     /// Where it has failed already: rather not there.
     pub tried: Vec<Arc<Instance>>,
     /// The least signature version.
@@ -62,11 +62,11 @@ pub struct Wish {
 
 /// A place at one instance.
 #[derive(Debug)]
-pub struct Place {
+pub(crate) struct Place {
     /// Where.
     pub instance: Arc<Instance>,
-    /// Holds it.
-    pub permit: OwnedSemaphorePermit,
+    /// Holds it, as long as it lives.
+    pub(crate) _permit: OwnedSemaphorePermit,
 }
 
 impl Roster {
@@ -75,7 +75,7 @@ impl Roster {
     /// # Errors
     ///
     /// HTTP cannot be set up as configured.
-    pub fn new(farm: &config::Farm) -> Result<Self, SetupError> {
+    pub(crate) fn new(farm: &config::Farm) -> Result<Self, SetupError> {
         Self::after(&[], farm).map(|(roster, _)| roster)
     }
 
@@ -84,7 +84,7 @@ impl Roster {
     /// # Errors
     ///
     /// As [`Roster::new`].
-    pub fn next(&self, farm: &config::Farm) -> Result<(Self, Changes), SetupError> {
+    pub(crate) fn next(&self, farm: &config::Farm) -> Result<(Self, Changes), SetupError> {
         Self::after(&self.instances, farm)
     }
 
@@ -123,23 +123,23 @@ impl Roster {
     }
 
     /// How many scans the available instances run at a time.
-    pub fn capacity(&self, now: Instant) -> usize {
+    pub(crate) fn capacity(&self, now: Instant) -> usize {
         self.instances.iter().map(|instance| instance.capacity(now)).sum()
     }
 
     /// Whether any instance has room for one more scan.
-    pub fn has_room(&self, now: Instant) -> bool {
+    pub(crate) fn has_room(&self, now: Instant) -> bool {
         self.instances.iter().any(|instance| instance.has_room(now))
     }
 
     /// Whether a sample of so many bytes is too large for every instance that scans, or soon will again.
-    pub fn refuses(&self, bytes: u64, now: Instant) -> bool {
+    pub(crate) fn refuses(&self, bytes: u64, now: Instant) -> bool {
         let mut healthy = self.instances.iter().filter(|one| one.is_healthy(now)).peekable();
         healthy.peek().is_some() && healthy.all(|one| !one.takes(bytes, now))
     }
 
     /// A place at an instance that `wish` allows, rather one that was not tried; none where there is none.
-    pub fn choose(&self, wish: &Wish, now: Instant) -> Option<Place> {
+    pub(crate) fn choose(&self, wish: &Wish, now: Instant) -> Option<Place> {
         let needs = wish.needs.as_deref();
         let is_able = |one: &&Arc<Instance>| {
             one.capacity(now) > 0 && one.has_signatures(needs) && one.takes(wish.bytes, now)
@@ -155,7 +155,7 @@ impl Roster {
         loop {
             let instance = balance::choose(&candidates, |one| one.cost(quickest, now))?;
             if let Some(permit) = instance.take(now) {
-                return Some(Place { instance: Arc::clone(instance), permit });
+                return Some(Place { instance: Arc::clone(instance), _permit: permit });
             }
             candidates.retain(|other| !Arc::ptr_eq(other, instance));
         }

@@ -32,7 +32,7 @@ use thundergate_common::{
 };
 
 /// Reads the state of each instance when somebody asks for it.
-pub struct FarmState(pub Arc<Farm>);
+pub(crate) struct FarmState(pub Arc<Farm>);
 
 impl fmt::Debug for FarmState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -29,7 +29,7 @@ const EVERY: Duration = Duration::from_secs(5);
 
 /// The queue as it was last seen.
 #[derive(Clone, Debug, Default)]
-pub struct QueueMetrics(Arc<Mutex<Option<QueueState>>>);
+pub(crate) struct QueueMetrics(Arc<Mutex<Option<QueueState>>>);
 
 #[derive(Debug)]
 struct Seen {
@@ -39,7 +39,7 @@ struct Seen {
 
 impl QueueMetrics {
     /// Registers them all.
-    pub fn new(registry: &mut Registry, queue: &Queue) -> Self {
+    pub(crate) fn new(registry: &mut Registry, queue: &Queue) -> Self {
         let metrics = Self::default();
         let limits = [
             ("thundergate_queue_jobs_limit", "Jobs that may wait", queue.max_jobs as u64),
@@ -54,7 +54,7 @@ impl QueueMetrics {
     }
 
     /// Looks at the queue again and again, until `ended`. That the hub is away, those say who need it for jobs.
-    pub async fn watch(&self, hub: &dyn Observer, ended: &CancellationToken) {
+    pub(crate) async fn watch(&self, hub: &dyn Observer, ended: &CancellationToken) {
         while let Some(state) = ended.run_until_cancelled(hub.queue()).await {
             self.set(state.ok());
             // Jitter: the workers of a site shall not all ask in the same moment.

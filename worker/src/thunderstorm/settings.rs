@@ -51,9 +51,9 @@ pub struct Settings {
     /// How long a connection may take.
     pub connect_timeout: Duration,
     /// What is believed instead of the system's certificates.
-    pub authorities: Option<Pem>,
+    pub(crate) authorities: Option<Pem>,
     /// The client's own certificate, and after it its key.
-    pub identity: Option<Pem>,
+    pub(crate) identity: Option<Pem>,
     /// The HTTP proxy on the way; may hold a user and a password.
     pub proxy: Option<Url>,
     /// User and password for basic authentication.
@@ -66,7 +66,7 @@ pub struct Settings {
 
 /// What stands in a file of certificates or keys.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Pem {
+pub(crate) struct Pem {
     /// Which file.
     pub file: PathBuf,
     /// Its bytes.

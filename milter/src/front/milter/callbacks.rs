@@ -18,7 +18,8 @@ use indymilter::{
 use std::{ffi::CString, net::IpAddr, sync::Arc};
 
 /// What a message's actions need: tag, remove forged tags, quarantine.
-pub const ACTIONS: Actions = Actions::ADD_HEADER.union(Actions::CHANGE_HEADER).union(Actions::QUARANTINE);
+pub(super) const ACTIONS: Actions =
+    Actions::ADD_HEADER.union(Actions::CHANGE_HEADER).union(Actions::QUARANTINE);
 
 const OPTIONS: ProtoOpts = ProtoOpts::LEADING_SPACE
     .union(ProtoOpts::SKIP)
@@ -34,7 +35,7 @@ const OPTIONS: ProtoOpts = ProtoOpts::LEADING_SPACE
 const FULL_CHUNK: usize = 65_535;
 
 /// The callbacks of the one connection behind `link`.
-pub fn callbacks(link: Link) -> Callbacks<Link> {
+pub(super) fn callbacks(link: Link) -> Callbacks<Link> {
     Callbacks::new()
         .on_negotiate(move |cx, actions, options| {
             let status = negotiate(cx, link.clone(), actions, options);

@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 /// A connection's state, held at both ends of indymilter.
 #[derive(Clone)]
-pub struct Link(Arc<Mutex<Connection>>);
+pub(crate) struct Link(Arc<Mutex<Connection>>);
 
 /// A session and what was negotiated for it.
-pub struct Connection {
+pub(super) struct Connection {
     /// The session.
     pub session: Session,
     /// What was negotiated.
@@ -23,13 +23,13 @@ pub struct Connection {
 
 impl Link {
     /// Nothing is negotiated yet.
-    pub fn new(session: Session) -> Self {
+    pub(super) fn new(session: Session) -> Self {
         let options = ProtoOpts::empty();
         Self(Arc::new(Mutex::new(Connection { session, options, skipping: false, taken: None })))
     }
 
     /// Nobody holds it for long, and hardly ever two at a time: the stream is read after the callbacks are done.
-    pub fn lock(&self) -> MutexGuard<'_, Connection> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Connection> {
         self.0.lock().expect("nothing panics while it holds the connection")
     }
 }

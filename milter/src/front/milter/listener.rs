@@ -33,10 +33,10 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// A connection.
-pub type Stream = EitherStream<TcpStream, UnixStream>;
+pub(super) type Stream = EitherStream<TcpStream, UnixStream>;
 
 /// All sockets of the milter.
-pub struct Acceptor {
+pub(crate) struct Acceptor {
     sockets: Vec<Socket>,
     next: usize,
     pause: Option<Pin<Box<Sleep>>>,
@@ -98,7 +98,7 @@ impl PassedSocket {
 
 impl Acceptor {
     /// Listens at what was `passed`, or else binds every one of `addresses`; a unix socket gets `mode`.
-    pub async fn bind(addresses: &[Listen], mode: u32, passed: Passed) -> io::Result<Self> {
+    pub(crate) async fn bind(addresses: &[Listen], mode: u32, passed: Passed) -> io::Result<Self> {
         let mut sockets = passed.0.into_iter().map(PassedSocket::adopt).collect::<io::Result<Vec<_>>>()?;
         let addresses = if sockets.is_empty() { addresses } else { &[] };
         for address in addresses {
@@ -117,13 +117,13 @@ impl Acceptor {
 
     /// Accepts until `drain`.
     #[must_use]
-    pub fn until(mut self, drain: CancellationToken) -> Self {
+    pub(crate) fn until(mut self, drain: CancellationToken) -> Self {
         self.drain = Some(Box::pin(drain.cancelled_owned()));
         self
     }
 
     /// Where it listens, in Postfix's spelling.
-    pub fn addresses(&self) -> io::Result<Vec<String>> {
+    pub(crate) fn addresses(&self) -> io::Result<Vec<String>> {
         let address = |socket: &Socket| match socket {
             Socket::Tcp(listener) => Ok(format!("inet:{}", listener.local_addr()?)),
             Socket::Unix(listener, _) => {
@@ -145,7 +145,7 @@ impl Acceptor {
 
 impl Acceptor {
     /// The next connection. Never comes back once the drain has begun.
-    pub async fn accept(&mut self) -> Stream {
+    pub(crate) async fn accept(&mut self) -> Stream {
         poll_fn(|cx| self.poll_accept(cx)).await
     }
 

@@ -10,7 +10,8 @@ mod session;
 mod stream;
 
 pub use listen::{Listen, SocketMode};
-pub use listener::{Acceptor, Passed};
+pub(crate) use listener::Acceptor;
+pub use listener::Passed;
 
 use crate::{inspect::inspector::Gate, mail::permits::Permits};
 use connection::Link;
@@ -32,7 +33,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Serves MTAs, each connection by the gate of its begin, until `drain`, then finishes the messages that are open, until
 /// `leave` at the latest. What is cut off then is answered by the MTA's own default action; nothing of it was accepted.
-pub async fn serve(
+pub(crate) async fn serve(
     acceptor: Acceptor,
     gates: watch::Receiver<Arc<Gate>>,
     connections: Arc<Permits>,

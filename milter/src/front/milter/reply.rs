@@ -19,13 +19,13 @@ use indymilter::{ActionError, ContextActions, EomActions, EomContext, SetErrorRe
 use thundergate_policy::{Action, Cause};
 
 /// Tells the MTA that its message is still being looked at.
-pub async fn progress(actions: &EomActions) -> Result<(), ActionError> {
+pub(super) async fn progress(actions: &EomActions) -> Result<(), ActionError> {
     actions.progress().await
 }
 
 /// The header fields of a tagged message.
 #[derive(Clone, Copy)]
-pub struct Marks<'a> {
+pub(super) struct Marks<'a> {
     /// The name of the tag.
     pub tag: &'a str,
     /// By what name we write MIME-Ambiguity-Results.
@@ -35,7 +35,11 @@ pub struct Marks<'a> {
 }
 
 /// Tells the MTA what becomes of the message.
-pub async fn give<T: Send>(cx: &mut EomContext<T>, marks: Marks<'_>, inspection: &Inspection) -> Status {
+pub(super) async fn give<T: Send>(
+    cx: &mut EomContext<T>,
+    marks: Marks<'_>,
+    inspection: &Inspection,
+) -> Status {
     match carry_out(cx, marks, inspection).await {
         Ok(status) => status,
         Err(error) => {

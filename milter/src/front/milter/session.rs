@@ -18,7 +18,7 @@ use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 const RECIPIENT_BYTES: usize = 32;
 
 /// A connection's state.
-pub struct Session {
+pub(super) struct Session {
     gate: Arc<Gate>,
     open: TaskTracker,
     client: Arc<Client>,
@@ -36,7 +36,7 @@ struct Transaction {
 }
 
 /// A message that has arrived.
-pub struct Arrived {
+pub(crate) struct Arrived {
     gate: Arc<Gate>,
     client: Arc<Client>,
     transaction: Transaction,
@@ -44,22 +44,26 @@ pub struct Arrived {
 
 impl Session {
     /// A fresh connection. `open` counts the messages under way; once it is closed no new ones are taken.
-    pub fn new(gate: Arc<Gate>, open: TaskTracker) -> Self {
+    pub(super) fn new(gate: Arc<Gate>, open: TaskTracker) -> Self {
         Self { gate, open, client: Arc::default(), transaction: None }
     }
 
     /// CONNECT.
-    pub fn connect(&mut self, mta: &[u8], name: &[u8], address: Option<IpAddr>) {
+    pub(super) fn connect(&mut self, mta: &[u8], name: &[u8], address: Option<IpAddr>) {
         self.client = Arc::new(Client { mta: text(mta), name: text(name), address, helo: String::new() });
     }
 
     /// HELO or EHLO.
-    pub fn helo(&mut self, name: &[u8]) {
+    pub(super) fn helo(&mut self, name: &[u8]) {
         Arc::make_mut(&mut self.client).helo = text(name);
     }
 
     /// MAIL: a new message begins, whatever was before.
-    pub fn mail<'a>(&mut self, arguments: impl Iterator<Item = &'a [u8]>, authenticated: Option<&[u8]>) {
+    pub(super) fn mail<'a>(
+        &mut self,
+        arguments: impl Iterator<Item = &'a [u8]>,
+        authenticated: Option<&[u8]>,
+    ) {
         let mut envelope = Envelope::begin(arguments);
         envelope.authenticated = authenticated.filter(|name| !name.is_empty()).map(text);
         let collector = Collector::new(&self.gate.memory, self.gate.message_bytes(), envelope.declared_size);
@@ -69,7 +73,7 @@ impl Session {
     }
 
     /// RCPT.
-    pub fn rcpt(&mut self, argument: &[u8]) {
+    pub(crate) fn rcpt(&mut self, argument: &[u8]) {
         if let Some(transaction) = &mut self.transaction {
             transaction.envelope.add_recipient(argument);
             transaction.collector.count_beside(argument.len() + RECIPIENT_BYTES);
@@ -77,17 +81,17 @@ impl Session {
     }
 
     /// DATA. False where the message came after the drain began and must be deferred.
-    pub fn data(&self) -> bool {
+    pub(super) fn data(&self) -> bool {
         self.transaction.as_ref().is_none_or(|transaction| transaction.open.is_some())
     }
 
     /// True where a message is open whose header is not over.
-    pub fn is_in_header(&self) -> bool {
+    pub(crate) fn is_in_header(&self) -> bool {
         self.transaction.as_ref().is_some_and(|transaction| !transaction.in_body)
     }
 
     /// A header field.
-    pub fn header(&mut self, name: &[u8], value: &[u8]) {
+    pub(super) fn header(&mut self, name: &[u8], value: &[u8]) {
         if let Some(transaction) = &mut self.transaction {
             // Blanks before the colon (RFC 5322, 4.5) belong to no name; Postfix and Sendmail leave them out, others may
             // not.
@@ -101,7 +105,7 @@ impl Session {
     }
 
     /// The end of the header.
-    pub fn end_of_header(&mut self) {
+    pub(super) fn end_of_header(&mut self) {
         if let Some(transaction) = &mut self.transaction {
             transaction.in_body = true;
             transaction.collector.end_of_header();
@@ -109,49 +113,49 @@ impl Session {
     }
 
     /// Where the body of the message that is open is collected; none before its header is over.
-    pub fn open_body(&mut self) -> Option<&mut Collector> {
+    pub(crate) fn open_body(&mut self) -> Option<&mut Collector> {
         let transaction = self.transaction.as_mut().filter(|transaction| transaction.in_body);
         transaction.map(|transaction| &mut transaction.collector)
     }
 
     /// A piece of the body.
-    pub fn body(&mut self, chunk: &[u8]) {
+    pub(super) fn body(&mut self, chunk: &[u8]) {
         if let Some(transaction) = &mut self.transaction {
             transaction.collector.body(chunk);
         }
     }
 
     /// False once no more of the message is needed.
-    pub fn wants_more(&self) -> bool {
+    pub(crate) fn wants_more(&self) -> bool {
         self.transaction.as_ref().is_none_or(|transaction| !transaction.collector.is_lost())
     }
 
     /// The end of the message; none where no message is open.
-    pub fn end_of_message(&mut self, queue_id: &[u8]) -> Option<Arrived> {
+    pub(crate) fn end_of_message(&mut self, queue_id: &[u8]) -> Option<Arrived> {
         let mut transaction = self.transaction.take()?;
         transaction.envelope.queue_id = text(queue_id);
         Some(Arrived { gate: Arc::clone(&self.gate), client: Arc::clone(&self.client), transaction })
     }
 
     /// The message is given up.
-    pub fn abort(&mut self) {
+    pub(super) fn abort(&mut self) {
         self.transaction = None;
     }
 
     /// By what name we write header fields.
-    pub fn authserv_id(&self) -> String {
+    pub(super) fn authserv_id(&self) -> String {
         ambiguity_results::authserv_id(&self.gate.settings.tag.authserv_id, &self.client.mta)
     }
 
     /// What this session works with.
-    pub fn gate(&self) -> &Arc<Gate> {
+    pub(super) fn gate(&self) -> &Arc<Gate> {
         &self.gate
     }
 }
 
 impl Arrived {
     /// Decides what happens to the message.
-    pub async fn inspect(self) -> Inspection {
+    pub(super) async fn inspect(self) -> Inspection {
         // `open` lives until the decision is made.
         let Transaction { envelope, collector, forged, open: _open, .. } = self.transaction;
         let message = Message { forged, ..collector.finish() };
@@ -160,7 +164,7 @@ impl Arrived {
 
     /// What was collected.
     #[cfg(test)]
-    pub fn bytes(self) -> Vec<u8> {
+    pub(crate) fn bytes(self) -> Vec<u8> {
         self.transaction.collector.finish().bytes.expect("it was kept").to_vec()
     }
 }

@@ -46,7 +46,7 @@ const LONGEST_CHUNK: usize = (1 << 20) - 1;
 const BLOCK: usize = 16 << 10;
 
 /// A connection whose packets are mended while they are read.
-pub struct Mended<S> {
+pub(crate) struct Mended<S> {
     inner: S,
     link: Link,
     /// What was read and is not handed on. It takes no memory while nothing comes.
@@ -81,7 +81,7 @@ enum Stop {
 
 impl<S: AsyncRead + Unpin> Mended<S> {
     /// Mends what comes from `inner`, for the session behind `link`.
-    pub fn new(inner: S, link: Link) -> Self {
+    pub(super) fn new(inner: S, link: Link) -> Self {
         let (block, ahead) = (BytesMut::new(), Bytes::new());
         Self { inner, link, block, ahead, next: Next::Packet, over: false }
     }

@@ -4,10 +4,10 @@
 use serde_json::{Map, Value};
 
 /// A JSON object as the scanner sends it.
-pub type Object = Map<String, Value>;
+pub(crate) type Object = Map<String, Value>;
 
 /// The first of `names` that is there and not null, whatever its upper and lower case.
-pub fn field<'a>(object: &'a Object, names: &[&str]) -> Option<&'a Value> {
+pub(crate) fn field<'a>(object: &'a Object, names: &[&str]) -> Option<&'a Value> {
     let exact = |name: &&str| object.get(*name).filter(|value| !value.is_null());
     let any_case = |name: &&str| {
         let spelt = |(key, value): &(&String, &Value)| key.eq_ignore_ascii_case(name) && !value.is_null();
@@ -17,12 +17,12 @@ pub fn field<'a>(object: &'a Object, names: &[&str]) -> Option<&'a Value> {
 }
 
 /// A text; numbers and truth values as JSON writes them, anything else as the empty text.
-pub fn text(object: &Object, names: &[&str]) -> String {
+pub(crate) fn text(object: &Object, names: &[&str]) -> String {
     field(object, names).and_then(scalar).unwrap_or_default()
 }
 
 /// A whole number, also written as a fraction or in a string.
-pub fn number(object: &Object, names: &[&str]) -> Option<i64> {
+pub(crate) fn number(object: &Object, names: &[&str]) -> Option<i64> {
     match field(object, names)? {
         // `as` saturates, and makes 0 of what is not a number.
         Value::Number(number) => number.as_i64().or_else(|| number.as_f64().map(|n| n.round() as i64)),
@@ -35,12 +35,12 @@ pub fn number(object: &Object, names: &[&str]) -> Option<i64> {
 }
 
 /// A number that counts something, 0 where there is none.
-pub fn count(object: &Object, names: &[&str]) -> u64 {
+pub(crate) fn count(object: &Object, names: &[&str]) -> u64 {
     number(object, names).and_then(|n| n.try_into().ok()).unwrap_or(0)
 }
 
 /// A list of texts: an array of them, of objects that hold one as `data`, or one text that `split` takes apart.
-pub fn texts(value: Option<&Value>, split: fn(char) -> bool) -> Vec<String> {
+pub(crate) fn texts(value: Option<&Value>, split: fn(char) -> bool) -> Vec<String> {
     match value {
         Some(Value::Array(items)) => items.iter().filter_map(data).collect(),
         Some(Value::String(text)) => {

@@ -13,7 +13,7 @@ use thundergate_common::verdict::Rule;
 const NAMES: [&str; 4] = ["rulename", "rule_name", "rule", "name"];
 
 /// The rules of `entry`, whose details are in `context` where the shape has one.
-pub fn rules(entry: &Object, context: &Object) -> Result<Vec<Rule>, ShapeError> {
+pub(super) fn rules(entry: &Object, context: &Object) -> Result<Vec<Rule>, ShapeError> {
     for name in ["matches", "reasons"] {
         for object in [entry, context] {
             match field(object, &[name]) {
