@@ -9,9 +9,11 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
+    sync::{Mutex, PoisonError},
 };
 
 const PROGRAM: &str = "usr/bin/promtool";
+static TURN: Mutex<()> = Mutex::new(());
 
 /// The program.
 #[derive(Clone, Debug)]
@@ -24,6 +26,8 @@ impl Promtool {
             return Ok(Self(PathBuf::from("promtool")));
         }
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/prometheus");
+        // One test after the other: what one still writes no other can run.
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         if !root.join(PROGRAM).exists() {
             unpack(&root).context("Debian's package of Prometheus cannot be had")?;
         }
@@ -54,7 +58,7 @@ fn unpack(root: &Path) -> anyhow::Result<()> {
     succeeded(&["download"], &command.current_dir(downloads.path()).output()?)?;
     if let Err(error) = fs::rename(&partial, root) {
         fs::remove_dir_all(&partial).ok();
-        ensure!(root.join(PROGRAM).exists(), error); // else another test was quicker
+        ensure!(root.join(PROGRAM).exists(), error); // else another process was quicker
     }
     Ok(())
 }
