@@ -58,7 +58,7 @@ impl Milter for RedisHub {
         Ok(found)
     }
 
-    /// In batches of [`IN_TRANSIT`](super::IN_TRANSIT) bytes at most.
+    /// In batches of [`IN_TRANSIT`] bytes at most.
     async fn submit(&self, jobs: &[(Sample, Job)]) -> Result<Vec<Admission>, HubError> {
         let mut admissions = Vec::with_capacity(jobs.len());
         let mut rest = jobs;
