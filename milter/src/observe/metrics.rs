@@ -247,12 +247,12 @@ impl Metrics {
     pub fn decided(&self, inspection: &Inspection) {
         let decision = inspection.decision;
         let by_cause = self.messages.get(decision.action as usize);
-        by_cause.and_then(|counters| counters.get(decision.cause as usize)).map(Counter::inc);
+        count(by_cause.and_then(|counters| counters.get(decision.cause as usize)));
         self.message_bytes.inc_by(inspection.size);
         self.inspection.observe(inspection.duration.as_secs_f64());
         for part in &inspection.parts {
             let by_source = self.parts.get(number(&part.disposition));
-            by_source.and_then(|counters| counters.get(part.source as usize)).map(Counter::inc);
+            count(by_source.and_then(|counters| counters.get(part.source as usize)));
             if let Disposition::Skipped(reason) = part.disposition
                 && let Some(number) = UNSCANNABLE.iter().position(|one| *one == reason)
             {
@@ -316,6 +316,12 @@ impl Drop for Waiting<'_> {
         self.metrics.waiting.dec();
         self.metrics.wait.observe(self.since.elapsed().as_secs_f64());
     }
+}
+
+/// A message is answered whatever is counted of it, but a test in which something has no counter fails.
+fn count(slot: Option<&Counter>) {
+    debug_assert!(slot.is_some(), "each word has a counter");
+    slot.map(Counter::inc);
 }
 
 /// Its place in [`DISPOSITIONS`].

@@ -13,6 +13,10 @@
 //!   callback replies.
 //! * Macros that nobody asks for are left out.
 //!
+//! Left to indymilter are negotiation, the states of a session, macros, replies, and the actions at the end of a message.
+//! This file goes when indymilter takes Sendmail's spelling, forgets macros with their message, and hands header fields and
+//! chunks to a callback that borrows them and answers without a task between.
+//!
 //! Everything else passes as it is, nonsense too. What goes to the session keeps its place among the callbacks: indymilter
 //! reads on only when it is done with all that it was given, and it is given nothing behind.
 

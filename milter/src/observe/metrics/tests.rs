@@ -4,6 +4,7 @@
 use super::*;
 use crate::outcome::inspection::Inspected;
 use prometheus_client::encoding::text::encode;
+use std::sync::Arc;
 use thundergate_extract::{Exceeded, Skipped};
 use thundergate_policy::{Decision, Failure};
 
@@ -37,6 +38,29 @@ fn what_is_counted_by_number_has_the_right_name() {
     assert_eq!(counters.len(), Action::ALL.len() * Cause::ALL.len());
     assert!(counters.iter().all(|line| line.ends_with(" 1")), "{counters:#?}");
     assert!(lines.contains(&"lookups_total{layer=\"hub\",result=\"hit\"} 0".to_owned()), "{lines:#?}");
+}
+
+#[test]
+fn every_disposition_from_every_source_has_a_counter() {
+    let mut registry = Registry::default();
+    let metrics = Metrics::register(&mut registry);
+    let dispositions = [
+        Disposition::Clean,
+        Disposition::Found(Arc::default()),
+        Disposition::Pending,
+        Disposition::Skipped(SkipReason::Empty),
+        Disposition::Failed(Failure::Unavailable),
+    ];
+    for disposition in dispositions {
+        for source in Source::ALL {
+            let part = Inspected { disposition: disposition.clone(), source, ..skipped(SkipReason::Empty) };
+            metrics.decided(&Inspection { parts: vec![part], ..Inspection::of(Decision::BUG) });
+        }
+    }
+    let lines = shown(&registry);
+    let counters: Vec<_> = lines.iter().filter(|line| line.starts_with("parts_total{")).collect();
+    assert_eq!(counters.len(), DISPOSITIONS.len() * Source::ALL.len());
+    assert!(counters.iter().all(|line| line.ends_with(" 1")), "{counters:#?}");
 }
 
 #[test]
