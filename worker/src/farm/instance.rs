@@ -6,32 +6,29 @@
 //! of, so a busy instance is asked a few times a second, not twice a scan. The place at the instance is free again
 //! before the second read.
 
-use super::{balance::Latency, breaker::Breaker, limit::Limit};
+use super::{
+    breaker::Breaker,
+    standing::{Asked, Condition, MOST_SCANS, Standing},
+};
 use crate::thunderstorm::{
     client::{CallError, Client},
     facts::Info,
     settings::{Settings, SetupError},
 };
 use std::{
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, MutexGuard},
     time::{Duration, Instant, SystemTime},
 };
 use thundergate_common::{
     clock,
     generation::{InstanceReport, InstanceState as State},
-    licence,
     sample::Sample,
     verdict::{Finding, Verdict},
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 
 /// Scans at a time until the instance has said how many threads it has.
 const ASSUMED_THREADS: usize = 4;
-/// For so long an instance gets no sample as large as one that it answered with 413. After that one is tried again: the
-/// limit may have been raised.
-const REMEMBERED: Duration = Duration::from_secs(600);
-/// No instance runs more scans at a time, whatever it says.
-const MOST_SCANS: usize = 4096;
 /// Signatures read this long before a scan count as read before it. They only ever become newer, so this can make a
 /// verdict look older than it is, never newer.
 const BEFORE: Duration = Duration::from_secs(1);
@@ -54,47 +51,6 @@ pub struct Scanned {
     before: Option<String>,
     ended: Instant,
     took: Duration,
-}
-
-/// What is known of an instance; outlives a change of how it is reached.
-#[derive(Debug)]
-struct Standing {
-    /// Always of the same size: a permit is a scan in flight, and the limit moves with `info` and the breaker.
-    slots: Arc<Semaphore>,
-    condition: Mutex<Condition>,
-    /// Held while `info` is read, so that one read serves many.
-    reading: tokio::sync::Mutex<()>,
-}
-
-#[derive(Debug)]
-struct Condition {
-    breaker: Breaker,
-    limit: Limit,
-    latency: Latency,
-    info: Info,
-    licence: licence::Notice,
-    /// The last time that `info` was asked for.
-    asked: Option<Asked>,
-    /// How long it took to answer `info`.
-    info_took: Option<Duration>,
-    last_error: Option<String>,
-    /// The last sample that it refused for its size.
-    refused: Option<Refused>,
-}
-
-/// A sample that was answered with 413.
-#[derive(Clone, Copy, Debug)]
-struct Refused {
-    bytes: u64,
-    until: Instant,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Asked {
-    /// When the request was sent.
-    at: Instant,
-    /// Whether it was answered.
-    answered: bool,
 }
 
 impl Instance {
@@ -320,7 +276,7 @@ impl Instance {
                          for a while"
                     );
                 }
-                condition.refused = Some(Refused { bytes, until: now + REMEMBERED });
+                condition.refuse(bytes, now);
             }
             Err(error) => {
                 let opened = first && condition.breaker.failed(now);
@@ -361,32 +317,6 @@ impl Scanned {
             scanned_at: clock::now(),
             scan_ms: self.took.as_millis() as u64,
             instance: self.instance.name.clone(),
-        }
-    }
-}
-
-impl Condition {
-    fn takes(&self, bytes: u64, now: Instant) -> bool {
-        self.refused.is_none_or(|refused| bytes < refused.bytes || now >= refused.until)
-    }
-}
-
-impl Standing {
-    fn new(breaker: Breaker) -> Self {
-        Self {
-            slots: Arc::new(Semaphore::new(MOST_SCANS)),
-            condition: Mutex::new(Condition {
-                breaker,
-                limit: Limit::default(),
-                latency: Latency::default(),
-                info: Info::default(),
-                licence: licence::Notice::default(),
-                asked: None,
-                info_took: None,
-                last_error: None,
-                refused: None,
-            }),
-            reading: tokio::sync::Mutex::default(),
         }
     }
 }

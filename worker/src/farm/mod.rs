@@ -27,6 +27,7 @@ pub mod limit;
 pub mod line;
 pub mod metrics;
 pub(crate) mod roster;
+mod standing;
 
 pub use instance::with_causes;
 pub use roster::Changes;

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What is known of an instance, whoever reaches it and how. It outlives a change of the configuration.
+
+use super::{balance::Latency, breaker::Breaker, limit::Limit};
+use crate::thunderstorm::facts::Info;
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+use thundergate_common::licence;
+use tokio::sync::Semaphore;
+
+/// No instance runs more scans at a time, whatever it says.
+pub(super) const MOST_SCANS: usize = 4096;
+/// For so long an instance gets no sample as large as one that it answered with 413. After that one is tried again: the
+/// limit may have been raised.
+const REMEMBERED: Duration = Duration::from_secs(600);
+
+/// The permits of an instance, and its condition.
+#[derive(Debug)]
+pub(super) struct Standing {
+    /// Always of the same size: a permit is a scan in flight, and the limit moves with `info` and the breaker.
+    pub(super) slots: Arc<Semaphore>,
+    pub(super) condition: Mutex<Condition>,
+    /// Held while `info` is read, so that one read serves many.
+    pub(super) reading: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug)]
+pub(super) struct Condition {
+    pub(super) breaker: Breaker,
+    pub(super) limit: Limit,
+    pub(super) latency: Latency,
+    pub(super) info: Info,
+    pub(super) licence: licence::Notice,
+    /// The last time that `info` was asked for.
+    pub(super) asked: Option<Asked>,
+    /// How long it took to answer `info`.
+    pub(super) info_took: Option<Duration>,
+    pub(super) last_error: Option<String>,
+    /// The last sample that it refused for its size.
+    refused: Option<Refused>,
+}
+
+/// A sample that was answered with 413.
+#[derive(Clone, Copy, Debug)]
+struct Refused {
+    bytes: u64,
+    until: Instant,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    /// When the request was sent.
+    pub(super) at: Instant,
+    /// Whether it was answered.
+    pub(super) answered: bool,
+}
+
+impl Condition {
+    /// Whether a sample of so many bytes was not refused for its size lately.
+    pub(super) fn takes(&self, bytes: u64, now: Instant) -> bool {
+        self.refused.is_none_or(|refused| bytes < refused.bytes || now >= refused.until)
+    }
+
+    /// A sample of so many bytes was refused for its size.
+    pub(super) fn refuse(&mut self, bytes: u64, now: Instant) {
+        self.refused = Some(Refused { bytes, until: now + REMEMBERED });
+    }
+}
+
+impl Standing {
+    pub(super) fn new(breaker: Breaker) -> Self {
+        Self {
+            slots: Arc::new(Semaphore::new(MOST_SCANS)),
+            condition: Mutex::new(Condition {
+                breaker,
+                limit: Limit::default(),
+                latency: Latency::default(),
+                info: Info::default(),
+                licence: licence::Notice::default(),
+                asked: None,
+                info_took: None,
+                last_error: None,
+                refused: None,
+            }),
+            reading: tokio::sync::Mutex::default(),
+        }
+    }
+}
