@@ -113,11 +113,15 @@ fn package() -> Option<PathBuf> {
     }
     let mut built = BUILT.lock().unwrap();
     if built.is_none() {
-        for program in ["thundergate-milter", "thundergate-worker", "thunderstorm-stand-in"] {
+        for program in
+            ["thundergate-milter", "thundergate-worker", "thundergate-manual", "thunderstorm-stand-in"]
+        {
             binary(program).unwrap();
         }
-        let package =
-            Command::new("deploy/package").args(["--profile", "dev"]).current_dir(TOP).output().unwrap();
+        // Of these programs: built alone, they would have other features, and half of all crates would be built anew.
+        let mut package = Command::new("deploy/package");
+        package.args(["--profile", "dev", "--no-build"]).current_dir(TOP);
+        let package = package.output().unwrap();
         let said = String::from_utf8_lossy(&package.stdout).trim().lines().last().map(str::to_owned);
         assert!(package.status.success(), "{}", String::from_utf8_lossy(&package.stderr));
         *built = said.map(PathBuf::from);
