@@ -8,11 +8,12 @@
 //! | [`generation`], [`freshness`] | the signature version that the farm has reached, and which verdicts it makes stale; how long a verdict is good |
 //! | [`keys`], [`wire`] | every key in Redis: name, type, writer, expiry; the JSON that stands there |
 //! | [`cache`] | the verdicts this process remembers, asked before the hub |
-//! | [`config`] | loading a TOML file over compiled-in defaults, and the sections both programs have |
+//! | [`config`] | loading a TOML file over compiled-in defaults; a section stands with what it configures |
 //! | [`telemetry`], [`traces`], [`metrics`] | logs, spans for a collector, what every process exposes |
 //! | [`terminal`] | what others wrote, made fit for people's terminals |
 //! | [`admin`], [`health`] | the admin HTTP server with its status page, the health check that asks it |
 //! | [`clock`], [`licence`] | the time of day as what travels carries it; when an instance's licence ends |
+//! | [`exit`] | exit statuses |
 //! | [`shutdown`], [`reload`], [`service`] | signals: the drain, the configuration read again; what systemd is told |
 
 #![warn(unreachable_pub)]
@@ -22,6 +23,7 @@ pub mod cache;
 pub mod clock;
 pub mod config;
 pub mod digest;
+pub mod exit;
 pub mod freshness;
 pub mod generation;
 pub mod health;

@@ -25,21 +25,13 @@ use std::{
 };
 use thundergate_common::{
     config::ConfigError,
+    exit::{CONFIG, NO_INPUT, UNAVAILABLE, USAGE},
     health::{self, HealthError},
     hub::redis::Redis,
     shutdown::{Hangups, Shutdown},
     telemetry::{self, TelemetryError},
     traces,
 };
-
-/// EX_USAGE
-const USAGE: u8 = 64;
-/// EX_NOINPUT
-const NO_INPUT: u8 = 66;
-/// EX_UNAVAILABLE
-const UNAVAILABLE: u8 = 69;
-/// EX_CONFIG
-const CONFIG: u8 = 78;
 
 /// What `check` finds wrong with the place of the log. A service that is started there is started again: a file system may
 /// be mounted later.

@@ -26,21 +26,13 @@ use cli::{
 use std::{ffi::OsString, process::ExitCode, sync::Arc};
 use thundergate_common::{
     config::ConfigError,
+    exit::{CONFIG, SOFTWARE, UNAVAILABLE, USAGE},
     generation::FarmReport,
     health::{self, HealthError},
     hub::{HubError, Observer, Operator, redis::RedisHub},
     telemetry::{self, TelemetryError},
     terminal,
 };
-
-/// EX_USAGE
-const USAGE: u8 = 64;
-/// EX_UNAVAILABLE
-const UNAVAILABLE: u8 = 69;
-/// EX_SOFTWARE
-const SOFTWARE: u8 = 70;
-/// EX_CONFIG
-const CONFIG: u8 = 78;
 
 /// Why a command did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
