@@ -97,7 +97,7 @@ impl Scanning {
         let _memory = self.memory.take(claim.job.size).await;
         self.metrics.begun(claim.job.lane, waited(&claim.job));
         match self.hub.begin(claim).await {
-            Ok(Begin::Scan(bytes)) => self.scan(&claim.job, bytes, place, span).await,
+            Ok(Begin::Scan { bytes, .. }) => self.scan(&claim.job, bytes, place, span).await,
             Ok(Begin::Nothing) => Ending::Nothing,
             Err(error) => Ending::HubFailed(with_causes(&error)),
         }

@@ -31,7 +31,7 @@ struct Running {
 
 fn queue(keys: &str) -> Queue {
     let text = format!(
-        "max_jobs = 100\nmax_bytes = \"64MiB\"\nsample_ttl = \"1h\"\nreserve_ttl = \"30s\"\nmax_deliveries = 2\n{keys}"
+        "max_jobs = 100\nmax_bytes = \"64MiB\"\nsample_ttl = \"1h\"\nreserve_ttl = \"30s\"\nmax_deliveries = 2\nfailed_ttl = \"10min\"\n{keys}"
     );
     toml::from_str(&text).unwrap()
 }
