@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_record_travels_and_one_of_another_version_is_none() {
-        let wire = Versioned::encode(&failed(700, true));
+        let wire = Versioned::encode(failed(700, true));
         assert_eq!(Versioned::decode(&wire), Some(failed(700, true)));
         let newer = String::from_utf8(wire.clone()).unwrap().replace("\"v\":1", "\"v\":2");
         assert_eq!(Versioned::<FailedSample>::decode(newer.as_bytes()), None);
