@@ -9,10 +9,11 @@ use std::{sync::Arc, time::Duration};
 use thundergate_common::{
     cache::VerdictCache,
     clock::now,
+    failed::FailedSample,
     generation::Generation,
     hub::{
-        Admission, Announcements, Begin, Completion, Hub, HubError, Milter, Receipt, Reservation, Room,
-        Worker, memory::MemoryHub,
+        Admission, Announcements, Begin, Completion, Hub, HubError, Milter, Observer as _, Receipt,
+        Reservation, Room, Worker, memory::MemoryHub,
     },
     job::{Job, Lane},
     sample::{Sample, SampleKey},
@@ -131,4 +132,28 @@ async fn a_lost_announcement_costs_time_and_nothing_else() {
     let (inspection, ()) = tokio::join!(inspect(&gate), scan);
     assert_eq!(told(&inspection), ("accept", "clean"));
     assert!(inspection.duration < Duration::from_secs(10), "{:?}", inspection.duration);
+}
+
+#[tokio::test]
+async fn a_sample_that_failed_a_short_time_ago_is_told_at_once_and_not_queued_again() {
+    let (gate, hub) = gate(false);
+    let failure = async {
+        let claims =
+            hub.claim("worker", 0, Room { most: 1, background: 0 }, Duration::from_secs(10)).await.unwrap();
+        assert!(matches!(hub.begin(&claims[0]).await.unwrap(), Begin::Scan { .. }));
+        let reason = "it answered 400".to_owned();
+        let failed = FailedSample { reason, until: now() + 600, ..FailedSample::default() };
+        hub.complete(&claims[0], &Completion::Failed(failed)).await.unwrap();
+    };
+    let (inspection, ()) = tokio::join!(inspect(&gate), failure);
+    assert_eq!(told(&inspection), ("tempfail", "scan_failed"));
+    let again = inspect(&gate).await;
+    assert_eq!(told(&again), ("tempfail", "scan_failed"));
+    assert!(again.duration < Duration::from_secs(10), "{:?}", again.duration);
+    let queue = hub.queue().await.unwrap();
+    assert_eq!(
+        queue.lanes.iter().map(|lane| lane.waiting + lane.claimed).sum::<u64>(),
+        0,
+        "nothing is queued"
+    );
 }

@@ -66,7 +66,8 @@ pub struct QueueArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum QueueAction {
-    /// Have the samples of dead letters scanned once more, as far as their bytes are still there (queue.sample_ttl).
+    /// Have the samples of dead letters scanned once more, as far as their bytes are still there (queue.sample_ttl). Nothing
+    /// is held against them any longer (queue.failed_ttl).
     Retry(Which),
     /// Forget dead letters.
     Drop(Which),

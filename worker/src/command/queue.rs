@@ -25,14 +25,15 @@ pub(super) async fn show(hub: &dyn Observer, json: bool) -> Result<(), CliError>
     say!("Dead letters: {}\n", queue.dead_letters);
     if !letters.is_empty() {
         print_table(
-            ["ID", "AGE", "SIZE", "TRIES", "QUEUE ID", "SAMPLE", "REASON"],
+            ["ID", "AGE", "SIZE", "TRIES", "QUEUE ID", "SAMPLE", "INSTANCE", "REASON"],
             &letters.iter().map(letter).collect::<Vec<_>>(),
         );
     }
     Ok(())
 }
 
-/// Has the samples of dead letters scanned once more. An error where not all of them can be.
+/// Has the samples of dead letters scanned once more. One that is named and has no bytes is an error; of all letters those
+/// are skipped.
 pub(super) async fn retry(hub: &dyn Operator, which: &Which) -> Result<(), CliError> {
     let mut queued = 0;
     let mut gone = 0;
@@ -45,7 +46,9 @@ pub(super) async fn retry(hub: &dyn Operator, which: &Which) -> Result<(), CliEr
     }
     say!("{queued} queued again");
     if gone > 0 {
-        say!("{gone} kept: the bytes are no longer there, only the sender can bring them again");
+        say!("{gone} skipped: the bytes are no longer there, only the sender can bring them again");
+    }
+    if gone > 0 && !which.all {
         return Err(CliError::Unavailable("not all of them can be tried again"));
     }
     Ok(())
@@ -83,7 +86,7 @@ fn lane(lane: &LaneState) -> [String; 4] {
     ]
 }
 
-fn letter(letter: &DeadLetter) -> [String; 7] {
+fn letter(letter: &DeadLetter) -> [String; 8] {
     let age = Duration::from_secs(now().saturating_sub(letter.buried_at) / 60 * 60);
     [
         letter.id.clone(),
@@ -92,6 +95,7 @@ fn letter(letter: &DeadLetter) -> [String; 7] {
         letter.deliveries.to_string(),
         letter.job.queue_id.clone(),
         letter.job.sample.to_string(),
+        if letter.instance.is_empty() { "-".to_owned() } else { letter.instance.clone() },
         letter.reason.clone(),
     ]
 }

@@ -90,29 +90,30 @@ impl MemoryHub {
         if state.reserve(key, lane) { Reservation::Owner } else { Reservation::Joined }
     }
 
-    /// Gives whether the job was still there.
+    /// Stores what an answer says. Gives whether the job was still there.
     fn finish(&self, claim: &Claim, answer: Answer, failed: Option<&FailedSample>) -> bool {
         let mut state = self.state();
-        let lease = Lease::of(claim);
-        // A scan whose lease ran out clears no sample of which something is known: that may be a finding.
-        // Nor does it hold anything against such a sample.
-        let known = self.verdicts.get(&claim.job.sample).is_some();
-        let in_vain = known && !state.is_held(&claim.job.sample, &lease);
-        if matches!(answer, Answer::Verdict(_)) {
-            self.unbury(&claim.job.sample);
-        }
+        let (key, lease) = (&claim.job.sample, Lease::of(claim));
+        // A scan whose lease ran out clears no sample of which something is known: that may be a finding. Nor does it hold
+        // anything against such a sample.
+        let in_vain = self.verdicts.get(key).is_some() && !state.is_held(key, &lease);
         if let Answer::Verdict(verdict) = &answer
             && !(in_vain && verdict.is_clean())
         {
-            self.verdicts.insert(&claim.job.sample, verdict.clone());
-            state.forgive(&claim.job.sample);
-        } else if state.another_scans(&claim.job.sample, &lease) {
+            self.verdicts.insert(key, verdict.clone());
+            state.forgive(key);
+        } else if state.another_scans(key, &lease) {
             return state.remove(&claim.id); // its answer counts
         }
-        state.forget_sample(&claim.job.sample);
         if let Some(failed) = failed.filter(|_| !in_vain) {
-            state.hold_against(&claim.job.sample, failed);
+            state.hold_against(key, failed);
         }
+        self.tell(&mut state, claim, answer)
+    }
+
+    /// Tells those who wait and forgets the bytes. Gives whether the job was still there.
+    fn tell(&self, state: &mut State, claim: &Claim, answer: Answer) -> bool {
+        state.forget_sample(&claim.job.sample);
         self.announcements.announce(&claim.job.sample, answer);
         state.remove(&claim.id)
     }
@@ -226,20 +227,20 @@ impl Worker for MemoryHub {
 
     async fn begin(&self, claim: &Claim) -> Result<Begin, HubError> {
         let generation = self.generation().at_least(claim.job.needs.as_deref());
+        let mut state = self.state();
         // Where another job is being scanned, for a better verdict, that one's answer counts.
-        let busy = self.state().another_scans(&claim.job.sample, &Lease::of(claim));
+        let busy = state.another_scans(&claim.job.sample, &Lease::of(claim));
         let known = self.verdicts.get(&claim.job.sample).filter(|_| !busy);
         if let Some(verdict) = known.filter(|verdict| !generation.outdates(verdict)) {
-            self.finish(claim, Answer::Verdict(verdict), None);
+            self.tell(&mut state, claim, Answer::Verdict(verdict));
             return Ok(Begin::Nothing);
         }
-        let failed = self.state().failed(&claim.job.sample);
+        let failed = state.failed(&claim.job.sample);
         // Queued before that was known.
         if let Some(failed) = failed.as_ref().filter(|failed| !busy && failed.holds(&generation, now())) {
-            self.finish(claim, Answer::Failed(failed.reason.clone()), None);
+            self.tell(&mut state, claim, Answer::Failed(failed.reason.clone()));
             return Ok(Begin::Nothing);
         }
-        let mut state = self.state();
         match state.begin(claim) {
             Taken::Bytes(bytes) => return Ok(Begin::Scan { bytes, failed }),
             Taken::Idle => {
@@ -270,7 +271,12 @@ impl Worker for MemoryHub {
 
     async fn complete(&self, claim: &Claim, completion: &Completion) -> Result<(), HubError> {
         match completion {
-            Completion::Answered(answer) => drop(self.finish(claim, answer.clone(), None)),
+            Completion::Answered(answer) => {
+                self.finish(claim, answer.clone(), None);
+                if matches!(answer, Answer::Verdict(_)) {
+                    self.unbury(&claim.job.sample);
+                }
+            }
             Completion::Failed(failed) => self.fail(claim, &failed.reason, &failed.instance, Some(failed)),
             Completion::Dead(reason) => self.fail(claim, reason, "", None),
         }

@@ -140,11 +140,11 @@ fn failure(
 ) -> Result<Option<FailedSample>, HubError> {
     let answer = match answer {
         Err(error) if error.code() == Some("NOPERM") => {
-            if !hub.failed_is_secret.swap(true, Ordering::Relaxed) {
+            if !hub.failures_refused.swap(true, Ordering::Relaxed) {
                 warn!(
-                    event = "failed_is_secret",
-                    "Redis does not let this process read which samples failed; they are scanned each time. Its users are \
-                     those of an older version"
+                    event = "failures_refused",
+                    "Redis refuses to say which samples failed, its users are those of an older version: each try of \
+                     their mails is scanned"
                 );
             }
             return Ok(None);

@@ -98,7 +98,7 @@ pub struct RedisHub {
     announcements: Announcements,
     listening: watch::Receiver<bool>,
     /// Whether it was said that this process may not read what failed.
-    failed_is_secret: AtomicBool,
+    failures_refused: AtomicBool,
     /// They end with the hub.
     _tasks: JoinSet<()>,
 }
@@ -162,7 +162,7 @@ impl RedisHub {
             readers: Mutex::default(),
             announcements,
             listening,
-            failed_is_secret: AtomicBool::new(false),
+            failures_refused: AtomicBool::new(false),
             _tasks: tasks,
         }))
     }

@@ -3,6 +3,7 @@
 
 mod commands;
 mod containers;
+mod dead_letters;
 mod log_bounds;
 mod metrics;
 mod metrics_rules;

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The hub: [`conformance`] is what every hub does, over one process and over each way to a Redis; [`redis_only`] is what
-//! only Redis can do to one, [`restart`] what it keeps, [`sealed`] what a secret is good for, [`users`] who may do what.
-//! Each Redis has the delivered settings and users; each call is made by the user whose program makes it, or, where the
-//! users do not matter, by the operator's, who may make them all.
+//! only Redis can do to one, [`restart`] what it keeps, [`failures`] what it holds against samples, [`sealed`] what a secret
+//! is good for, [`users`] who may do what. Each Redis has the delivered settings and users; each call is made by the user
+//! whose program makes it, or, where the users do not matter, by the operator's, who may make them all.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod conformance;
+mod failures;
 mod redis_only;
 mod restart;
 mod sealed;

@@ -9,6 +9,7 @@ use std::{
 };
 use tempfile::TempDir;
 use thundergate_common::{
+    failed::FailedSample,
     generation::{FarmReport, Generation, InstanceReport},
     hub::{
         Begin, Receipt,
@@ -52,7 +53,7 @@ pub fn written(files: &TempDir, secrets: &[&str]) -> std::path::PathBuf {
     file
 }
 
-fn kept(name: &str, what: &str) -> String {
+pub fn kept(name: &str, what: &str) -> String {
     format!("tg:1:{{{}}}:-:{what}", key(name).digest)
 }
 
@@ -106,7 +107,15 @@ async fn everything_about_a_sample(hub: &End) {
     assert_eq!(hub.milter.look_up(&[key(&large)]).await.unwrap(), [Some(verdict)]);
     let dead = a_job(hub, "dead").await;
     hub.worker.begin(&dead).await.unwrap();
-    hub.worker.complete(&dead, &Completion::Dead("dead reason".into())).await.unwrap();
+    let failed = FailedSample {
+        reason: "dead reason".into(),
+        instance: "storm1".into(),
+        until: now() + 60,
+        ..FailedSample::default()
+    };
+    hub.worker.complete(&dead, &Completion::Failed(failed.clone())).await.unwrap();
+    let found = hub.milter.reserve(&[key("dead")], Lane::Mail).await.unwrap();
+    assert_eq!(found, [Reservation::Failed(Arc::new(failed))]);
     assert_eq!(hub.operator.dead_letters(1).await.unwrap()[0].reason, "dead reason");
     let receipt = Receipt {
         at: now(),

@@ -53,6 +53,9 @@ async fn a_milter_that_was_taken_over_can_forge_nothing() {
     let mut milter = client.get_connection().unwrap();
     let verdict = format!("tg:1:{{{}}}:-:verdict", key("target").digest);
     let sample = verdict.replace("verdict", "sample");
+    let failed = verdict.replace("verdict", "failed");
+    let read: Option<String> = cmd("GET").arg(&failed).query(&mut milter).unwrap();
+    assert_eq!(read, None, "it may look");
     let (clean, channel) = (Verdict::default().encode(), "tg:1:announce:here");
     let write = "return redis.call('SET', KEYS[1], ARGV[1])";
     let hidden = format!("return redis.call('SET', '{verdict}', ARGV[1])");
@@ -65,6 +68,10 @@ async fn a_milter_that_was_taken_over_can_forge_nothing() {
         cmd("PUBLISH").arg(channel).arg(&clean),
         cmd("SPUBLISH").arg(channel).arg(&clean),
         cmd("DEL").arg(&verdict),
+        cmd("SET").arg(&failed).arg("{}"),
+        cmd("EVAL").arg(write).arg(1).arg(&failed).arg("{}"),
+        cmd("DEL").arg(&failed),
+        cmd("HSET").arg("tg:1:{jobs-0}:dead:samples").arg("x").arg("1-1"),
         cmd("RENAME").arg(&sample).arg(&verdict),
         cmd("COPY").arg(&sample).arg(&verdict),
         cmd("RESTORE").arg(&verdict).arg(0).arg("x"),

@@ -75,6 +75,8 @@ pub enum Ending {
     Skipped,
     /// A dead letter, with or without a scan.
     Dead,
+    /// A dead letter after a scan, which is remembered.
+    Failed,
 }
 
 /// Cases of up to so many operations.
@@ -125,6 +127,7 @@ fn ending() -> impl Strategy<Value = Ending> {
         2 => Just(Ending::Found),
         1 => Just(Ending::Skipped),
         2 => Just(Ending::Dead),
+        2 => Just(Ending::Failed),
     ]
 }
 

@@ -113,8 +113,17 @@ impl Stage {
         let keys = behind.run(cmd("KEYS").arg(KEYS)).await;
         let mut keys: Vec<String> = redis::from_redis_value(keys).unwrap();
         // The streams, their counter, and what is known stay.
-        let stays =
-            [":verdict", ":mail", ":background", ":bytes", ":dead", ":reports", ":signatures", ":bumped"];
+        let stays = [
+            ":verdict",
+            ":mail",
+            ":background",
+            ":bytes",
+            ":dead",
+            ":dead:samples",
+            ":reports",
+            ":signatures",
+            ":bumped",
+        ];
         keys.retain(|key| !stays.iter().any(|stays| key.ends_with(stays)));
         keys
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! What every hub does. Scenarios know two processes' ends of it and nothing of what lies behind them.
 
+mod failures;
 mod queue;
 mod samples;
 
@@ -63,6 +64,17 @@ scenarios!(
     queue::background_work_is_claimed_as_far_as_there_is_room_for_it,
     queue::a_sample_resubmitted_while_its_job_ends_is_queued_anew,
     queue::a_dropped_dead_letter_is_gone,
+    failures::a_failed_sample_is_told_at_once_and_reserved_by_nobody,
+    failures::a_failure_is_forgotten_when_its_time_is_over,
+    failures::a_new_generation_forgets_a_failure,
+    failures::a_bump_forgets_a_failure,
+    failures::an_operator_who_tries_again_forgets_a_failure,
+    failures::a_suspicion_stops_no_reservation_and_reaches_the_next_worker,
+    failures::what_is_over_still_reaches_the_next_worker,
+    failures::a_job_from_before_its_failure_was_known_is_not_scanned,
+    failures::a_verdict_ends_a_failure_and_its_letter,
+    failures::a_scan_that_comes_late_holds_nothing_against_a_known_sample,
+    failures::a_sample_has_one_letter_the_newest,
 );
 
 #[tokio::test]

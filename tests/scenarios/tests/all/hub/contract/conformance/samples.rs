@@ -259,7 +259,7 @@ fn needing(name: &str, signatures: &str) -> (Sample, Job) {
 }
 
 /// A farm of one instance says what signatures it has.
-async fn report(hub: &dyn hub::Worker, signatures: &str) {
+pub async fn report(hub: &dyn hub::Worker, signatures: &str) {
     let instance = InstanceReport {
         name: "storm1".into(),
         healthy: true,

@@ -6,16 +6,19 @@ use super::{
     sample::{Holder, Life},
 };
 use proptest::prelude::*;
+use std::sync::Arc;
 use thundergate_common::{
     hub::{Admission, Reservation},
     job::Lane,
 };
 
 impl Model {
-    /// One owner while a lease lives; who joins has somebody before it; what is known and not stale is said.
+    /// One owner while a lease lives; who joins has somebody before it; what is known and not stale is said, and what failed
+    /// and still counts.
     pub fn reserve(&mut self, process: usize, sample: usize, lane: Lane, observed: &Reservation) -> Outcome {
         let now = self.now;
         let known = self.samples[sample].verdict.clone().filter(|(verdict, _)| !self.outdated(verdict, None));
+        let failed = self.failed(sample, None).cloned();
         let (reserve_ttl, sample_ttl) = (self.queue.reserve_ttl.as_secs(), self.queue.sample_ttl.as_secs());
         let sample = &mut self.samples[sample];
         if lane == Lane::Mail {
@@ -23,6 +26,11 @@ impl Model {
         }
         if let Some((verdict, _)) = known {
             prop_assert_eq!(observed, &Reservation::Known(verdict), "reserve");
+            sample.needs_no_reservation(process, lane);
+            return Ok(());
+        }
+        if let Some(failed) = failed {
+            prop_assert_eq!(observed, &Reservation::Failed(Arc::new(failed)), "reserve");
             sample.needs_no_reservation(process, lane);
             return Ok(());
         }

@@ -31,10 +31,10 @@ impl Model {
 
     /// How many dead letters there are.
     pub fn letters(&self) -> u64 {
-        self.letters
+        self.samples.iter().filter(|sample| sample.letter).count() as u64
     }
 
-    /// Scanned once more in the background, where the bytes are still there.
+    /// Scanned once more in the background, where the bytes are still there. Nothing is held against it any longer.
     pub fn retry(
         &mut self,
         sample: usize,
@@ -43,6 +43,7 @@ impl Model {
         queue: &QueueState,
     ) -> Outcome {
         let now = self.now;
+        self.samples[sample].failed = None;
         let bytes = self.samples[sample].bytes;
         match observed {
             Retried::Unknown => prop_assert!(false, "there is such a letter"),
@@ -52,7 +53,7 @@ impl Model {
             }
             Retried::Queued => {
                 prop_assert!(now < bytes.at_most, "the bytes are gone");
-                self.letters -= 1;
+                self.samples[sample].letter = false;
                 let size = self.samples[sample].size;
                 let waits = self.jobs_of(sample, Lane::Background).any(|job| job.claimed.is_none());
                 let any = self.jobs_of(sample, Lane::Background).next().is_some();
@@ -70,8 +71,8 @@ impl Model {
 
     /// The letter goes, and the bytes unless somebody is about to scan them.
     pub fn drop_letter(&mut self, sample: usize) {
-        self.letters -= 1;
         let (now, kept) = (self.now, &mut self.samples[sample]);
+        kept.letter = false;
         if kept.lease.as_ref().is_none_or(|(_, life)| now >= life.surely) {
             kept.bytes = kept.bytes.doubted();
         }

@@ -3,7 +3,7 @@
 
 use super::{Audience, Id};
 use std::{collections::BTreeMap, sync::Arc};
-use thundergate_common::{job::Lane, verdict::Verdict};
+use thundergate_common::{failed::FailedSample, job::Lane, verdict::Verdict};
 
 /// Something that certainly lives until one moment, and no longer than until another one, in seconds.
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,6 +41,10 @@ pub struct Sample {
     pub waiters: BTreeMap<usize, Life>,
     /// And when it is over.
     pub verdict: Option<(Arc<Verdict>, u64)>,
+    /// What is held against it, and when that is over.
+    pub failed: Option<(FailedSample, u64)>,
+    /// Whether it has a dead letter.
+    pub letter: bool,
 }
 
 impl Life {
@@ -58,7 +62,15 @@ impl Life {
 impl Sample {
     /// Nothing is known of it but its size.
     pub fn new(size: u64) -> Self {
-        Self { size, lease: None, bytes: Life::default(), waiters: BTreeMap::new(), verdict: None }
+        Self {
+            size,
+            lease: None,
+            bytes: Life::default(),
+            waiters: BTreeMap::new(),
+            verdict: None,
+            failed: None,
+            letter: false,
+        }
     }
 
     /// Who certainly waits.

@@ -18,6 +18,7 @@ use thundergate_common::{
 enum Beginning {
     Busy,
     Known,
+    Failed,
     Gone,
     Idle,
     Scan,
@@ -81,21 +82,23 @@ impl Model {
         Ok(())
     }
 
-    /// One scan of a sample while its lease lives, of its own bytes, and for somebody. Gives who hears what is known.
+    /// One scan of a sample while its lease lives, of its own bytes, and for somebody. Gives who hears what is known, and
+    /// the reason where that is that it failed.
     pub fn begin(
         &mut self,
         claim: &Claim,
         sample: usize,
         observed: &Begin,
         queue: &QueueState,
-    ) -> Outcome<Audience> {
+    ) -> Outcome<(Audience, Option<String>)> {
         let possible = self.beginnings(claim, sample);
-        if let Begin::Scan { .. } = observed {
+        if let Begin::Scan { failed, .. } = observed {
             prop_assert!(possible.contains(&Beginning::Scan), "a scan, but it is {:?}", possible);
             let life = Life::until(self.now + self.queue.lease_ttl.as_secs());
             let kept = &mut self.samples[sample];
+            prop_assert_eq!(failed.as_ref(), kept.failed.as_ref().map(|(failed, _)| failed));
             kept.lease = Some((Holder::Scan(id(claim)), life));
-            return Ok(Vec::new());
+            return Ok((Vec::new(), None));
         }
         let nothing: Vec<_> = possible.iter().filter(|beginning| **beginning != Beginning::Scan).collect();
         let grown = total(queue, Lane::Background)
@@ -105,7 +108,15 @@ impl Model {
             [Beginning::Busy] => drop(self.remove(claim)),
             [Beginning::Known] => {
                 self.remove(claim);
-                return Ok(self.answered(sample));
+                return Ok((self.answered(sample), None));
+            }
+            [Beginning::Failed] => {
+                self.remove(claim);
+                let reason = self.samples[sample].failed.as_ref().map(|(failed, _)| failed.reason.clone());
+                let bytes = self.samples[sample].bytes;
+                let audience = self.answered(sample);
+                self.samples[sample].bytes = bytes.doubted();
+                return Ok((audience, reason));
             }
             [Beginning::Gone] => self.gone(claim, sample),
             // A job that went to the background lane is seen there, unless that has one already.
@@ -115,7 +126,7 @@ impl Model {
             }
             _ => self.demote(claim, sample, grown)?,
         }
-        Ok(Vec::new())
+        Ok((Vec::new(), None))
     }
 
     fn beginnings(&self, claim: &Claim, sample: usize) -> Vec<Beginning> {
@@ -126,6 +137,9 @@ impl Model {
         let needs = claim.job.needs.as_deref();
         if kept.verdict.as_ref().is_some_and(|(verdict, _)| !self.outdated(verdict, needs)) {
             return vec![Beginning::Known];
+        }
+        if self.failed(sample, needs).is_some() {
+            return vec![Beginning::Failed];
         }
         let mut possible = Vec::new();
         if now >= kept.bytes.surely {
@@ -189,11 +203,15 @@ impl Model {
         self.samples[sample].scanned_by_another(&id(claim), self.now)
     }
 
-    /// The job is done. Only a verdict is stored; who waits hears the answer, unless another job's is to come.
+    /// The job is done. Only a verdict is stored, and what failed; who waits hears the answer, unless another job's is to come.
     pub fn complete(&mut self, claim: &Claim, sample: usize, completion: &Completion) -> Audience {
         let removed = self.remove(claim);
-        let dead = matches!(completion, Completion::Dead(_));
-        self.letters += u64::from(dead && removed.is_some());
+        let dead = matches!(completion, Completion::Dead(_) | Completion::Failed(_));
+        // One letter a sample; it goes with a verdict.
+        match completion {
+            Completion::Answered(Answer::Verdict(_)) => self.samples[sample].letter = false,
+            _ => self.samples[sample].letter |= dead && removed.is_some(),
+        }
         let stored = match completion {
             Completion::Answered(Answer::Verdict(verdict)) => {
                 Some((verdict.clone(), verdict.fresh_for(self.cache.ttl(verdict))))
@@ -211,6 +229,13 @@ impl Model {
         if let Some((verdict, _)) = stored {
             let until = self.now + self.cache.ttl(&verdict).as_secs();
             self.samples[sample].verdict = Some((verdict, until));
+            self.samples[sample].failed = None;
+        }
+        if let Completion::Failed(failed) = completion
+            && !(late && self.has_verdict(sample))
+        {
+            let until = self.now + self.queue.failed_ttl.as_secs();
+            self.samples[sample].failed = Some((failed.clone(), until));
         }
         let bytes = self.samples[sample].bytes;
         let audience = self.answered(sample);

@@ -23,7 +23,9 @@ impl Run {
         self.model.reserve(self.process(milter), sample, lane, &observed)?;
         let milter = &mut self.milters[milter];
         match observed {
-            Reservation::Known(_) if lane == Lane::Mail => drop(milter.waits.remove(&sample)),
+            Reservation::Known(_) | Reservation::Failed(_) if lane == Lane::Mail => {
+                drop(milter.waits.remove(&sample))
+            }
             Reservation::Owner => drop(milter.owns.insert(sample, lane)),
             _ => {}
         }

@@ -3,6 +3,7 @@
 
 use super::{Held, Run, Worker, picked, said, sample_of};
 use crate::hub::random::{
+    limits,
     model::{Audience, Outcome},
     operations::{Ending, MILTERS},
     ttls,
@@ -11,6 +12,7 @@ use proptest::prelude::*;
 use std::{sync::Arc, time::Duration};
 use thundergate_common::{
     clock::now,
+    failed::FailedSample,
     hub::{Begin, Claim, Completion, Room},
     verdict::{Answer, Finding, SkipReason, Verdict},
 };
@@ -42,7 +44,7 @@ impl Run {
         let observed = said(hub.begin(&claim).await)?;
         let queue = said(hub.queue().await)?;
         let known = said(hub.look_up(std::slice::from_ref(&claim.job.sample)).await)?.remove(0);
-        let audience = self.model.begin(&claim, sample, &observed, &queue)?;
+        let (audience, failed) = self.model.begin(&claim, sample, &observed, &queue)?;
         if let Begin::Scan { bytes, .. } = observed {
             prop_assert_eq!(bytes, self.samples[sample].bytes.clone(), "bytes of another sample");
             let signatures = self.model.generation().signatures.clone();
@@ -50,9 +52,10 @@ impl Run {
         } else {
             self.workers[worker].held.remove(at);
         }
-        match known {
-            Some(verdict) => self.announced(sample, Answer::Verdict(verdict), audience).await,
-            None => Ok(()),
+        match (failed, known) {
+            (Some(reason), _) => self.announced(sample, Answer::Failed(reason), audience).await,
+            (None, Some(verdict)) => self.announced(sample, Answer::Verdict(verdict), audience).await,
+            (None, None) => Ok(()),
         }
     }
 
@@ -104,6 +107,15 @@ impl Run {
             }
             Ending::Skipped => Completion::Answered(Answer::Skipped(SkipReason::TooLarge)),
             Ending::Dead => Completion::Dead(format!("scan {} failed", self.scans)),
+            Ending::Failed => Completion::Failed(FailedSample {
+                reason: format!("scan {} failed", self.scans),
+                instance: "storm1".to_owned(),
+                failed_at: now(),
+                until: now() + limits().failed_ttl.as_secs(),
+                suspect: false,
+                times: 1,
+                generation: self.model.generation().clone(),
+            }),
         }
     }
 
