@@ -113,11 +113,13 @@ impl Scanning {
         }
         let sample = Sample { key: job.sample.clone(), bytes };
         // Where the farm has gone back since, no instance could meet what the job needed.
-        let needs = job.needs.clone().min(self.hub.generation().signatures.clone());
+        let known = self.hub.generation();
+        let needs = job.needs.clone().min(known.signatures.clone());
         match self.farm.scan_until_free(&sample, &job.source, needs.as_deref(), span).await {
             Ok(scanned) => {
+                let ended_at = self.hub.now();
                 drop((place, sample));
-                let verdict = scanned.verdict().await;
+                let verdict = scanned.verdict().await.stamped(ended_at, known.bumped_at);
                 self.metrics.scanned(&verdict);
                 log(job, &verdict);
                 Ending::Answered(Answer::Verdict(Arc::new(verdict)))

@@ -35,6 +35,7 @@ pub use announcements::{Announcements, Ticket};
 pub use queue::Queue;
 
 use crate::{
+    clock,
     generation::{FarmReport, Generation},
     job::{Job, Lane},
     sample::{Sample, SampleKey},
@@ -196,6 +197,12 @@ pub trait Hub: Send + Sync + 'static {
 
     /// Whether the hub answers.
     async fn ping(&self) -> Result<(), HubError>;
+
+    /// The time by the clock that all processes at this hub share, in seconds since the epoch, as far as this process
+    /// knows it.
+    fn now(&self) -> u64 {
+        clock::now()
+    }
 }
 
 /// What a milter asks: it has samples scanned and waits for the answers.

@@ -29,6 +29,7 @@ pub(super) struct Scripts {
     pub demote: Text,
     pub retry: Text,
     pub report: Text,
+    pub time: Text,
 }
 
 /// A script's text and SHA-1.
@@ -76,6 +77,7 @@ impl Scripts {
             demote: with_remove!("scripts/demote.lua"),
             retry: Text::new(include_str!("scripts/retry.lua")),
             report: Text::new(include_str!("scripts/report.lua")),
+            time: Text::new(include_str!("scripts/time.lua")),
         }
     }
 
@@ -100,6 +102,7 @@ impl Scripts {
             &self.demote,
             &self.retry,
             &self.report,
+            &self.time,
         ];
         all.map(|script| Step::Plain(cmd("SCRIPT").arg("LOAD").arg(script.text).take())).into()
     }

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     clock::now,
     generation::FarmReport,
-    hub::{Begin, Claim, Completion, HubError, Room, Worker},
+    hub::{Begin, Claim, Completion, Hub as _, HubError, Room, Worker},
     job::{Job, Lane},
     keys::{Kept, Keys},
     verdict::{Answer, Verdict},
@@ -203,7 +203,7 @@ async fn bury(hub: &RedisHub, claim: &Claim, reason: &str) -> Result<(), HubErro
 /// Tells those who wait; stores the verdict where one is given and it is still fresh; forgets the bytes unless `keep`.
 fn answered(hub: &RedisHub, claim: &Claim, answer: &Answer, store: Option<&Verdict>, keep: bool) -> Call {
     let kept = [Kept::Verdict, Kept::Sample, Kept::Lease, Kept::Waiters];
-    let life = store.map_or(Duration::ZERO, |verdict| verdict.fresh_for(hub.cache.ttl(verdict)));
+    let life = store.map_or(Duration::ZERO, |verdict| verdict.fresh_at(hub.now(), hub.cache.ttl(verdict)));
     let name = claim.job.sample.to_string();
     let stored = store.filter(|_| !life.is_zero()).map(Verdict::encode);
     let stored = stored.map(|verdict| hub.vault.seal(Purpose::Verdict, &name, verdict)).unwrap_or_default();
