@@ -9,11 +9,13 @@
 //! | `<prefix>:1:{<digest>}:<hint>:sample` | string, the bytes | milter | deleted with the verdict, at most `queue.sample_ttl` |
 //! | `<prefix>:1:{<digest>}:<hint>:lease` | string: `milter:<process>`, `job:<lane>:<entry>`, `queued` after a job was handed back, `background` where a job waits that nobody waits for | milter, then worker | `queue.reserve_ttl`, then `queue.lease_ttl`, renewed; `background`: `queue.sample_ttl` |
 //! | `<prefix>:1:{<digest>}:<hint>:waiters` | set of process ids | milter | deleted with the answer, at most `queue.sample_ttl` |
+//! | `<prefix>:1:{<digest>}:<hint>:failed` | string, JSON of a [`FailedSample`](crate::failed::FailedSample) | worker, deleted by operator | when it is over, a suspect's an hour later; deleted with a verdict |
 //! | `<prefix>:1:{<digest>}:<hint>:receipts` | list of JSON, the newest first, capped | milter | 30 days after the last receipt |
 //! | `<prefix>:1:{jobs-<shard>}:<lane>` | stream with the consumer group `workers` | milter | entries are deleted when acknowledged |
 //! | `<prefix>:1:{jobs-<shard>}:<lane>:queued` | hash: sample → entry of its job | as the stream | fields go with their entries |
 //! | `<prefix>:1:{jobs-<shard>}:bytes` | integer: bytes of the samples of all entries | as the stream | changes with the entries |
 //! | `<prefix>:1:{jobs-<shard>}:dead` | stream, capped | worker | 30 days after the last letter |
+//! | `<prefix>:1:{jobs-<shard>}:dead:samples` | hash: sample → entry of its dead letter | worker | as the stream; fields go with their letters |
 //! | `<prefix>:1:{farm}:reports` | hash: worker → time of Redis and its [`FarmReport`](crate::generation::FarmReport) | worker | fields go 30 s after the last report, the hash as well |
 //! | `<prefix>:1:{farm}:signatures` | string: the version that the farm has reached | worker | 30 days after the last report |
 //! | `<prefix>:1:{farm}:bumped` | string: seconds since the epoch | operator | 30 days, or `cache.clean_ttl` where that is longer |
@@ -21,7 +23,7 @@
 //!
 //! JSON has a version, as [`wire`](crate::wire) says.
 //!
-//! With `redis.secret_file` verdicts, bytes, receipts, what workers report and make of it, announcements, and the fields
+//! With `redis.secret_file` verdicts, what failed, bytes, receipts, what workers report and make of it, announcements, and the fields
 //! `job` and `letter` of the streams are [sealed](crate::hub::redis::seal).
 //!
 //! `<hint>` is `-` for none, `.<extension>` or `/<file name>`.
@@ -54,6 +56,8 @@ pub(crate) enum Kept {
     Lease,
     /// The processes that wait for it.
     Waiters,
+    /// What is held against it since it could not be scanned.
+    Failed,
     /// Who received it.
     Receipts,
 }
@@ -84,6 +88,7 @@ impl Keys {
             Kept::Sample => "sample",
             Kept::Lease => "lease",
             Kept::Waiters => "waiters",
+            Kept::Failed => "failed",
             Kept::Receipts => "receipts",
         };
         let (root, digest) = (&self.root, sample.digest);
@@ -112,6 +117,11 @@ impl Keys {
     /// The dead letters.
     pub fn dead_letters(&self, shard: usize) -> String {
         self.queue(shard, "dead")
+    }
+
+    /// Which samples have a dead letter.
+    pub fn buried(&self, shard: usize) -> String {
+        self.queue(shard, "dead:samples")
     }
 
     /// What the workers report of the farm.
@@ -165,6 +175,7 @@ mod tests {
         assert_eq!(keys.jobs(0, Lane::Mail), "tg:1:{jobs-0}:mail");
         assert_eq!(keys.queued(1, Lane::Background), "tg:1:{jobs-1}:background:queued");
         assert_eq!(keys.dead_letters(0), "tg:1:{jobs-0}:dead");
+        assert_eq!(keys.buried(0), "tg:1:{jobs-0}:dead:samples");
     }
 
     #[test]

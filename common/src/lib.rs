@@ -4,6 +4,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`digest`], [`sample`], [`verdict`], [`job`] | the things that travel: a part's digest, the bytes handed to a scanner, what the scanner said, the request to ask it |
+//! | [`failed`] | what is held against a sample that could not be scanned |
 //! | [`hub`] | where milters and workers meet: verdicts, samples, jobs, announcements; over Redis or inside one process |
 //! | [`generation`], [`freshness`] | the signature version that the farm has reached, and which verdicts it makes stale; how long a verdict is good |
 //! | [`keys`], [`wire`] | every key in Redis: name, type, writer, expiry; the JSON that stands there |
@@ -24,6 +25,7 @@ pub mod clock;
 pub mod config;
 pub mod digest;
 pub mod exit;
+pub mod failed;
 pub mod freshness;
 pub mod generation;
 pub mod health;

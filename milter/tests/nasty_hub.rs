@@ -124,7 +124,7 @@ async fn a_lost_announcement_costs_time_and_nothing_else() {
     let scan = async {
         let claims =
             hub.claim("worker", 0, Room { most: 1, background: 0 }, Duration::from_secs(10)).await.unwrap();
-        assert!(matches!(hub.begin(&claims[0]).await.unwrap(), Begin::Scan(_)));
+        assert!(matches!(hub.begin(&claims[0]).await.unwrap(), Begin::Scan { .. }));
         let verdict = Verdict { scanned_at: now(), ..Verdict::default() };
         hub.complete(&claims[0], &Completion::Answered(Answer::Verdict(Arc::new(verdict)))).await.unwrap();
     };

@@ -27,7 +27,8 @@ use std::time::Duration;
 use thundergate_common::{job::Lane, verdict::Verdict};
 
 /// How a delivery of a job can end.
-const RESULTS: [&str; 7] = ["clean", "found", "skipped", "nothing", "failed", "dead", "handed_back"];
+const RESULTS: [&str; 8] =
+    ["clean", "found", "skipped", "nothing", "suspect", "failed", "dead", "handed_back"];
 
 /// Around `wait.deadline`, after which nobody waits any more, finer.
 const QUEUE_WAIT: [f64; 12] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 20.0, 60.0, 300.0];

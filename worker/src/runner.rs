@@ -116,11 +116,13 @@ impl Worker {
             farm: Arc::clone(&self.farm),
             memory: self.memory.clone(),
             max_deliveries: self.queue.max_deliveries,
+            failed_ttl: self.queue.failed_ttl,
             metrics: self.metrics.clone(),
         });
         loop {
             self.metrics.in_flight.set(scans.len() as i64);
-            let room = room(self.farm.capacity(), places.taken(scans.len()), running.background());
+            let beside_others = scans.len().saturating_sub(self.farm.suspects());
+            let room = room(self.farm.capacity(), places.taken(beside_others), running.background());
             tokio::select! {
                 biased;
                 () = drain.cancelled() => break,

@@ -5,14 +5,16 @@
 //! |---|---|
 //! | a verdict, or the sample is above the size that the instances scan or take | completed with that answer |
 //! | nothing left to do | the hub has acknowledged it |
-//! | every attempt failed, or the scan panicked | left alone, so that it is reclaimed; a dead letter at the last delivery |
+//! | the sample cannot be scanned | completed as failed: remembered where that is proven, and a dead letter |
+//! | an instance was lost with it | a suspect: once more, alone, with a place and memory of its own |
 //! | no instance available | handed back; the delivery does not count |
-//! | the hub failed | left alone, so that it is reclaimed |
+//! | the hub failed | handed back once the hub answers again, or reclaimed |
+//! | the scan panicked, the bytes are not the sample's, or the worker died | left alone, so that it is reclaimed; a dead letter after too many of those |
 //!
 //! A sample is scanned only if its bytes have its digest: a scanner calls a sample that was cut short clean.
 
 use crate::{
-    farm::{Farm, ScanError, with_causes},
+    farm::{Farm, ScanError, Scanned, with_causes},
     memory::Memory,
     metrics::WorkerMetrics,
 };
@@ -21,8 +23,10 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use thundergate_common::{
-    clock::now_ms,
+    clock::{now, now_ms},
     digest::Digest,
+    failed::{self, FailedSample},
+    generation::Generation,
     hub::{self, Begin, Claim, Completion},
     job::Job,
     sample::Sample,
@@ -41,8 +45,10 @@ pub struct Scanning {
     pub farm: Arc<Farm>,
     /// For the bytes of samples.
     pub memory: Memory,
-    /// After so many deliveries a job is a dead letter.
+    /// After so many deliveries that ended without a word a job is a dead letter.
     pub max_deliveries: u32,
+    /// How long a sample that cannot be scanned is remembered.
+    pub failed_ttl: Duration,
     /// What is counted.
     pub(crate) metrics: WorkerMetrics,
 }
@@ -51,7 +57,14 @@ pub struct Scanning {
 enum Ending {
     Answered(Answer),
     Nothing,
-    Failed(String),
+    /// It may have killed its scanner.
+    Suspect(FailedSample),
+    /// It cannot be scanned, which is proven.
+    Failed(FailedSample),
+    /// It cannot be scanned, for a reason that may be gone the next time.
+    Dead(String),
+    /// A fault of ours, or of the hub's: the next delivery may do better.
+    Unfinished(String),
     NoInstance,
     HubFailed(String),
 }
@@ -61,9 +74,18 @@ impl Ending {
         match self {
             Self::Answered(_) => "answered",
             Self::Nothing => "nothing",
-            Self::Failed(_) => "failed",
+            Self::Suspect(_) => "suspect",
+            Self::Failed(_) | Self::Dead(_) | Self::Unfinished(_) => "failed",
             Self::NoInstance => "no_instance",
             Self::HubFailed(_) => "hub_failed",
+        }
+    }
+
+    fn error(&self) -> Option<&str> {
+        match self {
+            Self::Failed(failed) | Self::Suspect(failed) => Some(&failed.reason),
+            Self::Dead(reason) | Self::Unfinished(reason) | Self::HubFailed(reason) => Some(reason),
+            Self::Answered(_) | Self::Nothing | Self::NoInstance => None,
         }
     }
 }
@@ -73,53 +95,114 @@ impl Scanning {
     /// `place` is dropped as soon as another one can be scanned in its place.
     pub async fn deliver<P>(&self, claim: &Claim, place: P) {
         let span = span(claim);
-        let ending = AssertUnwindSafe(self.attempt(claim, place, &span)).catch_unwind().await;
-        let ending = ending.unwrap_or_else(|_| Ending::Failed("the scan panicked".to_owned()));
+        let ending = AssertUnwindSafe(self.attempts(claim, place, &span)).catch_unwind().await;
+        let ending = ending.unwrap_or_else(|_| Ending::Unfinished("the scan panicked".to_owned()));
         span.note(|| [KeyValue::new("outcome", ending.as_str())]);
-        if let Ending::Failed(reason) | Ending::HubFailed(reason) = &ending {
-            span.fail(|| reason.clone());
+        if let Some(error) = ending.error() {
+            span.fail(|| error.to_owned());
         }
         let _completing = matches!(ending, Ending::Answered(_)).then(|| completing(&span));
         match ending {
             Ending::Answered(answer) => self.complete(claim, Completion::Answered(answer)).await,
             Ending::Nothing => self.metrics.not_scanned("nothing"),
-            Ending::Failed(reason) => self.failed(claim, reason).await,
+            Ending::Failed(failed) | Ending::Suspect(failed) => {
+                self.given_up(claim, &failed.reason);
+                self.complete(claim, Completion::Failed(failed)).await;
+            }
+            Ending::Dead(reason) => {
+                self.given_up(claim, &reason);
+                self.complete(claim, Completion::Dead(reason)).await;
+            }
+            Ending::Unfinished(reason) => self.unfinished(claim, reason).await,
             Ending::NoInstance => self.hand_back(claim).await,
-            Ending::HubFailed(reason) => self.hub_failed(claim, &reason),
+            Ending::HubFailed(reason) => self.hub_failed(claim, &reason).await,
         }
     }
 
-    async fn attempt<P>(&self, claim: &Claim, place: P, span: &Span) -> Ending {
+    /// Beside other samples, and once more alone where that made a suspect of it.
+    async fn attempts<P>(&self, claim: &Claim, place: P, span: &Span) -> Ending {
         if claim.deliveries > self.max_deliveries {
             // Each of them ended without a word: perhaps the sample kills the workers.
-            return Ending::Failed(format!("{} deliveries ended without an answer", claim.deliveries - 1));
+            return Ending::Dead(format!("{} deliveries ended without an answer", claim.deliveries - 1));
         }
-        let _memory = self.memory.take(claim.job.size).await;
-        self.metrics.begun(claim.job.lane, waited(&claim.job));
-        match self.hub.begin(claim).await {
-            Ok(Begin::Scan(bytes)) => self.scan(&claim.job, bytes, place, span).await,
-            Ok(Begin::Nothing) => Ending::Nothing,
-            Err(error) => Ending::HubFailed(with_causes(&error)),
+        let ending = self.beside_others(claim, place, span).await;
+        let Ending::Suspect(suspicion) = ending else { return ending };
+        self.metrics.not_scanned("suspect");
+        if let Err(error) = self.hub.suspect(claim, &suspicion).await {
+            return Ending::HubFailed(with_causes(&error));
         }
+        // Neither its bytes nor a place wait with it: many suspects cost other mail nothing.
+        let _turn = self.farm.turn().await;
+        self.alone(claim, suspicion, span).await
     }
 
-    async fn scan<P>(&self, job: &Job, bytes: Bytes, place: P, span: &Span) -> Ending {
+    async fn beside_others<P>(&self, claim: &Claim, place: P, span: &Span) -> Ending {
+        let _memory = self.memory.take(claim.job.size).await;
+        self.metrics.begun(claim.job.lane, waited(&claim.job));
+        let (bytes, failed) = match self.begin(claim).await {
+            Ok(begun) => begun,
+            Err(ending) => return ending,
+        };
+        if let Some(suspicion) = failed.filter(|failed| failed.suspect) {
+            return Ending::Suspect(suspicion);
+        }
+        let job = &claim.job;
+        let (sample, needs) = (Sample { key: job.sample.clone(), bytes }, self.needs(job));
+        let bumped_at = self.hub.generation().bumped_at;
+        let scanned = self.farm.scan_until_free(&sample, &job.source, needs.as_deref(), span).await;
+        drop((place, sample));
+        self.ending(job, scanned, bumped_at, None).await
+    }
+
+    async fn alone(&self, claim: &Claim, suspicion: FailedSample, span: &Span) -> Ending {
+        let _memory = self.memory.take(claim.job.size).await;
+        let bytes = match self.begin(claim).await {
+            Ok((bytes, _)) => bytes,
+            Err(ending) => return ending,
+        };
+        let job = &claim.job;
+        let (sample, needs) = (Sample { key: job.sample.clone(), bytes }, self.needs(job));
+        let bumped_at = self.hub.generation().bumped_at;
+        let lost = &suspicion.instance;
+        let scanned = self.farm.scan_alone(&sample, &job.source, needs.as_deref(), lost, span).await;
+        self.ending(job, scanned, bumped_at, Some(&suspicion)).await
+    }
+
+    /// The sample's bytes and what is held against it; or how the delivery ends without a scan.
+    async fn begin(&self, claim: &Claim) -> Result<(Bytes, Option<FailedSample>), Ending> {
+        let (bytes, failed) = match self.hub.begin(claim).await {
+            Ok(Begin::Scan { bytes, failed }) => (bytes, failed),
+            Ok(Begin::Nothing) => return Err(Ending::Nothing),
+            Err(error) => return Err(Ending::HubFailed(with_causes(&error))),
+        };
         if bytes.len() as u64 > self.farm.largest() {
             self.metrics.not_scanned("skipped");
-            return Ending::Answered(Answer::Skipped(SkipReason::TooLarge));
+            return Err(Ending::Answered(Answer::Skipped(SkipReason::TooLarge)));
         }
-        if digest(bytes.clone()).await != Some(job.sample.digest) {
-            return Ending::Failed("the bytes in the hub do not have the sample's digest".to_owned());
+        if digest(bytes.clone()).await != Some(claim.job.sample.digest) {
+            let reason = "the bytes in the hub do not have the sample's digest";
+            return Err(Ending::Unfinished(reason.to_owned()));
         }
-        let sample = Sample { key: job.sample.clone(), bytes };
-        // Where the farm has gone back since, no instance could meet what the job needed.
-        let known = self.hub.generation();
-        let needs = job.needs.clone().min(known.signatures.clone());
-        match self.farm.scan_until_free(&sample, &job.source, needs.as_deref(), span).await {
+        Ok((bytes, failed))
+    }
+
+    /// Where the farm has gone back since, no instance could meet what the job needed.
+    fn needs(&self, job: &Job) -> Option<String> {
+        job.needs.clone().min(self.hub.generation().signatures.clone())
+    }
+
+    /// What a scan that has just ended makes of the delivery; it began when a bump at `bumped_at` was known.
+    async fn ending(
+        &self,
+        job: &Job,
+        scanned: Result<Scanned, ScanError>,
+        bumped_at: u64,
+        suspicion: Option<&FailedSample>,
+    ) -> Ending {
+        let ended_at = self.hub.now();
+        match scanned {
             Ok(scanned) => {
-                let ended_at = self.hub.now();
-                drop((place, sample));
-                let verdict = scanned.verdict().await.stamped(ended_at, known.bumped_at);
+                let verdict = scanned.verdict().await.stamped(ended_at, bumped_at);
                 self.metrics.scanned(&verdict);
                 log(job, &verdict);
                 Ending::Answered(Answer::Verdict(Arc::new(verdict)))
@@ -129,50 +212,75 @@ impl Scanning {
                 self.metrics.not_scanned("skipped");
                 Ending::Answered(Answer::Skipped(SkipReason::TooLarge))
             }
-            Err(error) => Ending::Failed(with_causes(&error)),
+            Err(error @ ScanError::Failed { proven: false, .. }) => Ending::Dead(with_causes(&error)),
+            Err(error) => self.held_against(&error, suspicion),
         }
     }
 
-    async fn failed(&self, claim: &Claim, reason: String) {
-        let last = claim.deliveries >= self.max_deliveries;
+    /// What the hub shall remember of a sample with this `error`.
+    fn held_against(&self, error: &ScanError, suspicion: Option<&FailedSample>) -> Ending {
+        let suspect = matches!(error, ScanError::Suspect { .. });
+        let times = suspicion.map_or(0, |suspicion| suspicion.times) + u32::from(!suspect);
+        let lost = suspect || error.is_lost();
+        let pause = if lost { failed::pause(self.failed_ttl, times) } else { self.failed_ttl };
+        let failed = FailedSample {
+            reason: with_causes(error),
+            instance: error.instance().to_owned(),
+            failed_at: now(),
+            until: if suspect { 0 } else { now() + pause.as_secs() },
+            suspect: lost,
+            times,
+            generation: Generation::clone(&self.hub.generation()),
+        };
+        if suspect { Ending::Suspect(failed) } else { Ending::Failed(failed) }
+    }
+
+    fn given_up(&self, claim: &Claim, reason: &str) {
+        self.metrics.dead();
         tracing::warn!(
             sample.key = %claim.job.sample,
             sample.size_bytes = claim.job.size,
             queue.id = claim.job.queue_id,
             job.deliveries = claim.deliveries,
             error = reason,
-            "{}",
-            if last { "A sample could not be scanned and is given up" } else { "A sample could not be scanned yet" }
+            "A sample could not be scanned and is given up"
         );
-        if last {
-            self.metrics.dead();
+    }
+
+    async fn unfinished(&self, claim: &Claim, reason: String) {
+        if claim.deliveries >= self.max_deliveries {
+            self.given_up(claim, &reason);
             self.complete(claim, Completion::Dead(reason)).await;
-        } else {
-            self.metrics.not_scanned("failed");
+            return;
         }
+        self.metrics.not_scanned("failed");
+        tracing::warn!(
+            sample.key = %claim.job.sample,
+            sample.size_bytes = claim.job.size,
+            queue.id = claim.job.queue_id,
+            job.deliveries = claim.deliveries,
+            error = reason,
+            "A sample could not be scanned yet"
+        );
     }
 
     /// A verdict is too dear to be lost to a hiccup of the hub, so this tries for some seconds.
     async fn complete(&self, claim: &Claim, completion: Completion) {
-        let backoff = ExponentialBuilder::default()
-            .with_jitter()
-            .with_min_delay(Duration::from_millis(100))
-            .with_max_delay(Duration::from_secs(1))
-            .with_max_times(8);
-        let done = (|| self.hub.complete(claim, &completion)).retry(backoff).await;
+        let done = (|| self.hub.complete(claim, &completion)).retry(backoff()).await;
         if let Err(error) = done {
-            self.hub_failed(claim, &with_causes(&error));
+            self.hub_failed(claim, &with_causes(&error)).await;
         }
     }
 
     async fn hand_back(&self, claim: &Claim) {
         self.metrics.not_scanned("handed_back");
         if let Err(error) = self.hub.hand_back(claim).await {
-            self.hub_failed(claim, &with_causes(&error));
+            self.hub_failed(claim, &with_causes(&error)).await;
         }
     }
 
-    fn hub_failed(&self, claim: &Claim, reason: &str) {
+    /// The hub's failure is no delivery of the sample's: the job goes back once the hub answers again.
+    async fn hub_failed(&self, claim: &Claim, reason: &str) {
         self.metrics.hub_errors.inc();
         tracing::warn!(
             sample.key = %claim.job.sample,
@@ -180,7 +288,18 @@ impl Scanning {
             error = reason,
             "The hub failed during a scan; the job waits until it is reclaimed"
         );
+        // Where that fails as well, the job is reclaimed.
+        let _ = (|| self.hub.hand_back(claim)).retry(backoff()).await;
     }
+}
+
+/// Some seconds of tries.
+fn backoff() -> ExponentialBuilder {
+    ExponentialBuilder::default()
+        .with_jitter()
+        .with_min_delay(Duration::from_millis(100))
+        .with_max_delay(Duration::from_secs(1))
+        .with_max_times(8)
 }
 
 /// One delivery, as a part of the trace of the mail that asked first.

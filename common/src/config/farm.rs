@@ -72,9 +72,10 @@ pub struct Instance {
     /// otherwise it is found by probing.
     #[serde(serialize_with = "public_url")]
     pub url: url::Url,
-    /// Scans at a time; default: the `threads` that `/api/info` reports.
+    /// Scans at a time; default: the `threads` that `/api/info` reports. 0 drains the instance: it finishes what it scans,
+    /// gets no more samples, and is still probed.
     #[serde(default)]
-    pub concurrency: Option<NonZeroUsize>,
+    pub concurrency: Option<usize>,
     /// User for basic authentication, at a reverse proxy in front of the instance.
     #[serde(default)]
     pub username: Option<String>,

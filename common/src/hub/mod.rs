@@ -18,7 +18,9 @@
 //! scan that still runs, or becomes the owner of a sample whose owner is gone. So a missed announcement, a lost job and
 //! a restarted Redis cost time, never correctness.
 //!
-//! A failed scan is announced and put among the dead letters; it is never stored as a verdict.
+//! A failed scan is announced and put among the dead letters; it is never stored as a verdict. A failure that is the
+//! sample's own is **remembered** for a while: whoever reserves the sample is told at once. A sample has one dead letter,
+//! which goes when it was scanned after all.
 //!
 //! A process holds the part of the hub that its role needs, a trait for each user of `deploy/redis/users.acl`: [`Milter`],
 //! [`Worker`], [`Operator`]. [`Observer`] is what pages and metrics read, whoever runs them; [`Hub`] what all of them have.
@@ -36,6 +38,7 @@ pub use queue::Queue;
 
 use crate::{
     clock,
+    failed::FailedSample,
     generation::{FarmReport, Generation},
     job::{Job, Lane},
     sample::{Sample, SampleKey},
@@ -66,6 +69,8 @@ pub enum Reservation {
     Owner,
     /// A scan is under way; the announcement will come.
     Joined,
+    /// It could not be scanned and still counts as failed. Nothing is reserved.
+    Failed(Arc<FailedSample>),
 }
 
 /// What [`Milter::submit`] did with a job.
@@ -112,9 +117,14 @@ pub enum Retried {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Begin {
     /// The lease is taken: scan these bytes.
-    Scan(Bytes),
-    /// Nothing to do now: the verdict is there (and is announced again), another worker scans this sample, or its bytes
-    /// are gone and with them everybody who waited: the job is acknowledged. Or nobody waits for it any more: it went to
+    Scan {
+        /// The sample's bytes.
+        bytes: Bytes,
+        /// What is held against the sample, also where that holds no longer.
+        failed: Option<FailedSample>,
+    },
+    /// Nothing to do now: the verdict is there, or the sample still counts as failed (either is announced again), another
+    /// worker scans it, or its bytes are gone and with them everybody who waited: the job is acknowledged. Or nobody waits for it any more: it went to
     /// the background lane.
     Nothing,
 }
@@ -124,7 +134,10 @@ pub enum Begin {
 pub enum Completion {
     /// The sample has an answer that is no failure.
     Answered(Answer),
-    /// The job is a dead letter, for this reason; those who wait are told.
+    /// The sample could not be scanned, by its own fault: that is remembered. The job is a dead letter; those who wait
+    /// are told.
+    Failed(FailedSample),
+    /// The job is a dead letter, for this reason; those who wait are told. Nothing is held against the sample.
     Dead(String),
 }
 
@@ -161,6 +174,9 @@ pub struct DeadLetter {
     pub job: Job,
     /// Why it was not.
     pub reason: String,
+    /// The instance that could not do it last; empty where that is unknown.
+    #[serde(default)]
+    pub instance: String,
     /// How often it was tried.
     pub deliveries: u32,
     /// When it was given up, in seconds since the epoch.
@@ -210,7 +226,7 @@ pub trait Hub: Send + Sync + 'static {
 pub trait Milter: Hub {
     /// Reserves or joins every one of `keys`, in their order, unless their verdicts can be
     /// [believed](crate::freshness::Cache::believes). In the mail lane the caller waits for the answer, until it comes or
-    /// the caller leaves. One round trip.
+    /// the caller leaves. Nor where a sample still counts as failed. One round trip.
     async fn reserve(&self, keys: &[SampleKey], lane: Lane) -> Result<Vec<Reservation>, HubError>;
 
     /// Puts bytes and jobs of samples that the caller owns into the queue. One round trip, on a connection that
@@ -252,7 +268,11 @@ pub trait Worker: Hub {
     /// Keeps leases and claims alive for another `queue.lease_ttl`.
     async fn renew(&self, worker: &str, claims: &[Claim]) -> Result<(), HubError>;
 
-    /// Ends a claim, see [`Completion`]. A clean verdict of a scan whose lease ran out replaces none.
+    /// Holds something against a claim's sample without ending the claim: a suspicion.
+    async fn suspect(&self, claim: &Claim, failed: &FailedSample) -> Result<(), HubError>;
+
+    /// Ends a claim, see [`Completion`]. A clean verdict of a scan whose lease ran out replaces none. A verdict ends what
+    /// is held against the sample, and its dead letter.
     async fn complete(&self, claim: &Claim, completion: &Completion) -> Result<(), HubError>;
 
     /// Puts a claim back at once, for another worker; this delivery does not count. Nothing where another worker has
@@ -284,7 +304,8 @@ pub trait Operator: Observer {
     /// Makes every clean verdict stale whose scan has begun by now.
     async fn bump(&self) -> Result<Generation, HubError>;
 
-    /// Has a dead letter's sample scanned once more. The letter goes.
+    /// Has a dead letter's sample scanned once more. The letter goes, and what is held against the sample; that goes as
+    /// well where its bytes are gone, so that its sender can bring them.
     async fn retry(&self, letter: &DeadLetter) -> Result<Retried, HubError>;
 
     /// Forgets a dead letter and the bytes of its sample. True where there was one.

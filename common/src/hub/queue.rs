@@ -29,6 +29,9 @@ pub struct Queue {
     pub reclaim_after: Duration,
     /// After so many deliveries a job is a dead letter.
     pub max_deliveries: u32,
+    /// How long a sample that could not be scanned counts as failed.
+    #[serde(with = "humantime_serde")]
+    pub failed_ttl: Duration,
 }
 
 impl Queue {
@@ -46,6 +49,7 @@ impl Queue {
             ("queue.reserve_ttl", self.reserve_ttl.is_zero()),
             ("queue.lease_ttl", self.lease_ttl.is_zero()),
             ("queue.reclaim_after", self.reclaim_after.is_zero()),
+            ("queue.failed_ttl", self.failed_ttl.is_zero()),
         ] {
             if zero {
                 return Fault::found(&[key], "must be more than 0");

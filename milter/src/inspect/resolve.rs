@@ -229,6 +229,9 @@ impl Asking<'_> {
         for (want, reservation) in missing.into_iter().zip(self.hub.reserve(&keys, Lane::Mail).await?) {
             match reservation {
                 Reservation::Known(verdict) => self.learn(&want.key, verdict, Source::Hub, answers),
+                Reservation::Failed(failed) => {
+                    fail(&want.key, Failure::Scan(failed.reason.clone()), answers);
+                }
                 Reservation::Joined => drop(sources.insert(want.key.clone(), Source::Joined)),
                 Reservation::Owner => match self.job(want, Lane::Mail, &span) {
                     Some(job) => {

@@ -150,7 +150,7 @@ impl Site {
     fn begun(&self) -> Claim {
         let begun = async {
             let claim = self.hub.claim("worker", 0, ONE, SOON).await?.pop().expect("there is a job");
-            assert!(matches!(self.hub.begin(&claim).await?, Begin::Scan(_)));
+            assert!(matches!(self.hub.begin(&claim).await?, Begin::Scan { .. }));
             Ok::<_, thundergate_common::hub::HubError>(claim)
         };
         self.runtime.block_on(begun).expect("Redis answers")
@@ -182,6 +182,7 @@ fn queue() -> Queue {
         lease_ttl: HOUR,
         reclaim_after: HOUR,
         max_deliveries: 5,
+        failed_ttl: Duration::from_secs(600),
     }
 }
 

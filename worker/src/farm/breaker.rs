@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Whether an instance gets samples.
 //!
-//! * **Unheard**: nothing is known yet; the first probe decides.
+//! * **Unheard**: nothing is known yet; the first proof decides.
 //! * **Closed**: it gets samples. For some time after it came back it gets few, then more and more (slow start).
 //! * **Paused**: it answered 503 and wants to be left alone for a while. No failure, and no slow start afterwards.
-//! * **Open**: so many failures in a row that it is left alone. A probe that succeeds closes it again, but not before
-//!   a hold that doubles each time it opens without a scan in between: a server whose probes succeed while its scans
-//!   fail costs a few tries a minute, not a few a second.
+//! * **Open**: it did not scan a known sample, or could not be reached several times in a row, and is left alone. A proof
+//!   closes it again, but not before a hold that doubles each time it opens without a scan in between: a server that
+//!   answers `/api/info` and does not scan costs a few tries a minute, not a few a second.
+//!
+//! What is wrong with a sample never comes here: only the instance's own failures do.
 //!
 //! Pure: the time comes in as an argument.
 
@@ -27,10 +29,8 @@ const UNSAID: (Duration, Duration) = (Duration::from_millis(100), Duration::from
 pub(crate) struct Breaker {
     threshold: u32,
     hold: Duration,
-    /// Scans that failed in a row; what probes say in between does not count.
-    failed_scans: u32,
-    /// Probes that failed in a row.
-    failed_probes: u32,
+    /// Connections and probes that failed in a row.
+    unreachable: u32,
     openings: u32,
     /// 503s in a row, without a scan in between.
     refusals: u32,
@@ -46,13 +46,12 @@ enum Position {
 }
 
 impl Breaker {
-    /// Opens after `threshold` failures in a row, for `hold` at first.
+    /// Opens after `threshold` failures to reach the instance in a row, for `hold` at first.
     pub(crate) fn new(threshold: u32, hold: Duration) -> Self {
         Self {
             threshold: threshold.max(1),
             hold,
-            failed_scans: 0,
-            failed_probes: 0,
+            unreachable: 0,
             openings: 0,
             refusals: 0,
             position: Position::Unheard,
@@ -87,37 +86,49 @@ impl Breaker {
         ((limit as f64 * share) as usize).clamp(1, limit.max(1))
     }
 
-    /// A scan succeeded.
+    /// A sample was scanned.
     pub(crate) fn succeeded(&mut self) {
-        self.failed_scans = 0;
-        self.failed_probes = 0;
+        self.unreachable = 0;
         self.openings = 0;
         self.refusals = 0;
     }
 
-    /// A scan failed. True where this opened the breaker.
-    pub(crate) fn failed(&mut self, now: Instant) -> bool {
-        self.failed_scans = self.failed_scans.saturating_add(1);
-        // One that came back and has scanned nothing since is not given the benefit of the doubt again.
-        let opens = self.failed_scans >= self.threshold || self.openings > 0;
+    /// `/api/info` was answered.
+    pub(crate) fn answered(&mut self) {
+        self.unreachable = 0;
+    }
+
+    /// It could not be reached. True where this opened the breaker.
+    pub(crate) fn unreachable(&mut self, now: Instant) -> bool {
+        self.unreachable = self.unreachable.saturating_add(1);
+        let opens = self.unreachable >= self.threshold || matches!(self.position, Position::Unheard);
         opens && self.open(now)
     }
 
-    /// A probe failed. True where this opened the breaker.
-    pub(crate) fn unanswered(&mut self, now: Instant) -> bool {
-        self.failed_probes = self.failed_probes.saturating_add(1);
-        let opens = self.failed_probes >= self.threshold || matches!(self.position, Position::Unheard);
-        opens && self.open(now)
+    /// It did not scan a known sample. True where this opened the breaker.
+    pub(crate) fn disproved(&mut self, now: Instant) -> bool {
+        self.open(now)
+    }
+
+    /// Whether a proof would change something.
+    pub(crate) fn wants_proof(&self, now: Instant) -> bool {
+        match self.position {
+            Position::Unheard => true,
+            Position::Open { until } => now >= until,
+            Position::Closed { .. } => false,
+        }
     }
 
     fn open(&mut self, now: Instant) -> bool {
-        if matches!(self.position, Position::Open { .. }) {
-            return false;
-        }
+        let was_open = match self.position {
+            Position::Open { until } if now < until => return false,
+            Position::Open { .. } => true,
+            Position::Unheard | Position::Closed { .. } => false,
+        };
         let hold = self.hold.saturating_mul(1 << self.openings.min(16)).min(LONGEST_HOLD);
         self.openings = self.openings.saturating_add(1);
         self.position = Position::Open { until: now + hold };
-        true
+        !was_open
     }
 
     /// It answered 503 and wants to be left alone for `pause`; where it does not say so, for a while that doubles each
@@ -128,18 +139,25 @@ impl Breaker {
         self.refusals = self.refusals.saturating_add(1);
     }
 
-    /// A probe succeeded. True where this closed the breaker.
-    pub(crate) fn answered(&mut self, now: Instant) -> bool {
-        self.failed_probes = 0;
+    /// It scanned a known sample. True where this closed the breaker.
+    pub(crate) fn proved(&mut self, now: Instant) -> bool {
+        if !self.wants_proof(now) {
+            return false;
+        }
         let since = match self.position {
             // Nothing failed yet, so there is nothing to be careful about.
             Position::Unheard => now.checked_sub(SLOW_START).unwrap_or(now),
-            Position::Open { until } if now >= until => now,
-            Position::Open { .. } | Position::Closed { .. } => return false,
+            Position::Open { .. } | Position::Closed { .. } => now,
         };
         self.position = Position::Closed { since };
-        self.failed_scans = 0;
+        self.unreachable = 0;
         true
+    }
+
+    /// It was too busy for the known sample, which is an answer where nothing is held against it yet. True where this
+    /// closed the breaker.
+    pub(crate) fn too_busy_for_proof(&mut self, now: Instant) -> bool {
+        matches!(self.position, Position::Unheard) && self.proved(now)
     }
 }
 
@@ -152,25 +170,34 @@ mod tests {
     fn closed(now: Instant) -> Breaker {
         let mut breaker = Breaker::new(3, SECOND);
         assert_eq!(breaker.allowance(8, now), 0, "nothing is known yet");
-        assert!(breaker.answered(now));
+        assert!(breaker.proved(now));
         breaker
     }
 
-    fn fail_thrice(breaker: &mut Breaker, now: Instant) {
-        assert!((0..3).any(|_| breaker.failed(now)));
+    #[test]
+    fn a_failed_proof_opens_it_at_once_and_a_proof_closes_it() {
+        let now = Instant::now();
+        let mut breaker = closed(now);
+        assert!(breaker.disproved(now));
+        assert!(!breaker.disproved(now), "once is enough");
+        assert_eq!((breaker.state(now), breaker.allowance(8, now)), (State::Open, 0));
+        breaker.answered();
+        assert!(!breaker.wants_proof(now) && !breaker.proved(now), "not before the hold is over");
+        breaker.answered();
+        assert_eq!(breaker.state(now + SECOND), State::Open, "what /api/info says closes nothing");
+        assert!(breaker.wants_proof(now + SECOND) && breaker.proved(now + SECOND));
+        assert_eq!(breaker.state(now + SECOND), State::Closed);
     }
 
     #[test]
-    fn failures_in_a_row_open_it_and_a_probe_closes_it() {
+    fn an_instance_that_cannot_be_reached_opens_only_in_a_row() {
         let now = Instant::now();
         let mut breaker = closed(now);
-        assert!(!breaker.failed(now) && !breaker.failed(now));
-        breaker.succeeded();
-        assert!(!breaker.failed(now) && !breaker.failed(now) && breaker.failed(now));
-        assert_eq!((breaker.state(now), breaker.allowance(8, now)), (State::Open, 0));
-        assert!(!breaker.answered(now), "not before the hold is over");
-        assert!(breaker.answered(now + SECOND));
-        assert_eq!(breaker.state(now + SECOND), State::Closed);
+        for _ in 0..9 {
+            assert!(!breaker.unreachable(now) && !breaker.unreachable(now));
+            breaker.answered();
+        }
+        assert!(!breaker.unreachable(now) && !breaker.unreachable(now) && breaker.unreachable(now));
     }
 
     #[test]
@@ -178,27 +205,34 @@ mod tests {
         let now = Instant::now();
         let mut breaker = closed(now);
         assert_eq!(breaker.allowance(8, now), 8, "at the start of the program all at once");
-        fail_thrice(&mut breaker, now);
+        breaker.disproved(now);
         let back = now + SECOND;
-        breaker.answered(back);
+        breaker.proved(back);
         let allowance = |seconds| breaker.allowance(8, back + SECOND * seconds);
         assert_eq!([allowance(0), allowance(5), allowance(10)], [1, 4, 8]);
     }
 
     #[test]
-    fn a_server_that_fails_again_is_held_longer() {
-        let mut now = Instant::now();
-        let mut breaker = closed(now);
-        fail_thrice(&mut breaker, now);
-        for hold in [1, 2, 4, 8, 16, 32, 60, 60] {
-            assert!(!breaker.answered(now + SECOND * hold - SECOND / 2), "{hold}");
-            now += SECOND * hold;
-            assert!(breaker.answered(now), "{hold}");
-            assert!(breaker.failed(now), "the first failure opens it again");
+    fn a_server_that_fails_again_is_held_longer_whether_it_was_closed_meanwhile_or_not() {
+        for closes in [true, false] {
+            let mut now = Instant::now();
+            let mut breaker = closed(now);
+            breaker.disproved(now);
+            for hold in [1, 2, 4, 8, 16, 32, 60, 60] {
+                assert!(!breaker.wants_proof(now + SECOND * hold - SECOND / 2), "{hold}");
+                now += SECOND * hold;
+                assert!(breaker.wants_proof(now), "{hold}");
+                if closes {
+                    breaker.proved(now);
+                }
+                assert_eq!(breaker.disproved(now), closes, "news only where it was closed");
+            }
+            now += LONGEST_HOLD;
+            breaker.proved(now);
+            breaker.succeeded();
+            breaker.disproved(now);
+            assert!(breaker.wants_proof(now + SECOND), "a scan makes up for it");
         }
-        breaker.succeeded();
-        breaker.answered(now + LONGEST_HOLD);
-        assert!(!breaker.failed(now), "a scan that succeeds makes up for it");
     }
 
     #[test]
@@ -231,20 +265,17 @@ mod tests {
     fn a_server_that_never_answered_opens_at_once() {
         let now = Instant::now();
         let mut breaker = Breaker::new(3, SECOND);
-        assert!(breaker.unanswered(now));
-        assert!(breaker.answered(now + SECOND));
+        assert!(breaker.unreachable(now));
+        assert!(breaker.proved(now + SECOND));
     }
 
     #[test]
-    fn probes_that_fail_open_it_only_in_a_row() {
+    fn a_server_too_busy_for_its_first_proof_is_taken_and_one_that_failed_is_not() {
         let now = Instant::now();
-        let mut breaker = closed(now);
-        for _ in 0..9 {
-            assert!(!breaker.unanswered(now) && !breaker.unanswered(now));
-            breaker.answered(now);
-        }
-        assert!(!breaker.failed(now) && !breaker.failed(now));
-        breaker.answered(now);
-        assert!(breaker.failed(now), "a probe that succeeds does not make up for scans that fail");
+        let mut breaker = Breaker::new(3, SECOND);
+        assert!(breaker.too_busy_for_proof(now));
+        breaker.disproved(now);
+        assert!(!breaker.too_busy_for_proof(now + SECOND));
+        assert_eq!(breaker.state(now + SECOND), State::Open);
     }
 }

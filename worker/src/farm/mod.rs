@@ -7,8 +7,13 @@
 //!    once, and nothing has failed.
 //! 3. 413: the sample goes to an instance that is not known to refuse its size; where all do, it is
 //!    [`ScanError::TooLarge`]. That is no failure of an instance either.
-//! 4. Anything else is a failed attempt. After `farm.attempts` of them the delivery failed.
-//! 5. No instance is available for some seconds: [`ScanError::NoInstance`]; nobody's fault, so the job goes back.
+//! 4. The instance cannot be reached, or turns out not to scan: its fault. The sample goes elsewhere, `farm.attempts`
+//!    times; after that it is [`ScanError::NoInstance`], nobody's fault, and the job goes back.
+//! 5. The instance answers with an error and scans other samples ([`proof`]): the sample's fault. After
+//!    two of those it is [`ScanError::Failed`].
+//! 6. The instance is not heard of again: perhaps the sample has killed it. It is a [`ScanError::Suspect`], and
+//!    [`Farm::scan_alone`] tries it once more, by itself ([`alone`]). What else was in flight there is in the same place,
+//!    and passes.
 //!
 //! Nothing hangs: every call to a server has a time-out, which covers its answer to the last byte; a sample stands in
 //! the line for a bounded time; and once a delivery has taken `farm.timeout` × `farm.attempts`, it begins no further
@@ -20,83 +25,57 @@
 //!
 //! Metrics: `thundergate_farm_*`, see [`metrics`] and, for what is read when somebody asks, `metrics::farm` beside it.
 
+mod alone;
 pub(crate) mod balance;
 pub mod breaker;
+mod busy;
+mod error;
 pub mod instance;
 pub mod limit;
 pub mod line;
 pub mod metrics;
+mod proof;
 pub(crate) mod roster;
+mod scan;
 mod standing;
 
-pub use instance::with_causes;
+pub use crate::thunderstorm::error::with_causes;
+pub use error::ScanError;
+pub(crate) use instance::Scanned;
 pub use roster::Changes;
 
-use crate::thunderstorm::{client::CallError, settings::SetupError};
+use crate::thunderstorm::settings::SetupError;
+use alone::Suspects;
+use busy::Busy;
 use futures_util::{
     future::join_all,
     stream::{FuturesUnordered, StreamExt},
 };
-use instance::{Instance, Scanned};
+use instance::Instance;
 use line::Line;
 use metrics::FarmMetrics;
-use roster::{Place, Roster, Wish};
+use roster::Roster;
 use std::{
     num::NonZeroUsize,
     sync::Arc,
     time::{Duration, Instant},
 };
-use thundergate_common::{
-    config,
-    generation::InstanceReport,
-    sample::Sample,
-    traces::{KeyValue, Span, SpanKind},
-    verdict::Verdict,
-};
+use thundergate_common::{config, generation::InstanceReport};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// Pauses and slow starts end without a word: look again this often.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// So long may all instances be unavailable before those who wait go back to the queue: another worker may have one.
-const UNAVAILABLE: Duration = Duration::from_secs(1);
-
-/// Why there is no verdict.
-#[derive(Debug, thiserror::Error)]
-pub enum ScanError {
-    /// No instance took the sample. It was never scanned.
-    #[error("no instance is available")]
-    NoInstance,
-    /// Every instance that scans refuses a sample of this size.
-    #[error("the sample is larger than the scanners take")]
-    TooLarge,
-    /// All attempts failed; the last one like this.
-    #[error("{attempts} attempts failed, the last at {instance}")]
-    Failed {
-        /// How many.
-        attempts: u32,
-        /// Where the last one was.
-        instance: String,
-        /// How it failed.
-        #[source]
-        last: CallError,
-    },
-}
-
 /// All instances.
 #[derive(Debug)]
 pub struct Farm {
     roster: watch::Sender<Arc<Roster>>,
     line: Line,
+    suspects: Suspects,
+    busy: Busy,
     changed: watch::Sender<()>,
     metrics: FarmMetrics,
-}
-
-/// A place at one instance; once it is free again, the next in the line gets it.
-struct Slot<'a> {
-    place: Option<Place>,
-    farm: &'a Farm,
 }
 
 impl Farm {
@@ -111,6 +90,8 @@ impl Farm {
         Ok(Self {
             roster: watch::Sender::new(Arc::new(roster)),
             line: Line::default(),
+            suspects: Suspects::default(),
+            busy: Busy::default(),
             changed: watch::Sender::new(()),
             metrics,
         })
@@ -169,72 +150,6 @@ impl Farm {
         let _ = tokio::time::timeout(LOOK_AGAIN, changed.changed()).await;
     }
 
-    /// Has one of the instances scan `sample`; `source` is the host that its log shall name. Only instances whose
-    /// signature version is `needs` or newer are asked, and while there is none it is as if none were available. Where
-    /// an instance turns out to have gone back to older ones, the verdict says so.
-    ///
-    /// # Errors
-    ///
-    /// [`ScanError`].
-    pub async fn scan(
-        &self,
-        sample: &Sample,
-        source: &str,
-        needs: Option<&str>,
-    ) -> Result<Verdict, ScanError> {
-        Ok(self.scan_until_free(sample, source, needs, &Span::default()).await?.verdict().await)
-    }
-
-    /// The same, up to where its place at the instance is free again. Each attempt is a part of `span`.
-    ///
-    /// # Errors
-    ///
-    /// [`ScanError`].
-    pub(crate) async fn scan_until_free(
-        &self,
-        sample: &Sample,
-        source: &str,
-        needs: Option<&str>,
-        span: &Span,
-    ) -> Result<Scanned, ScanError> {
-        let roster = self.roster();
-        let mut tried: Vec<Arc<Instance>> = Vec::new();
-        let mut failure = ScanError::NoInstance;
-        let end = Instant::now() + roster.longest;
-        let mut give_up = Instant::now() + roster.patience;
-        let bytes = sample.bytes.len() as u64;
-        while (tried.len() as u32) < roster.attempts && Instant::now() < end {
-            if self.roster().refuses(bytes, Instant::now()) {
-                return Err(ScanError::TooLarge);
-            }
-            let wish = Wish { tried: tried.clone(), needs: needs.map(str::to_owned), bytes };
-            let Some((slot, instance)) = self.slot(wish, give_up.min(end)).await else { break };
-            let first = !tried.iter().any(|tried| tried.name() == instance.name());
-            if !first {
-                // The same one again: give it a moment, or all attempts are over in one hiccup.
-                tokio::time::sleep(LOOK_AGAIN.mul_f64(tried.len() as f64 * (0.5 + fastrand::f64()))).await;
-            }
-            if !tried.is_empty() {
-                self.metrics.retries.inc();
-            }
-            let upload = span.child(SpanKind::Client, "upload");
-            let result = instance.scan(sample, source, first, slot).await;
-            note(&upload, sample, instance.name(), tried.len(), &result);
-            drop(upload);
-            self.metrics.attempt(instance.name(), sample.bytes.len(), &result);
-            match result {
-                Ok(scanned) => return Ok(scanned),
-                Err(CallError::Busy { .. } | CallError::TooLarge) => continue,
-                Err(last) => {
-                    failure = failed(sample, &instance, 1 + tried.len() as u32, last);
-                    tried.push(instance);
-                    give_up = Instant::now() + roster.patience;
-                }
-            }
-        }
-        Err(failure)
-    }
-
     /// Probes every instance at once.
     pub async fn probe(&self) {
         join_all(self.roster().instances.iter().map(|instance| instance.probe())).await;
@@ -288,71 +203,4 @@ impl Farm {
         self.line.serve(&self.roster(), Instant::now());
         self.changed.send_replace(());
     }
-
-    /// A place at an instance as `wish` has it; none where there is no such place until `give_up`, or no instance is
-    /// available for a while.
-    async fn slot(&self, wish: Wish, give_up: Instant) -> Option<(Slot<'_>, Arc<Instance>)> {
-        let mut place = self.line.join(wish);
-        let mut available = Instant::now();
-        let place = loop {
-            let (roster, now) = (self.roster(), Instant::now());
-            self.line.serve(&roster, now);
-            if roster.capacity(now) > 0 {
-                available = now;
-            }
-            let left = give_up.min(available + UNAVAILABLE).saturating_duration_since(now);
-            match tokio::time::timeout(LOOK_AGAIN.min(left), &mut place).await {
-                Ok(place) => break place.ok()?,
-                Err(_) if left.is_zero() => {
-                    place.close();
-                    break place.try_recv().ok()?;
-                }
-                Err(_) => {}
-            }
-        };
-        let instance = Arc::clone(&place.instance);
-        Some((Slot { place: Some(place), farm: self }, instance))
-    }
-}
-
-impl Drop for Slot<'_> {
-    fn drop(&mut self) {
-        drop(self.place.take());
-        self.farm.announce();
-    }
-}
-
-fn note(upload: &Span, sample: &Sample, instance: &str, resent: usize, result: &Result<Scanned, CallError>) {
-    let number = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-    upload.note(|| {
-        [
-            KeyValue::new("http.request.method", "POST"),
-            KeyValue::new("http.request.body.size", number(sample.bytes.len())),
-            KeyValue::new("http.request.resend_count", number(resent)),
-            KeyValue::new("farm.instance", instance.to_owned()),
-        ]
-    });
-    let status = match result {
-        Ok(_) => Some(200),
-        Err(CallError::TooLarge) => Some(413),
-        Err(CallError::Busy { status, .. } | CallError::Refused(status)) => Some(*status),
-        Err(_) => None,
-    };
-    if let Some(status) = status {
-        upload.note(|| [KeyValue::new("http.response.status_code", i64::from(status))]);
-    }
-    if let Err(error) = result {
-        upload.fail(|| instance::with_causes(error));
-    }
-}
-
-fn failed(sample: &Sample, instance: &Instance, attempts: u32, last: CallError) -> ScanError {
-    tracing::debug!(
-        sample.key = %sample.key,
-        farm.instance = instance.name(),
-        scan.attempts = attempts,
-        error = instance::with_causes(&last),
-        "An attempt to scan failed"
-    );
-    ScanError::Failed { attempts, instance: instance.name().to_owned(), last }
 }

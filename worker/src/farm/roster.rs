@@ -60,6 +60,12 @@ pub(crate) struct Wish {
     pub bytes: u64,
 }
 
+impl Wish {
+    fn has_tried(&self, instance: &Instance) -> bool {
+        self.tried.iter().any(|tried| tried.name() == instance.name())
+    }
+}
+
 /// A place at one instance.
 #[derive(Debug)]
 pub(crate) struct Place {
@@ -138,15 +144,49 @@ impl Roster {
         healthy.peek().is_some() && healthy.all(|one| !one.takes(bytes, now))
     }
 
-    /// A place at an instance that `wish` allows, rather one that was not tried; none where there is none.
-    pub(crate) fn choose(&self, wish: &Wish, now: Instant) -> Option<Place> {
+    /// Whether `instance` is the only one that may get samples.
+    pub(crate) fn is_only(&self, instance: &Instance) -> bool {
+        self.instances.iter().all(|one| one.name() == instance.name() || one.is_drained())
+    }
+
+    /// Whether no more than one instance scans.
+    pub(crate) fn is_last(&self, now: Instant) -> bool {
+        self.instances.iter().filter(|one| one.is_healthy(now)).count() < 2
+    }
+
+    /// The instance that a suspect gets to itself: of those that `wish` allows the one with the least in flight. With
+    /// `spares_the_last` not the only one left of several.
+    pub(crate) fn choose_for_suspect(
+        &self,
+        wish: &Wish,
+        spares_the_last: bool,
+        now: Instant,
+    ) -> Option<Arc<Instance>> {
+        let several = self.instances.iter().filter(|one| !one.is_drained()).count() > 1;
+        if spares_the_last && several && self.is_last(now) {
+            return None;
+        }
+        let able = || self.able(wish, now).into_iter().min_by_key(|one| one.in_flight());
+        let untried = self.able(wish, now).into_iter().filter(|one| !wish.has_tried(one));
+        let untried = untried.min_by_key(|one| one.in_flight());
+        // Where the others may come back, it does not return to the one where it failed so soon.
+        let may_return = !(spares_the_last && several);
+        untried.or_else(|| may_return.then(able).flatten()).cloned()
+    }
+
+    /// The instances that scan and that `wish` allows, those where it was tried as well.
+    fn able(&self, wish: &Wish, now: Instant) -> Vec<&Arc<Instance>> {
         let needs = wish.needs.as_deref();
         let is_able = |one: &&Arc<Instance>| {
             one.capacity(now) > 0 && one.has_signatures(needs) && one.takes(wish.bytes, now)
         };
-        let able: Vec<_> = self.instances.iter().filter(is_able).collect();
-        let tried = |one: &Instance| wish.tried.iter().any(|tried| tried.name() == one.name());
-        let mut candidates: Vec<_> = able.iter().copied().filter(|one| !tried(one)).collect();
+        self.instances.iter().filter(is_able).collect()
+    }
+
+    /// A place at an instance that `wish` allows, rather one that was not tried; none where there is none.
+    pub(crate) fn choose(&self, wish: &Wish, now: Instant) -> Option<Place> {
+        let able = self.able(wish, now);
+        let mut candidates: Vec<_> = able.iter().copied().filter(|one| !wish.has_tried(one)).collect();
         if candidates.is_empty() {
             candidates = able;
         }

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! What is known of an instance, whoever reaches it and how. It outlives a change of the configuration.
 
-use super::{balance::Latency, breaker::Breaker, limit::Limit};
+use super::{balance::Latency, breaker::Breaker, limit::Limit, proof::Proof};
 use crate::thunderstorm::facts::Info;
 use std::{
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 use thundergate_common::licence;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 /// No instance runs more scans at a time, whatever it says.
 pub(super) const MOST_SCANS: usize = 4096;
@@ -24,6 +24,10 @@ pub(super) struct Standing {
     pub(super) condition: Mutex<Condition>,
     /// Held while `info` is read, so that one read serves many.
     pub(super) reading: tokio::sync::Mutex<()>,
+    /// Held during a proof, for the same reason.
+    pub(super) proving: tokio::sync::Mutex<()>,
+    /// How often it was found to be unable to scan: what is in flight then moves elsewhere.
+    pub(super) moves: watch::Sender<u64>,
 }
 
 #[derive(Debug)]
@@ -38,6 +42,10 @@ pub(super) struct Condition {
     /// How long it took to answer `info`.
     pub(super) info_took: Option<Duration>,
     pub(super) last_error: Option<String>,
+    /// The last proof.
+    pub(super) proved: Option<Proved>,
+    /// Until when it gets nothing but the suspect that it was reserved for.
+    pub(super) reserved_until: Option<Instant>,
     /// The last sample that it refused for its size.
     refused: Option<Refused>,
 }
@@ -49,6 +57,13 @@ struct Refused {
     until: Instant,
 }
 
+/// A proof, and when it began.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Proved {
+    pub(super) began: Instant,
+    pub(super) proof: Proof,
+}
+
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked {
     /// When the request was sent.
@@ -58,6 +73,11 @@ pub(super) struct Asked {
 }
 
 impl Condition {
+    /// Whether a suspect has it to itself.
+    pub(super) fn is_reserved(&self, now: Instant) -> bool {
+        self.reserved_until.is_some_and(|until| now < until)
+    }
+
     /// Whether a sample of so many bytes was not refused for its size lately.
     pub(super) fn takes(&self, bytes: u64, now: Instant) -> bool {
         self.refused.is_none_or(|refused| bytes < refused.bytes || now >= refused.until)
@@ -82,9 +102,13 @@ impl Standing {
                 asked: None,
                 info_took: None,
                 last_error: None,
+                proved: None,
+                reserved_until: None,
                 refused: None,
             }),
             reading: tokio::sync::Mutex::default(),
+            proving: tokio::sync::Mutex::default(),
+            moves: watch::Sender::new(0),
         }
     }
 }

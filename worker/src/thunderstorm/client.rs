@@ -1,24 +1,18 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The HTTP calls to one server. The only file that names reqwest.
 //!
-//! A call ends in one of five ways:
-//!
-//! * an answer that was understood;
-//! * [`CallError::Busy`]: 503 or 429 (RFC 6585, 4), back-pressure and no failure;
-//! * [`CallError::TooLarge`]: 413. The sample is too large for this server or for a proxy before it (nginx takes 1 MiB
-//!   unless told otherwise), and no try at the same place changes that;
-//! * [`CallError::Transport`], [`CallError::Refused`]: no answer in time, or another status than 200. Redirects are not
-//!   followed: a sample goes only where the configuration says;
-//! * [`CallError::Unusable`], [`CallError::TooLong`]: 200, but nothing that can be trusted as a scan result.
+//! A call ends with an answer that was understood, or with a [`CallError`]. Redirects are not followed: a sample goes
+//! only where the configuration says.
 //!
 //! The multipart body is built anew for every try; a body that was sent once is empty the second time, and a scanner
 //! calls an empty file clean.
 
 use super::{
     address::Address,
+    error::{CallError, LONGEST_ANSWER},
     facts::{self, Info, Progress},
     settings::{Pem, Settings, SetupError},
-    shapes::{self, ShapeError},
+    shapes,
 };
 use bytes::Bytes;
 use reqwest::{
@@ -35,8 +29,6 @@ use std::{
 use thundergate_common::{sample::Sample, verdict::Finding};
 use url::Url;
 
-/// The longest answer that is read. Scanners list two rules a finding unless told otherwise; 16 MiB is far above that.
-const LONGEST_ANSWER: usize = 16 << 20;
 /// How long an idle connection is kept. Below the 30 s at which many proxies close theirs, so that a sample is rarely
 /// sent into a connection that is being closed.
 const IDLE: Duration = Duration::from_secs(20);
@@ -47,43 +39,6 @@ const POLL: (Duration, Duration) = (Duration::from_millis(50), Duration::from_se
 
 /// The longest wait between two of them, where the server asks for a longer one.
 const LONGEST_POLL: Duration = Duration::from_secs(5);
-
-/// Why a call gave no usable answer.
-#[derive(Debug, thiserror::Error)]
-pub enum CallError {
-    /// 503 or 429: the server has enough to do.
-    #[error("the scanner is busy")]
-    Busy {
-        /// Which of them.
-        status: u16,
-        /// How long it wants to be left alone, if it says so.
-        pause: Option<Duration>,
-    },
-    /// 413: the sample is larger than the server, or a proxy before it, takes.
-    #[error("the scanner takes no sample of this size")]
-    TooLarge,
-    /// No connection, no answer in time, or a connection that broke.
-    #[error("the scanner cannot be reached")]
-    Transport(#[source] reqwest::Error),
-    /// Another status than 200.
-    #[error("the scanner answered {0}")]
-    Refused(u16),
-    /// 200 with a body of unknown shape, or about another file.
-    #[error("the scanner gave an unusable answer")]
-    Unusable(#[from] ShapeError),
-    /// An answer that does not end.
-    #[error("the scanner's answer is longer than {LONGEST_ANSWER} bytes")]
-    TooLong,
-    /// No API was found at the configured URL.
-    #[error("no Thunderstorm API at this URL")]
-    NoApi,
-    /// The asynchronous scan failed, in the server's words.
-    #[error("the scanner gave up: {0}")]
-    GaveUp(String),
-    /// The asynchronous scan was not over in time.
-    #[error("the scan was not over in time")]
-    Timeout,
-}
 
 /// One server.
 pub struct Client {
@@ -135,7 +90,9 @@ impl Client {
                     self.remember(Some(api));
                     return Ok(info);
                 }
-                Err(error @ CallError::Transport(_)) => return Err(error),
+                Err(error @ (CallError::Unreachable(_) | CallError::Broken(_) | CallError::Timeout)) => {
+                    return Err(error);
+                }
                 Err(error) => last = error,
             }
         }
@@ -146,12 +103,24 @@ impl Client {
 
     /// Has the server scan `sample`; `source` is the host that its log shall name.
     pub async fn scan(&self, sample: &Sample, source: &str) -> Result<Vec<Finding>, CallError> {
-        if self.asynchronous {
-            let scan = self.scan_later(sample, source);
-            return tokio::time::timeout(self.timeout, scan).await.unwrap_or(Err(CallError::Timeout));
-        }
-        let body = self.upload("check", sample, source).await?;
-        Ok(shapes::parse(&body, &sample.key)?)
+        self.scan_within(self.timeout, sample, source).await
+    }
+
+    /// The same, with at most so much time for it.
+    pub async fn scan_within(
+        &self,
+        limit: Duration,
+        sample: &Sample,
+        source: &str,
+    ) -> Result<Vec<Finding>, CallError> {
+        let scan = async {
+            if self.asynchronous {
+                return self.scan_later(sample, source).await;
+            }
+            let body = self.upload("check", sample, source).await?;
+            Ok(shapes::parse(&body, &sample.key)?)
+        };
+        tokio::time::timeout(limit, scan).await.unwrap_or(Err(CallError::Timeout))
     }
 
     async fn scan_later(&self, sample: &Sample, source: &str) -> Result<Vec<Finding>, CallError> {
@@ -215,6 +184,11 @@ impl Client {
             Some((user, password)) => request.basic_auth(user, Some(password)),
             None => request,
         }
+    }
+
+    /// How long the server may take for what costs it nothing.
+    pub fn probe_timeout(&self) -> Duration {
+        self.probe_timeout
     }
 
     fn known_api(&self) -> Option<Url> {
@@ -324,5 +298,13 @@ fn pause(answer: &Response) -> Option<Duration> {
 
 /// A URL may hold a password, and the instance's name says where it is.
 fn transport(error: reqwest::Error) -> CallError {
-    CallError::Transport(error.without_url())
+    let error = error.without_url();
+    // A time-out of connecting is both, and nothing was sent then.
+    if error.is_connect() {
+        CallError::Unreachable(error.into())
+    } else if error.is_timeout() {
+        CallError::Timeout
+    } else {
+        CallError::Broken(error.into())
+    }
 }

@@ -4,6 +4,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`client`] | the HTTP calls; the only file that names reqwest |
+//! | [`error`] | why a call failed, and what that may mean |
 //! | [`settings`] | how one is reached, with what stands in the files that the configuration names |
 //! | [`address`] | which API a configured URL means |
 //! | [`facts`] | what `/api/info` and the asynchronous calls answer |
@@ -11,6 +12,7 @@
 
 pub mod address;
 pub mod client;
+pub mod error;
 pub mod facts;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;

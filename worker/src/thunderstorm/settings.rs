@@ -44,7 +44,7 @@ pub struct Settings {
     pub url: Url,
     /// Whether scans are asynchronous.
     pub asynchronous: bool,
-    /// Scans at a time; none: as many as it has threads.
+    /// Scans at a time; 0: it is drained; none: as many as it has threads.
     pub concurrency: Option<usize>,
     /// How long one scan may take.
     pub timeout: Duration,
@@ -83,7 +83,7 @@ impl Settings {
         Ok(Self {
             url: instance.url.clone(),
             asynchronous: instance.asynchronous,
-            concurrency: instance.concurrency.map(Into::into),
+            concurrency: instance.concurrency,
             timeout: farm.timeout,
             connect_timeout: farm.connect_timeout,
             authorities: farm.ca_file.as_deref().map(|file| pem("farm.ca_file", file)).transpose()?,

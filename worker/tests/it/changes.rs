@@ -129,19 +129,19 @@ async fn instances_come_and_go_and_no_scan_is_lost() {
 }
 
 #[tokio::test]
-async fn an_instance_that_is_reached_in_another_way_keeps_its_place_in_line() {
+async fn an_instance_that_is_reached_in_another_way_is_the_same_instance() {
     let stub = Stub::start().await;
-    stub.answer(|_| Reply::new(500, ""));
     let one = instance("one", &stub.url);
-    let keys = "attempts = 1\nbreaker_failures = 2\nprobe_interval = \"1h\"";
+    let keys = "probe_interval = \"1h\"";
     let watched = Watched::new(&farm_with(std::slice::from_ref(&one), keys)).await;
-    ended(watched.scan(1, None)).await.unwrap_err();
     let limited = format!("{{ name = \"one\", url = {:?}, concurrency = 2 }}", stub.url);
     let changes = watched.farm.reconfigure(&farm_with(&[limited], keys)).unwrap();
     assert_eq!(changes, Changes { changed: names(&["one"]), ..Changes::default() });
-    assert_eq!(watched.farm.capacity(), 2);
+    assert_eq!(watched.farm.capacity(), 2, "it is known to scan");
+    stub.answer(|_| Reply::new(500, ""));
     ended(watched.scan(2, None)).await.unwrap_err();
-    assert_eq!(watched.farm.reports()[0].state, InstanceState::Open, "it knows of the failure before");
+    watched.farm.reconfigure(&farm_with(&[one], keys)).unwrap();
+    assert_eq!(watched.farm.reports()[0].state, InstanceState::Open, "and to have failed");
     let other = Stub::start().await;
     watched.farm.reconfigure(&farm_with(&[instance("one", &other.url)], keys)).unwrap();
     eventually("another place is another server", async || watched.farm.available()).await;

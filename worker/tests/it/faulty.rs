@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 use thundergate_common::{
+    failed::FailedSample,
     generation::{FarmReport, Generation},
     hub::{Begin, Claim, Completion, Hub, HubError, Room, Worker, memory::MemoryHub},
     sample::SampleKey,
@@ -77,14 +78,17 @@ impl Worker for Faulty {
     async fn begin(&self, claim: &Claim) -> Result<Begin, HubError> {
         assert!(!fails(&self.faults.begins_that_panic), "on request");
         match self.hub.begin(claim).await? {
-            Begin::Scan(bytes) if fails(&self.faults.begins_cut_short) => {
-                Ok(Begin::Scan(Bytes::copy_from_slice(&bytes[..bytes.len() / 2])))
+            Begin::Scan { bytes, failed } if fails(&self.faults.begins_cut_short) => {
+                Ok(Begin::Scan { bytes: Bytes::copy_from_slice(&bytes[..bytes.len() / 2]), failed })
             }
             other => Ok(other),
         }
     }
     async fn renew(&self, worker: &str, claims: &[Claim]) -> Result<(), HubError> {
         self.hub.renew(worker, claims).await
+    }
+    async fn suspect(&self, claim: &Claim, failed: &FailedSample) -> Result<(), HubError> {
+        self.hub.suspect(claim, failed).await
     }
     async fn complete(&self, claim: &Claim, completion: &Completion) -> Result<(), HubError> {
         if fails(&self.faults.completes) { unavailable() } else { self.hub.complete(claim, completion).await }

@@ -3,6 +3,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod blame;
 mod changes;
 mod client;
 mod farm;

@@ -5,7 +5,13 @@ use crate::{
     stub::{Reply, Stub, alert, farm, farm_with, info, instance, sample},
 };
 use prometheus_client::{encoding::text::encode, registry::Registry};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use thundergate_common::{
     config,
     hub::{
@@ -33,7 +39,8 @@ fn queue(keys: &str) -> Queue {
     let text = format!(
         "max_jobs = 100\nmax_bytes = \"64MiB\"\nsample_ttl = \"1h\"\nreserve_ttl = \"30s\"\nmax_deliveries = 2\n{keys}"
     );
-    toml::from_str(&text).unwrap()
+    let failed_ttl = if keys.contains("failed_ttl") { "" } else { "\nfailed_ttl = \"10min\"" };
+    toml::from_str(&(text + failed_ttl)).unwrap()
 }
 
 fn start(farm: &config::Farm, keys: &str) -> Running {
@@ -178,7 +185,9 @@ async fn a_sample_above_the_scanners_limit_is_skipped_and_never_sent() {
 #[tokio::test]
 async fn a_sample_that_the_scanner_refuses_for_its_size_is_skipped_and_no_dead_letter() {
     let stub = Stub::start().await;
-    stub.answer(|upload| if upload.bytes.len() > 10 { Reply::new(413, "") } else { Reply::new(200, "[]") });
+    stub.answer(|upload| {
+        if upload.bytes.len() > 10 && !upload.is_own() { Reply::new(413, "") } else { Reply::new(200, "[]") }
+    });
     let worker = start(&farm_with(&[instance("one", &stub.url)], "breaker_failures = 1"), SOON);
     for sample in [sample(&[1; 11]), sample(&[2; 11])] {
         assert_eq!(answer(worker.submit(&sample).await).await, Answer::Skipped(SkipReason::TooLarge));
@@ -191,20 +200,51 @@ async fn a_sample_that_the_scanner_refuses_for_its_size_is_skipped_and_no_dead_l
 }
 
 #[tokio::test]
-async fn a_sample_that_always_fails_is_tried_again_and_then_given_up() {
+async fn a_sample_that_cannot_be_scanned_fails_at_once_and_is_remembered() {
     let stub = Stub::start().await;
-    stub.answer(|_| Reply::new(500, ""));
-    let worker =
-        start(&farm_with(&[instance("one", &stub.url)], "attempts = 1\nbreaker_failures = 100"), SOON);
+    stub.answer(|upload| if upload.is_own() { Reply::new(200, "[]") } else { Reply::new(500, "") });
+    let worker = start(&farm(&[instance("one", &stub.url)]), SOON);
     let sample = sample(b"x");
     let ticket = worker.submit(&sample).await;
     let Answer::Failed(reason) = answer(ticket).await else { panic!("no failure") };
     assert!(reason.contains("500"), "{reason}");
-    assert_eq!(stub.uploads().len(), 2, "two deliveries");
-    assert_eq!(worker.hub.look_up(&[sample.key]).await.unwrap(), [None], "a failure is no verdict");
+    assert_eq!(stub.uploads().len(), 2, "in one delivery");
+    assert_eq!(worker.hub.look_up(&[sample.key.clone()]).await.unwrap(), [None], "a failure is no verdict");
     let letters = worker.hub.dead_letters(9).await.unwrap();
-    assert_eq!((letters.len(), letters[0].deliveries), (1, 2));
+    assert_eq!((letters.len(), letters[0].deliveries, letters[0].instance.as_str()), (1, 1, "one"));
     assert!(worker.metrics().contains("thundergate_worker_dead_letters_total 1"));
+    let again = worker.hub.reserve(&[sample.key], Lane::Mail).await.unwrap();
+    let [Reservation::Failed(failed)] = &again[..] else { panic!("{again:?}") };
+    assert!(!failed.suspect && failed.reason.contains("500"), "{failed:?}");
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_suspect_is_scanned_alone_and_so_is_its_next_delivery() {
+    let (one, two) = (Stub::start().await, Stub::start().await);
+    let hangs_up = Arc::new(AtomicBool::new(true));
+    for stub in [&one, &two] {
+        let hangs_up = Arc::clone(&hangs_up);
+        stub.answer(move |upload| {
+            let refuses = hangs_up.load(Ordering::Relaxed) && !upload.is_own();
+            if refuses { Reply::hang_up() } else { Reply::new(200, "[]") }
+        });
+    }
+    let instances = [instance("one", &one.url), instance("two", &two.url)];
+    let worker = start(&farm(&instances), &format!("{SOON}\nfailed_ttl = \"1s\""));
+    let sample = sample(b"x");
+    let Answer::Failed(_) = answer(worker.submit(&sample).await).await else { panic!("no failure") };
+    assert_eq!((one.uploads().len(), two.uploads().len()), (1, 1));
+    let held = async || {
+        let again = worker.hub.reserve(std::slice::from_ref(&sample.key), Lane::Mail).await.unwrap();
+        match &again[..] {
+            [Reservation::Failed(failed)] => Some((failed.suspect, failed.times)),
+            _ => None,
+        }
+    };
+    assert_eq!(held().await, Some((true, 1)));
+    eventually("that is forgotten", async || held().await.is_none()).await;
+    worker.hub.leave(std::slice::from_ref(&sample.key)).await.unwrap();
     worker.stop().await;
 }
 

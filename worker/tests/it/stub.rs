@@ -36,6 +36,8 @@ pub struct Reply {
     status: u16,
     headers: Vec<(&'static str, String)>,
     body: String,
+    /// The connection ends in the middle of the answer.
+    hangs_up: bool,
 }
 
 type Answer = Box<dyn Fn(&Upload) -> Reply + Send + Sync>;
@@ -49,6 +51,7 @@ struct Site {
     uploads: Mutex<Vec<Upload>>,
     infos: AtomicUsize,
     hangs: AtomicBool,
+    frozen: AtomicBool,
     /// An upload is answered only with one of these.
     gate: Semaphore,
 }
@@ -59,9 +62,21 @@ pub struct Stub {
     _server: JoinSet<()>,
 }
 
+impl Upload {
+    /// Whether the worker sent it to learn of the scanner, not of the sample.
+    pub fn is_own(&self) -> bool {
+        self.query.contains("source=thundergate-")
+    }
+}
+
 impl Reply {
     pub fn new(status: u16, body: impl ToString) -> Self {
-        Self { status, headers: Vec::new(), body: body.to_string() }
+        Self { status, headers: Vec::new(), body: body.to_string(), hangs_up: false }
+    }
+
+    /// No answer: the connection is closed, as a scanner does that has just died.
+    pub fn hang_up() -> Self {
+        Self { hangs_up: true, ..Self::new(200, "") }
     }
 
     pub fn with(mut self, name: &'static str, value: &str) -> Self {
@@ -72,7 +87,12 @@ impl Reply {
     fn response(&self) -> Response<Body> {
         let start = Response::builder().status(self.status);
         let start = self.headers.iter().fold(start, |start, (name, value)| start.header(*name, value));
-        start.body(self.body.clone().into()).unwrap()
+        let body = if self.hangs_up {
+            Body::from_stream(futures_util::stream::once(async { Err::<Bytes, _>("on request") }))
+        } else {
+            self.body.clone().into()
+        };
+        start.body(body).unwrap()
     }
 }
 
@@ -93,6 +113,7 @@ impl Stub {
             uploads: Mutex::default(),
             infos: AtomicUsize::new(0),
             hangs: AtomicBool::new(false),
+            frozen: AtomicBool::new(false),
             gate: Semaphore::new(1 << 20),
         });
         let router = Router::new().fallback(serve).with_state(Arc::clone(&site));
@@ -112,6 +133,11 @@ impl Stub {
     /// From now on `info` is never answered.
     pub fn hang_info(&self) {
         self.site.hangs.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on nothing is ever answered, as by a process that was stopped.
+    pub fn freeze(&self) {
+        self.site.frozen.store(true, Ordering::Relaxed);
     }
 
     /// What `getAsyncResults` answers, one after the other; the last one again and again.
@@ -158,6 +184,9 @@ pub fn alert_with(upload: &Upload, sha256: &str) -> Reply {
 }
 
 async fn serve(State(site): State<Arc<Site>>, request: Request) -> Response<Body> {
+    if site.frozen.load(Ordering::Relaxed) {
+        return std::future::pending().await;
+    }
     let path = request.uri().path().to_owned();
     match path.strip_prefix(site.api) {
         Some("/info") => {
@@ -169,6 +198,9 @@ async fn serve(State(site): State<Arc<Site>>, request: Request) -> Response<Body
         }
         Some("/check" | "/checkAsync") => {
             let upload = receive(request).await;
+            if upload.is_own() {
+                return site.answer.lock().unwrap()(&upload).response();
+            }
             site.uploads.lock().unwrap().push(upload.clone());
             site.gate.acquire().await.unwrap().forget();
             site.answer.lock().unwrap()(&upload).response()

@@ -2,14 +2,15 @@
 //! The hub inside one process: no Redis, the same semantics, nothing survives the process (the MTA still has the mail).
 //!
 //! [`state`] holds samples and jobs behind one lock that is never held across an await; verdicts live in a cache of
-//! `cache.local_bytes`. Bounded: jobs and bytes by `[queue]`, reservations by their short life, receipts and dead
-//! letters by number.
+//! `cache.local_bytes`. Bounded: jobs and bytes by `[queue]`, reservations by their short life, receipts, dead
+//! letters and failures by number.
 
 mod state;
 
 use crate::{
     cache::VerdictCache,
     clock::now,
+    failed::FailedSample,
     freshness::Cache,
     generation::{FarmReport, Generation, reached},
     hub::{
@@ -79,41 +80,68 @@ impl MemoryHub {
         // Under the lock, or a scan that ends in between would be missed and repeated.
         let mut state = self.state();
         let verdict = self.verdicts.get(key);
-        match verdict.filter(|verdict| self.cache.believes(verdict, &self.generation(), lane)) {
-            Some(verdict) => Reservation::Known(verdict),
-            None if state.reserve(key, lane) => Reservation::Owner,
-            None => Reservation::Joined,
+        let generation = self.generation();
+        if let Some(verdict) = verdict.filter(|verdict| self.cache.believes(verdict, &generation, lane)) {
+            return Reservation::Known(verdict);
         }
+        if let Some(failed) = state.failed(key).filter(|failed| failed.holds(&generation, now())) {
+            return Reservation::Failed(Arc::new(failed));
+        }
+        if state.reserve(key, lane) { Reservation::Owner } else { Reservation::Joined }
     }
 
-    /// True where the job was still there.
-    fn finish(&self, claim: &Claim, answer: Answer) -> bool {
+    /// Gives whether the job was still there.
+    fn finish(&self, claim: &Claim, answer: Answer, failed: Option<&FailedSample>) -> bool {
         let mut state = self.state();
         let lease = Lease::of(claim);
         // A scan whose lease ran out clears no sample of which something is known: that may be a finding.
-        let in_vain = |verdict: &Verdict| {
-            let known = self.verdicts.get(&claim.job.sample).is_some();
-            verdict.is_clean() && known && !state.is_held(&claim.job.sample, &lease)
-        };
+        // Nor does it hold anything against such a sample.
+        let known = self.verdicts.get(&claim.job.sample).is_some();
+        let in_vain = known && !state.is_held(&claim.job.sample, &lease);
+        if matches!(answer, Answer::Verdict(_)) {
+            self.unbury(&claim.job.sample);
+        }
         if let Answer::Verdict(verdict) = &answer
-            && !in_vain(verdict)
+            && !(in_vain && verdict.is_clean())
         {
             self.verdicts.insert(&claim.job.sample, verdict.clone());
+            state.forgive(&claim.job.sample);
         } else if state.another_scans(&claim.job.sample, &lease) {
             return state.remove(&claim.id); // its answer counts
         }
         state.forget_sample(&claim.job.sample);
+        if let Some(failed) = failed.filter(|_| !in_vain) {
+            state.hold_against(&claim.job.sample, failed);
+        }
         self.announcements.announce(&claim.job.sample, answer);
         state.remove(&claim.id)
     }
 
-    fn bury(&self, claim: &Claim, reason: &str) {
-        let (id, job, deliveries) = (claim.id.clone(), claim.job.clone(), claim.deliveries);
-        let letter = DeadLetter { id, job, reason: reason.to_owned(), deliveries, buried_at: now() };
+    /// The answer of a failure, and a dead letter.
+    fn fail(&self, claim: &Claim, reason: &str, instance: &str, failed: Option<&FailedSample>) {
+        if self.finish(claim, Answer::Failed(reason.to_owned()), failed) {
+            self.bury(DeadLetter {
+                id: claim.id.clone(),
+                job: claim.job.clone(),
+                reason: reason.to_owned(),
+                instance: instance.to_owned(),
+                deliveries: claim.deliveries,
+                buried_at: now(),
+            });
+        }
+    }
+
+    /// In place of the letter that the sample has.
+    fn bury(&self, letter: DeadLetter) {
+        self.unbury(&letter.job.sample);
         let mut letters = lock(&self.letters);
         letters.push_back(letter);
         let excess = letters.len().saturating_sub(LETTERS);
         letters.drain(..excess);
+    }
+
+    fn unbury(&self, key: &SampleKey) {
+        lock(&self.letters).retain(|letter| letter.job.sample != *key);
     }
 }
 
@@ -202,12 +230,18 @@ impl Worker for MemoryHub {
         let busy = self.state().another_scans(&claim.job.sample, &Lease::of(claim));
         let known = self.verdicts.get(&claim.job.sample).filter(|_| !busy);
         if let Some(verdict) = known.filter(|verdict| !generation.outdates(verdict)) {
-            self.finish(claim, Answer::Verdict(verdict));
+            self.finish(claim, Answer::Verdict(verdict), None);
+            return Ok(Begin::Nothing);
+        }
+        let failed = self.state().failed(&claim.job.sample);
+        // Queued before that was known.
+        if let Some(failed) = failed.as_ref().filter(|failed| !busy && failed.holds(&generation, now())) {
+            self.finish(claim, Answer::Failed(failed.reason.clone()), None);
             return Ok(Begin::Nothing);
         }
         let mut state = self.state();
         match state.begin(claim) {
-            Taken::Bytes(bytes) => return Ok(Begin::Scan(bytes)),
+            Taken::Bytes(bytes) => return Ok(Begin::Scan { bytes, failed }),
             Taken::Idle => {
                 drop(state);
                 self.work.notify_one();
@@ -229,14 +263,16 @@ impl Worker for MemoryHub {
         Ok(())
     }
 
+    async fn suspect(&self, claim: &Claim, failed: &FailedSample) -> Result<(), HubError> {
+        self.state().hold_against(&claim.job.sample, failed);
+        Ok(())
+    }
+
     async fn complete(&self, claim: &Claim, completion: &Completion) -> Result<(), HubError> {
         match completion {
-            Completion::Answered(answer) => drop(self.finish(claim, answer.clone())),
-            Completion::Dead(reason) => {
-                if self.finish(claim, Answer::Failed(reason.clone())) {
-                    self.bury(claim, reason);
-                }
-            }
+            Completion::Answered(answer) => drop(self.finish(claim, answer.clone(), None)),
+            Completion::Failed(failed) => self.fail(claim, &failed.reason, &failed.instance, Some(failed)),
+            Completion::Dead(reason) => self.fail(claim, reason, "", None),
         }
         Ok(())
     }
@@ -289,6 +325,9 @@ impl Operator for MemoryHub {
     /// Nobody can ask for it from outside of the process, so the bytes are not kept.
     async fn retry(&self, letter: &DeadLetter) -> Result<Retried, HubError> {
         let known = lock(&self.letters).iter().any(|kept| kept.id == letter.id);
+        if known {
+            self.state().forgive(&letter.job.sample);
+        }
         Ok(if known { Retried::BytesGone } else { Retried::Unknown })
     }
 

@@ -2,7 +2,8 @@
 //! Samples and jobs of a [`super::MemoryHub`]. Each method is one of Redis's scripts.
 
 use crate::{
-    clock::now_ms,
+    clock::{now, now_ms},
+    failed::FailedSample,
     hub::{Claim, LaneState, Queue, QueueState, Room},
     job::{Job, Lane},
     sample::{Sample, SampleKey},
@@ -14,10 +15,15 @@ use tokio::time::Instant;
 /// Reservations that nobody came back for are swept once there are so many more than after the last sweep.
 const SWEEP: usize = 1024;
 
+/// How many samples are remembered as failed. One more is not: it is scanned each time.
+const FAILED: usize = 10_000;
+
 /// Everything behind the hub's lock.
 pub(super) struct State {
     limits: Queue,
     samples: HashMap<SampleKey, Kept>,
+    /// What is held against samples, and until when it is kept.
+    failed: HashMap<SampleKey, (FailedSample, Instant)>,
     sweep_at: usize,
     jobs: BTreeMap<u64, Entry>,
     last_id: u64,
@@ -90,7 +96,15 @@ impl State {
     /// No samples, no jobs.
     pub(super) fn new(limits: &Queue) -> Self {
         let limits = limits.clone();
-        Self { limits, samples: HashMap::new(), sweep_at: SWEEP, jobs: BTreeMap::new(), last_id: 0, bytes: 0 }
+        Self {
+            limits,
+            samples: HashMap::new(),
+            failed: HashMap::new(),
+            sweep_at: SWEEP,
+            jobs: BTreeMap::new(),
+            last_id: 0,
+            bytes: 0,
+        }
     }
 
     /// Takes the lease for a milter; false where somebody has it. In the mail lane the milter waits.
@@ -239,6 +253,29 @@ impl State {
         {
             *renewed = Instant::now();
         }
+    }
+
+    /// What is held against a sample.
+    pub(super) fn failed(&self, key: &SampleKey) -> Option<FailedSample> {
+        let (failed, until) = self.failed.get(key)?;
+        (Instant::now() < *until).then(|| failed.clone())
+    }
+
+    /// Holds something against a sample, in place of what was before.
+    pub(super) fn hold_against(&mut self, key: &SampleKey, failed: &FailedSample) {
+        let current = Instant::now();
+        if self.failed.len() >= FAILED {
+            self.failed.retain(|_, (_, until)| current < *until);
+        }
+        let until = current.checked_add(failed.life(now()));
+        if let Some(until) = until.filter(|_| self.failed.len() < FAILED || self.failed.contains_key(key)) {
+            self.failed.insert(key.clone(), (failed.clone(), until));
+        }
+    }
+
+    /// Holds nothing against a sample any longer.
+    pub(super) fn forgive(&mut self, key: &SampleKey) {
+        self.failed.remove(key);
     }
 
     /// Forgets bytes and lease of a sample.

@@ -9,6 +9,8 @@ use super::{
     seal::Purpose,
 };
 use crate::{
+    clock::now,
+    failed::FailedSample,
     hub::{Admission, Announcements, HubError, Milter, Receipt, Reservation},
     job::{Job, Lane},
     keys::{Kept, Keys},
@@ -17,7 +19,11 @@ use crate::{
 };
 use async_trait::async_trait;
 use redis::{RedisResult, Value, cmd, from_redis_value};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+use tracing::warn;
 
 /// How many receipts of one sample are kept.
 const RECEIPTS: usize = 1000;
@@ -30,7 +36,7 @@ impl Milter for RedisHub {
         &self.announcements
     }
 
-    /// The verdict is read after the reservation: a scan that ends in between is seen.
+    /// Verdict and failure are read after the reservation: a scan that ends in between is seen.
     async fn reserve(&self, keys: &[SampleKey], lane: Lane) -> Result<Vec<Reservation>, HubError> {
         let chains = keys.iter().map(|key| {
             let call = SCRIPTS.reserve.on([Kept::Lease, Kept::Waiters].map(|kept| self.keys.of(key, kept)));
@@ -40,7 +46,8 @@ impl Milter for RedisHub {
                 .arg(millis(self.queue.reserve_ttl))
                 .arg(millis(self.queue.sample_ttl))
                 .arg(lane.as_str());
-            vec![Step::from(call), cmd("GET").arg(self.keys.of(key, Kept::Verdict)).take().into()]
+            let get = |kept| Step::from(cmd("GET").arg(self.keys.of(key, kept)).take());
+            vec![Step::from(call), get(Kept::Verdict), get(Kept::Failed)]
         });
         let outcomes = self.verdicts.run(chains.collect()).await?;
         let found: Vec<Reservation> = keys
@@ -48,7 +55,8 @@ impl Milter for RedisHub {
             .zip(outcomes)
             .map(|(key, chain)| reservation(self, key, chain, lane))
             .collect::<Result<_, _>>()?;
-        let needless = keys.iter().zip(&found).filter(|(_, found)| matches!(found, Reservation::Known(_)));
+        let decided = |found: &Reservation| matches!(found, Reservation::Known(_) | Reservation::Failed(_));
+        let needless = keys.iter().zip(&found).filter(|(_, found)| decided(found));
         let given_back: Vec<Step> =
             needless.map(|(key, _)| leaving(self, key, &self.owner_lease())).collect();
         if !given_back.is_empty() {
@@ -104,12 +112,15 @@ fn reservation(
     outcomes: Vec<RedisResult<Value>>,
     lane: Lane,
 ) -> Result<Reservation, HubError> {
-    let [role, verdict] =
-        <[_; 2]>::try_from(outcomes).map_err(|_| unusable("reserve gave too few answers"))?;
+    let [role, verdict, failed] =
+        <[_; 3]>::try_from(outcomes).map_err(|_| unusable("reserve gave too few answers"))?;
     let verdict: Option<Vec<u8>> = from_redis_value(verdict.map_err(hub_error)?).map_err(unusable)?;
     let verdict = verdict.and_then(|bytes| hub.verdict(key, bytes));
     if let Some(verdict) = verdict.filter(|verdict| hub.believes(verdict, lane)) {
         return Ok(Reservation::Known(Arc::new(verdict)));
+    }
+    if let Some(failed) = failure(hub, key, failed)? {
+        return Ok(Reservation::Failed(Arc::new(failed)));
     }
     match role {
         // Nothing can be reserved, so nobody else owns it either; submitting will say that memory is full.
@@ -119,6 +130,30 @@ fn reservation(
         Ok(Value::BulkString(word)) if word == b"joined" => Ok(Reservation::Joined),
         Ok(_) => Err(unusable("reserve gave an unknown answer")),
     }
+}
+
+/// What is held against a sample and still holds.
+fn failure(
+    hub: &RedisHub,
+    key: &SampleKey,
+    answer: RedisResult<Value>,
+) -> Result<Option<FailedSample>, HubError> {
+    let answer = match answer {
+        Err(error) if error.code() == Some("NOPERM") => {
+            if !hub.failed_is_secret.swap(true, Ordering::Relaxed) {
+                warn!(
+                    event = "failed_is_secret",
+                    "Redis does not let this process read which samples failed; they are scanned each time. Its users are \
+                     those of an older version"
+                );
+            }
+            return Ok(None);
+        }
+        answer => answer.map_err(hub_error)?,
+    };
+    let bytes: Option<Vec<u8>> = from_redis_value(answer).map_err(unusable)?;
+    let failed = bytes.and_then(|bytes| hub.failed(key, bytes));
+    Ok(failed.filter(|failed| failed.holds(&hub.generation.borrow(), now())))
 }
 
 fn leaving(hub: &RedisHub, key: &SampleKey, lease: &str) -> Step {

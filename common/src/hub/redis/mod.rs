@@ -48,6 +48,7 @@ pub use settings::{Redis, RedisUrl};
 
 use crate::{
     clock::Clock,
+    failed::FailedSample,
     freshness::Cache,
     generation::Generation,
     hub::{Announcements, Hub, HubError, Queue},
@@ -55,6 +56,7 @@ use crate::{
     keys::{CLUSTER_SHARDS, Kept, Keys},
     sample::SampleKey,
     verdict::Verdict,
+    wire::Versioned,
 };
 use async_trait::async_trait;
 use connection::Connection;
@@ -63,7 +65,7 @@ use listener::Listener;
 use redis::{cmd, from_redis_value};
 use seal::{Purpose, Seal};
 use std::{
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard, atomic::AtomicBool},
     time::Duration,
 };
 use target::{Target, Wire};
@@ -97,6 +99,8 @@ pub struct RedisHub {
     readers: Mutex<Vec<Wire>>,
     announcements: Announcements,
     listening: watch::Receiver<bool>,
+    /// Whether it was said that this process may not read what failed.
+    failed_is_secret: AtomicBool,
     /// They end with the hub.
     _tasks: JoinSet<()>,
 }
@@ -178,6 +182,7 @@ impl RedisHub {
             readers: Mutex::default(),
             announcements,
             listening,
+            failed_is_secret: AtomicBool::new(false),
             _tasks: tasks,
         }))
     }
@@ -197,6 +202,11 @@ impl RedisHub {
         let plain = self.vault.open(Purpose::Verdict, &key.to_string(), bytes)?;
         let is_fresh = |verdict: &Verdict| !verdict.fresh_at(self.now(), self.cache.ttl(verdict)).is_zero();
         Verdict::decode(&plain).filter(is_fresh)
+    }
+
+    /// What is held against a sample, as it came from Redis; none that is not for it.
+    fn failed(&self, key: &SampleKey, bytes: Vec<u8>) -> Option<FailedSample> {
+        Versioned::decode(&self.vault.open(Purpose::Failed, &key.to_string(), bytes)?)
     }
 
     /// Whether who asks for a scan in `lane` can do with this verdict instead.

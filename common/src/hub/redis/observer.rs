@@ -48,8 +48,8 @@ impl Observer for RedisHub {
         let shards = (0..self.keys.shards()).map(|shard| newest(self, self.keys.dead_letters(shard), most));
         let entries = join_all(shards).await.into_iter().collect::<Result<Vec<_>, _>>()?;
         let letters = entries.into_iter().flatten().filter_map(|(id, fields)| {
-            let Letter { job, reason, deliveries, buried_at } = letter_in(self, &fields)?;
-            Some(DeadLetter { id, job, reason, deliveries, buried_at })
+            let Letter { job, reason, instance, deliveries, buried_at } = letter_in(self, &fields)?;
+            Some(DeadLetter { id, job, reason, instance, deliveries, buried_at })
         });
         let mut letters: Vec<DeadLetter> = letters.collect();
         // Stable: within a shard they came in their order.

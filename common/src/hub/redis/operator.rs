@@ -39,11 +39,14 @@ impl Operator for RedisHub {
         if read::<Entries>(letters)?.is_empty() {
             return Ok(Retried::Unknown);
         }
+        // Before the job is there, which would be answered with it.
+        self.verdicts.one(cmd("DEL").arg(keys.of(&job.sample, Kept::Failed)).take()).await?;
         if !read::<bool>(there)? {
             return Ok(Retried::BytesGone);
         }
         let [jobs, queued] = [keys.jobs(shard, job.lane), keys.queued(shard, job.lane)];
-        let call = SCRIPTS.retry.on([jobs, queued, keys.job_bytes(shard), keys.dead_letters(shard)]);
+        let [letters, buried] = [keys.dead_letters(shard), keys.buried(shard)];
+        let call = SCRIPTS.retry.on([jobs, queued, keys.job_bytes(shard), letters, buried]);
         let call =
             call.arg(&letter.id).arg(job.sample.to_string()).arg(&*sealed_job(self, &job)).arg(job.size);
         let queued: bool = from_redis_value(self.verdicts.one(call).await?).map_err(unusable)?;
@@ -52,8 +55,9 @@ impl Operator for RedisHub {
 
     async fn drop_letter(&self, letter: &DeadLetter) -> Result<bool, HubError> {
         let shard = self.keys.shard_of(&letter.job.sample);
-        let delete = cmd("XDEL").arg(self.keys.dead_letters(shard)).arg(&letter.id).take();
-        let was_there: bool = from_redis_value(self.verdicts.one(delete).await?).map_err(unusable)?;
+        let call = SCRIPTS.drop_letter.on([self.keys.dead_letters(shard), self.keys.buried(shard)]);
+        let call = call.arg(&letter.id).arg(letter.job.sample.to_string());
+        let was_there: bool = from_redis_value(self.verdicts.one(call).await?).map_err(unusable)?;
         // The bytes, unless somebody is about to scan them.
         let keys = [Kept::Sample, Kept::Lease].map(|kept| self.keys.of(&letter.job.sample, kept));
         self.verdicts.one(SCRIPTS.give_back.on(keys).arg("")).await?;

@@ -28,6 +28,7 @@ pub(super) struct Scripts {
     pub hand_back: Text,
     pub demote: Text,
     pub retry: Text,
+    pub drop_letter: Text,
     pub report: Text,
     pub time: Text,
 }
@@ -58,6 +59,20 @@ impl Scripts {
                 Text::new(concat!(include_str!("scripts/remove.lua"), include_str!($file)))
             };
         }
+        macro_rules! with_unbury {
+            ($file:literal) => {
+                Text::new(concat!(include_str!("scripts/unbury.lua"), include_str!($file)))
+            };
+        }
+        macro_rules! with_both {
+            ($file:literal) => {
+                Text::new(concat!(
+                    include_str!("scripts/remove.lua"),
+                    include_str!("scripts/unbury.lua"),
+                    include_str!($file)
+                ))
+            };
+        }
         Self {
             reserve: Text::new(include_str!("scripts/reserve.lua")),
             leave: Text::new(include_str!("scripts/leave.lua")),
@@ -70,12 +85,13 @@ impl Scripts {
             renew_claim: Text::new(include_str!("scripts/renew_claim.lua")),
             reclaim: Text::new(include_str!("scripts/reclaim.lua")),
             complete: Text::new(include_str!("scripts/complete.lua")),
-            acknowledge: with_remove!("scripts/acknowledge.lua"),
-            bury: with_remove!("scripts/bury.lua"),
+            acknowledge: with_both!("scripts/acknowledge.lua"),
+            bury: with_both!("scripts/bury.lua"),
             held: Text::new(include_str!("scripts/held.lua")),
             hand_back: with_remove!("scripts/hand_back.lua"),
             demote: with_remove!("scripts/demote.lua"),
-            retry: Text::new(include_str!("scripts/retry.lua")),
+            retry: with_unbury!("scripts/retry.lua"),
+            drop_letter: with_unbury!("scripts/drop_letter.lua"),
             report: Text::new(include_str!("scripts/report.lua")),
             time: Text::new(include_str!("scripts/time.lua")),
         }
@@ -101,6 +117,7 @@ impl Scripts {
             &self.hand_back,
             &self.demote,
             &self.retry,
+            &self.drop_letter,
             &self.report,
             &self.time,
         ];

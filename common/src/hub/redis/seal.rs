@@ -44,6 +44,8 @@ pub enum Purpose {
     Verdict,
     /// The bytes of a sample, which its digest fits.
     Sample,
+    /// What is held against a sample. It says itself until when it counts.
+    Failed,
     /// A job, of a sample. Done twice, it gives the same.
     Job,
     /// An answer for those who wait, about a sample.
@@ -189,6 +191,7 @@ impl Purpose {
         match self {
             Self::Verdict => "verdict",
             Self::Sample => "sample",
+            Self::Failed => "failed",
             Self::Job => "job",
             Self::Announcement => "announcement",
             Self::Letter => "letter",

@@ -16,6 +16,8 @@ pub(super) struct Announcement {
 pub(super) struct Letter {
     pub job: Job,
     pub reason: String,
+    #[serde(default)]
+    pub instance: String,
     pub deliveries: u32,
     #[serde(default)]
     pub buried_at: u64,

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     clock::now,
+    failed::FailedSample,
     generation::FarmReport,
     hub::{Begin, Claim, Completion, Hub as _, HubError, Room, Worker},
     job::{Job, Lane},
@@ -22,7 +23,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use redis::{Value, cmd, from_redis_value};
-use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{borrow::Cow, num::NonZeroUsize, sync::Arc, time::Duration};
 use tracing::warn;
 
 /// How many dead letters a shard keeps, about.
@@ -55,15 +56,22 @@ impl Worker for RedisHub {
     }
 
     async fn begin(&self, claim: &Claim) -> Result<Begin, HubError> {
-        let (word, verdict) = take_lease(self, claim).await?;
-        let verdict = verdict.and_then(|bytes| self.verdict(&claim.job.sample, bytes));
+        let Taken { word, verdict, failed } = take_lease(self, claim).await?;
         if let Some(verdict) = verdict.filter(|verdict| suffices(self, &claim.job, verdict)) {
             let known = Answer::Verdict(Arc::new(verdict));
-            finish(self, claim, answered(self, claim, &known, None, false)).await?;
+            finish(self, claim, told(self, claim, &known, false)).await?;
+            return Ok(Begin::Nothing);
+        }
+        // Queued before that was known. The bytes are its dead letter's, which may be tried again.
+        if let Some(failed) =
+            failed.as_ref().filter(|failed| word != "busy" && holds(self, &claim.job, failed))
+        {
+            let failed = Answer::Failed(failed.reason.clone());
+            finish(self, claim, told(self, claim, &failed, true)).await?;
             return Ok(Begin::Nothing);
         }
         match word.as_str() {
-            "scan" => fetch(self, claim).await,
+            "scan" => fetch(self, claim, failed).await,
             "gone" => gone(self, claim).await,
             "busy" => {
                 self.verdicts.one(acknowledge(self, claim)).await?;
@@ -93,15 +101,24 @@ impl Worker for RedisHub {
         Ok(())
     }
 
+    async fn suspect(&self, claim: &Claim, failed: &FailedSample) -> Result<(), HubError> {
+        let mut set = cmd("SET");
+        set.arg(self.keys.of(&claim.job.sample, Kept::Failed));
+        set.arg(&*sealed_failure(self, claim, failed)).arg("PX").arg(millis(failed.life(now())));
+        self.verdicts.one(set).await.map(drop)
+    }
+
     async fn complete(&self, claim: &Claim, completion: &Completion) -> Result<(), HubError> {
         match completion {
             Completion::Answered(answer @ Answer::Verdict(verdict)) => {
-                finish(self, claim, answered(self, claim, answer, Some(verdict), false)).await
+                let stored = answered(self, claim, answer, Stored::Verdict(verdict), false);
+                in_order(self, vec![stored.into(), settle(self, claim).into()]).await
             }
-            Completion::Answered(answer) => {
-                finish(self, claim, answered(self, claim, answer, None, false)).await
+            Completion::Answered(answer) => finish(self, claim, told(self, claim, answer, false)).await,
+            Completion::Failed(failed) => {
+                bury(self, claim, &failed.reason, &failed.instance, Stored::Failed(failed)).await
             }
-            Completion::Dead(reason) => bury(self, claim, reason).await,
+            Completion::Dead(reason) => bury(self, claim, reason, "", Stored::Nothing).await,
         }
     }
 
@@ -131,17 +148,36 @@ fn suffices(hub: &RedisHub, job: &Job, verdict: &Verdict) -> bool {
     verdict.scanned_at >= looked && !outdated
 }
 
-/// What became of the lease, and the verdict where there is one.
-async fn take_lease(hub: &RedisHub, claim: &Claim) -> Result<(String, Option<Vec<u8>>), HubError> {
-    let keys = [Kept::Verdict, Kept::Sample, Kept::Lease, Kept::Waiters];
-    let call = SCRIPTS.begin.on(keys.map(|kept| hub.keys.of(&claim.job.sample, kept)));
-    let call = call.arg(lease_of(claim)).arg(millis(hub.queue.lease_ttl));
-    let call = call.arg(claim.job.lane.as_str()).arg(millis(hub.queue.sample_ttl));
-    let (word, verdict): (_, Vec<u8>) = from_redis_value(hub.verdicts.one(call).await?).map_err(unusable)?;
-    Ok((word, Some(verdict).filter(|verdict| !verdict.is_empty())))
+/// Whether what is held against a sample still counts for a job.
+fn holds(hub: &RedisHub, job: &Job, failed: &FailedSample) -> bool {
+    failed.holds(&hub.generation.borrow().at_least(job.needs.as_deref()), now())
 }
 
-async fn fetch(hub: &RedisHub, claim: &Claim) -> Result<Begin, HubError> {
+/// What stood in Redis when a job was begun.
+struct Taken {
+    /// What became of the lease.
+    word: String,
+    verdict: Option<Verdict>,
+    failed: Option<FailedSample>,
+}
+
+async fn take_lease(hub: &RedisHub, claim: &Claim) -> Result<Taken, HubError> {
+    let sample = &claim.job.sample;
+    let keys = [Kept::Verdict, Kept::Sample, Kept::Lease, Kept::Waiters, Kept::Failed];
+    let call = SCRIPTS.begin.on(keys.map(|kept| hub.keys.of(sample, kept)));
+    let call = call.arg(lease_of(claim)).arg(millis(hub.queue.lease_ttl));
+    let call = call.arg(claim.job.lane.as_str()).arg(millis(hub.queue.sample_ttl));
+    let (word, verdict, failed): (_, Vec<u8>, Vec<u8>) =
+        from_redis_value(hub.verdicts.one(call).await?).map_err(unusable)?;
+    let there = |bytes: Vec<u8>| Some(bytes).filter(|bytes| !bytes.is_empty());
+    Ok(Taken {
+        word,
+        verdict: there(verdict).and_then(|bytes| hub.verdict(sample, bytes)),
+        failed: there(failed).and_then(|bytes| hub.failed(sample, bytes)),
+    })
+}
+
+async fn fetch(hub: &RedisHub, claim: &Claim, failed: Option<FailedSample>) -> Result<Begin, HubError> {
     let key = hub.keys.of(&claim.job.sample, Kept::Sample);
     let get = vec![vec![Step::from(cmd("GET").arg(key).take())]];
     let _transit = hub.transit(claim.job.size).await?;
@@ -153,7 +189,7 @@ async fn fetch(hub: &RedisHub, claim: &Claim) -> Result<Begin, HubError> {
         None => None,
     };
     match opened {
-        Some(bytes) => Ok(Begin::Scan(bytes)),
+        Some(bytes) => Ok(Begin::Scan { bytes, failed }),
         None => gone(hub, claim).await,
     }
 }
@@ -179,16 +215,21 @@ fn demotion(hub: &RedisHub, claim: &Claim) -> Call {
 
 /// The letter first: it says whether there is room for the bytes. A crash before the announcement costs those who wait
 /// another scan.
-async fn bury(hub: &RedisHub, claim: &Claim, reason: &str) -> Result<(), HubError> {
+async fn bury(
+    hub: &RedisHub,
+    claim: &Claim,
+    reason: &str,
+    instance: &str,
+    stored: Stored<'_>,
+) -> Result<(), HubError> {
     let letter = Letter {
         job: claim.job.clone(),
         reason: reason.to_owned(),
+        instance: instance.to_owned(),
         deliveries: claim.deliveries,
         buried_at: now(),
     };
-    let [lane, queued, bytes] = entry_keys(hub, claim);
-    let shard = hub.keys.shard_of(&claim.job.sample);
-    let call = SCRIPTS.bury.on([lane, queued, bytes, hub.keys.dead_letters(shard)]);
+    let call = SCRIPTS.bury.on(entry_and_letter_keys(hub, claim));
     let sealed = hub.vault.seal(Purpose::Letter, "", Versioned::encode(&letter));
     let call = call.arg(Keys::GROUP).arg(&claim.id).arg(&*sealed);
     let call = call.arg(LETTERS).arg(millis(LETTERS_TTL));
@@ -197,27 +238,55 @@ async fn bury(hub: &RedisHub, claim: &Claim, reason: &str) -> Result<(), HubErro
         from_redis_value(hub.verdicts.one(call.arg(room).arg(millis(hub.queue.sample_ttl))).await?)
             .map_err(unusable)?;
     let failed = Answer::Failed(reason.to_owned());
-    in_order(hub, vec![answered(hub, claim, &failed, None, word != "forget").into()]).await
+    in_order(hub, vec![answered(hub, claim, &failed, stored, word != "forget").into()]).await
 }
 
-/// Tells those who wait; stores the verdict where one is given and it is still fresh; forgets the bytes unless `keep`.
-fn answered(hub: &RedisHub, claim: &Claim, answer: &Answer, store: Option<&Verdict>, keep: bool) -> Call {
-    let kept = [Kept::Verdict, Kept::Sample, Kept::Lease, Kept::Waiters];
-    let life = store.map_or(Duration::ZERO, |verdict| verdict.fresh_at(hub.now(), hub.cache.ttl(verdict)));
+/// What an answer leaves behind.
+#[derive(Clone, Copy)]
+enum Stored<'a> {
+    Verdict(&'a Verdict),
+    Failed(&'a FailedSample),
+    Nothing,
+}
+
+/// Tells those who wait; forgets the bytes unless `keep`.
+fn told(hub: &RedisHub, claim: &Claim, answer: &Answer, keep: bool) -> Call {
+    answered(hub, claim, answer, Stored::Nothing, keep)
+}
+
+/// The same, and stores what is not over already.
+fn answered(hub: &RedisHub, claim: &Claim, answer: &Answer, stored: Stored<'_>, keep: bool) -> Call {
+    let kept = [Kept::Verdict, Kept::Sample, Kept::Lease, Kept::Waiters, Kept::Failed];
     let name = claim.job.sample.to_string();
-    let stored = store.filter(|_| !life.is_zero()).map(Verdict::encode);
-    let stored = stored.map(|verdict| hub.vault.seal(Purpose::Verdict, &name, verdict)).unwrap_or_default();
     let announcement = Announcement { key: claim.job.sample.clone(), answer: answer.clone() };
-    SCRIPTS
+    let (mut verdict, mut failed) = ((Cow::default(), Duration::ZERO), (Cow::default(), Duration::ZERO));
+    match stored {
+        Stored::Verdict(of) => {
+            let life = of.fresh_at(hub.now(), hub.cache.ttl(of));
+            verdict = (hub.vault.seal(Purpose::Verdict, &name, of.encode()), life);
+        }
+        Stored::Failed(of) => failed = (sealed_failure(hub, claim, of), of.life(now())),
+        Stored::Nothing => {}
+    }
+    let clean = matches!(stored, Stored::Verdict(verdict) if verdict.is_clean());
+    let call = SCRIPTS
         .complete
         .on(kept.map(|kept| hub.keys.of(&claim.job.sample, kept)))
         .arg(lease_of(claim))
         .arg(&*hub.vault.seal(Purpose::Announcement, "", Versioned::encode(announcement)))
-        .arg(hub.keys.announce_root())
-        .arg(&*stored)
-        .arg(millis(life))
-        .arg(u8::from(keep))
-        .arg(u8::from(store.is_some_and(Verdict::is_clean)))
+        .arg(hub.keys.announce_root());
+    let call = unless_over(call, &verdict).arg(u8::from(keep)).arg(u8::from(clean));
+    unless_over(call, &failed)
+}
+
+/// Two arguments: what is to be stored and how long, or nothing.
+fn unless_over(call: Call, (sealed, life): &(Cow<'_, [u8]>, Duration)) -> Call {
+    let stored: &[u8] = if life.is_zero() { &[] } else { sealed };
+    call.arg(stored).arg(millis(*life))
+}
+
+fn sealed_failure(hub: &RedisHub, claim: &Claim, failed: &FailedSample) -> Cow<'static, [u8]> {
+    hub.vault.seal(Purpose::Failed, &claim.job.sample.to_string(), Versioned::encode(failed))
 }
 
 /// What is to be done about the sample, and then the job's acknowledgement.
@@ -234,4 +303,16 @@ async fn in_order(hub: &RedisHub, steps: Vec<Step>) -> Result<(), HubError> {
 
 fn acknowledge(hub: &RedisHub, claim: &Claim) -> Call {
     SCRIPTS.acknowledge.on(entry_keys(hub, claim)).arg(Keys::GROUP).arg(&claim.id)
+}
+
+/// Acknowledges a job whose sample was scanned: its dead letter goes, if it has one.
+fn settle(hub: &RedisHub, claim: &Claim) -> Call {
+    let call = SCRIPTS.acknowledge.on(entry_and_letter_keys(hub, claim));
+    call.arg(Keys::GROUP).arg(&claim.id).arg(claim.job.sample.to_string())
+}
+
+fn entry_and_letter_keys(hub: &RedisHub, claim: &Claim) -> [String; 5] {
+    let [lane, queued, bytes] = entry_keys(hub, claim);
+    let shard = hub.keys.shard_of(&claim.job.sample);
+    [lane, queued, bytes, hub.keys.dead_letters(shard), hub.keys.buried(shard)]
 }

@@ -160,7 +160,7 @@ async fn work(worker: Arc<RedisHub>, most: usize, ended: CancellationToken) -> a
 }
 
 async fn scan(worker: Arc<RedisHub>, claim: Claim) -> anyhow::Result<()> {
-    if let Begin::Scan(_) = worker.begin(&claim).await? {
+    if let Begin::Scan { .. } = worker.begin(&claim).await? {
         let verdict = Verdict { scanned_at: now(), ..Verdict::default() };
         let answer = Answer::Verdict(Arc::new(verdict));
         worker.complete(&claim, &Completion::Answered(answer)).await?;

@@ -2,7 +2,8 @@
 //! A stand-in for a THOR Thunderstorm server, for tests, the demo and load: it is no scanner and protects nobody.
 //!
 //! It speaks both generations of the HTTP API ([`shapes`]), matches a few rules of its own or given ones ([`rules`]), is
-//! as slow and as busy as [`settings`] say, counts what it was sent ([`uploads`]), and goes wrong on request ([`Fault`]).
+//! as slow and as busy as [`settings`] say, counts what it was sent ([`uploads`]), and goes wrong on request ([`Fault`]) or
+//! by what a file does to it ([`Hostility`]).
 //! [`Standin`] runs one inside the test's process; the program `thunderstorm-stand-in` is the same with a command line.
 //! Beside the API it serves `PUT /stand-in/settings`, `PUT /stand-in/fault` and `GET /stand-in/uploads`, which no fault
 //! reaches.
@@ -10,6 +11,7 @@
 //! A scan counts as an upload when a thread takes it: refused and faulty requests are counted apart.
 
 pub mod drift;
+mod hostile;
 pub mod rules;
 mod scans;
 mod serve;
@@ -18,6 +20,7 @@ pub mod shapes;
 pub mod uploads;
 
 pub use drift::Drift;
+pub use hostile::{Hostility, SINCE};
 pub use rules::Rules;
 pub use settings::{Fault, FaultPlan, Settings, Shape};
 
@@ -76,7 +79,7 @@ impl Standin {
         let address = listener.local_addr()?;
         let scans = Arc::new(Scans::new(settings, rules));
         let mut running = JoinSet::new();
-        running.spawn(serve::serve(listener, tls.clone(), Arc::clone(&scans)));
+        running.spawn(serve::serve(listener, address, tls.clone(), Arc::clone(&scans)));
         Ok(Self { address, tls, scans, running: Mutex::new(running) })
     }
 
@@ -91,27 +94,37 @@ impl Standin {
         self.address
     }
 
-    /// How often each sample was scanned, by digest in hexadecimal digits.
+    /// How often each sample of mail was scanned, by digest in hexadecimal digits.
     pub fn uploads(&self) -> BTreeMap<String, u64> {
         self.scans.uploads().by_digest()
     }
 
-    /// How often this sample was scanned.
+    /// How often this sample of mail was scanned.
     pub fn uploads_of(&self, digest: &Digest) -> u64 {
         self.scans.uploads().of(digest)
     }
 
-    /// How many scans there were.
+    /// How many scans of mail's samples there were.
     pub fn total(&self) -> u64 {
         self.scans.uploads().total()
     }
 
-    /// The file names of all scans, in the order of their arrival.
+    /// The file names of all scans of mail's samples, in the order of their arrival.
     pub fn names(&self) -> Vec<String> {
         self.scans.uploads().names().to_vec()
     }
 
-    /// Scan requests of any fate: answered, refused or met by a fault.
+    /// How many samples of the workers' own were scanned: proofs, canaries, size probes.
+    pub fn own_uploads(&self) -> u64 {
+        self.scans.uploads().own().values().sum()
+    }
+
+    /// How many of the workers' own came with this `source`, such as `thundergate-proof`.
+    pub fn own_uploads_of(&self, source: &str) -> u64 {
+        self.scans.uploads().own().get(source).copied().unwrap_or_default()
+    }
+
+    /// Scan requests for mail's samples, of any fate: answered, refused or met by a fault.
     pub fn requests(&self) -> u64 {
         self.scans.requests()
     }
@@ -152,7 +165,8 @@ impl Standin {
     /// Listens on the same port again.
     pub async fn start_again(&self) {
         let listener = TcpListener::bind(self.address).await.expect("the port is still free");
-        self.running.lock().await.spawn(serve::serve(listener, self.tls.clone(), Arc::clone(&self.scans)));
+        let serving = serve::serve(listener, self.address, self.tls.clone(), Arc::clone(&self.scans));
+        self.running.lock().await.spawn(serving);
     }
 
     /// Serves until the end of the process.

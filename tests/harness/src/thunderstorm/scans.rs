@@ -2,17 +2,21 @@
 //! The work of a Thunderstorm server: a few threads, a bounded number that wait for them, results of asynchronous scans.
 //!
 //! A synchronous scan waits for a thread if fewer than `waiting` do, or is refused. A client that goes away takes its
-//! scan with it. An asynchronous one always waits, survives its client, and is lost at a restart.
+//! scan with it, unless the file is one that keeps its thread busy. An asynchronous scan always waits, survives its client,
+//! and is lost at a restart.
 
 use super::{
+    hostile::{Hostility, Marks},
     rules::{Assessment, Rules},
-    settings::{Fault, FaultPlan, Settings},
+    settings::{Asked, Fault, FaultPlan, Settings},
     shapes::Counters,
-    uploads::Uploads,
+    uploads::{Origin, Uploads},
 };
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use std::{
     collections::BTreeMap,
+    future::pending,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst},
@@ -21,7 +25,7 @@ use std::{
 };
 use thundergate_common::digest::Digest;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot},
     task::JoinSet,
 };
 
@@ -31,12 +35,23 @@ const LATE: Duration = Duration::from_millis(2);
 /// A file to scan.
 #[derive(Clone, Debug)]
 pub(super) struct Upload {
+    pub origin: Origin,
     pub name: String,
     pub bytes: Bytes,
 }
 
-/// The answer of a scan; none: nothing to report.
-pub(super) type Answer = Option<Assessment>;
+/// The answer of a scan.
+#[derive(Clone, Debug)]
+pub(super) enum Answer {
+    /// What the rules say; none: nothing to report.
+    Assessed(Option<Assessment>),
+    /// The status 500.
+    Refused,
+    /// An entry of level `Error`.
+    Error,
+    /// None: the connection is closed.
+    HungUp,
+}
 
 /// Where an asynchronous scan stands.
 #[derive(Clone)]
@@ -59,6 +74,7 @@ pub(super) struct Scans {
     results: Mutex<BTreeMap<u64, Progress>>,
     background: Mutex<JoinSet<()>>,
     started: Mutex<Instant>,
+    crash: Notify,
     next_id: AtomicU64,
     requests: AtomicU64,
     denied: AtomicU64,
@@ -102,6 +118,7 @@ impl Scans {
             results: Mutex::default(),
             background: Mutex::default(),
             started: Mutex::new(Instant::now()),
+            crash: Notify::new(),
             next_id: AtomicU64::new(u64::from(fastrand::u32(1..1_000_000))),
             requests: AtomicU64::new(0),
             denied: AtomicU64::new(0),
@@ -131,11 +148,16 @@ impl Scans {
     }
 
     /// The fault that this request meets.
-    pub fn meet(&self, scan: bool) -> Fault {
-        if scan {
+    pub fn meet(&self, asked: &Asked) -> Fault {
+        if *asked == Asked::Scan(Origin::Mail) {
             self.requests.fetch_add(1, SeqCst);
         }
-        locked(&self.plan).meet(scan)
+        locked(&self.plan).meet(asked)
+    }
+
+    /// Returns when a file kills the scanner.
+    pub async fn crashed(&self) {
+        self.crash.notified().await;
     }
 
     pub fn uploads(&self) -> MutexGuard<'_, Uploads> {
@@ -175,7 +197,7 @@ impl Scans {
     }
 
     /// A scan whose client waits.
-    pub async fn check(&self, upload: Upload) -> Result<Answer, Busy> {
+    pub async fn check(self: &Arc<Self>, upload: Upload) -> Result<Answer, Busy> {
         let settings = self.settings();
         until(Instant::now() + settings.latency).await;
         let threads = self.threads();
@@ -211,8 +233,9 @@ impl Scans {
         locked(&self.results).get(&id).cloned()
     }
 
-    /// Forgets what THOR 10 forgets when its service restarts.
+    /// Forgets what THOR 10 forgets when its service restarts. What dies twice in one moment dies once.
     pub fn restart(&self) {
+        self.crash.notified().now_or_never();
         locked(&self.background).abort_all();
         locked(&self.results).clear();
         *locked(&self.started) = Instant::now();
@@ -234,23 +257,71 @@ impl Scans {
     }
 
     /// Keeps the thread for the service time: matching happens within it.
-    async fn scan(&self, upload: Upload, _thread: OwnedSemaphorePermit) -> Answer {
-        let _one_more = OneMore::of(&self.scanning);
-        let begun = Instant::now();
+    async fn scan(self: &Arc<Self>, upload: Upload, thread: OwnedSemaphorePermit) -> Answer {
         let settings = self.settings();
-        self.uploads().note(Digest::of(&upload.bytes), &upload.name);
-        let answer =
-            if upload.bytes.len() > settings.max_file_bytes { None } else { self.assess(upload).await };
-        until(begun + settings.service_time).await;
-        self.scan_us.fetch_add(micros(begun.elapsed()), SeqCst);
-        self.scanned.fetch_add(1, SeqCst);
-        answer
+        let busy = BusyThread {
+            scans: Arc::clone(self),
+            begun: Instant::now(),
+            _thread: thread,
+            _one_more: OneMore::of(&self.scanning),
+        };
+        self.uploads().note(&upload.origin, Digest::of(&upload.bytes), &upload.name);
+        let passed_over = upload.bytes.len() > settings.max_file_bytes;
+        let (hostility, assessment) = if passed_over { (None, None) } else { self.assess(upload).await };
+        match hostility {
+            Some(Hostility::Crash) => {
+                self.crash.notify_one();
+                // Until its connection is closed with all others.
+                pending::<()>().await;
+            }
+            Some(Hostility::Slow) => self.keep_busy(busy, settings.slow).await,
+            _ => busy.work_for(settings.service_time).await,
+        }
+        match hostility {
+            Some(Hostility::Refused) => Answer::Refused,
+            Some(Hostility::Error) => Answer::Error,
+            Some(Hostility::HungUp) => Answer::HungUp,
+            _ => Answer::Assessed(assessment),
+        }
     }
 
-    async fn assess(&self, upload: Upload) -> Answer {
-        let rules = self.rules.clone();
-        let matching = tokio::task::spawn_blocking(move || rules.assess(&upload.bytes, &upload.name));
+    async fn assess(&self, upload: Upload) -> (Option<Hostility>, Option<Assessment>) {
+        let (rules, settings) = (self.rules.clone(), self.settings());
+        let matching = tokio::task::spawn_blocking(move || {
+            let marks = Marks::of(&upload.bytes);
+            let sees = !settings.blind && marks.are_known_to(&settings.signatures);
+            let assessment = if sees { rules.assess(&upload.bytes, &upload.name) } else { None };
+            (marks.hostility, assessment)
+        });
         matching.await.expect("matching does not panic")
+    }
+
+    /// Works for `time`, whether or not the client waits for it.
+    async fn keep_busy(&self, busy: BusyThread, time: Duration) {
+        let (done, is_done) = oneshot::channel();
+        locked(&self.background).spawn(async move {
+            busy.work_for(time).await;
+            done.send(()).ok();
+        });
+        // An error only at a restart, which ends this scan too.
+        is_done.await.ok();
+    }
+}
+
+/// A thread that is busy with a sample.
+struct BusyThread {
+    scans: Arc<Scans>,
+    begun: Instant,
+    _thread: OwnedSemaphorePermit,
+    _one_more: OneMore,
+}
+
+impl BusyThread {
+    /// Is busy until `time` after the beginning of the scan, counts it, and gives the thread back.
+    async fn work_for(self, time: Duration) {
+        until(self.begun + time).await;
+        self.scans.scan_us.fetch_add(micros(self.begun.elapsed()), SeqCst);
+        self.scans.scanned.fetch_add(1, SeqCst);
     }
 }
 

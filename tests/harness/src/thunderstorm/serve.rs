@@ -2,14 +2,16 @@
 //! The HTTP side of the stand-in: connections, routes, faults.
 //!
 //! Connections are served by hyper itself rather than by `axum::serve`, because a fault can be "no answer at all": a
-//! service that fails closes its connection. Aborting [`serve`] closes the listener and all connections with it.
+//! service that fails closes its connection. Aborting [`serve`] closes the listener and all connections with it, and so
+//! does a file that kills the scanner; then the listener comes back by itself.
 
 use super::{
     drift::Drift,
     rules::Assessment,
-    scans::{Busy, Progress, Scans, Upload},
-    settings::{Fault, FaultPlan, Shape},
+    scans::{Answer, Busy, Progress, Scans, Upload},
+    settings::{Asked, Fault, FaultPlan, Shape},
     shapes::{self, Generation},
+    uploads::Origin,
 };
 use axum::{
     Extension, Json, Router,
@@ -23,7 +25,7 @@ use hyper::service::Service as _;
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::{convert::Infallible, future::pending, sync::Arc};
+use std::{convert::Infallible, future::pending, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
@@ -36,22 +38,57 @@ type Server = Arc<Scans>;
 /// What ids begin with that are strings.
 const TEXT_ID: &str = "scan-";
 
+/// Between two tries at a port that somebody else has.
+const PORT_PAUSE: Duration = Duration::from_millis(50);
+
 /// Why a connection is closed without an answer.
 #[derive(Debug, thiserror::Error)]
 #[error("down, as wished")]
 struct Down;
 
-/// Serves until it is dropped.
-pub(super) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, scans: Server) {
+/// What an answer carries that must not be sent: its connection is closed instead.
+#[derive(Clone, Copy)]
+struct HungUp;
+
+/// Serves until it is dropped. A file that kills the scanner closes everything for a while.
+pub(super) async fn serve(
+    mut listener: TcpListener,
+    address: SocketAddr,
+    tls: Option<TlsAcceptor>,
+    scans: Server,
+) {
+    loop {
+        serve_until_crash(listener, tls.as_ref(), &scans).await;
+        scans.restart();
+        tokio::time::sleep(scans.settings().restart).await;
+        listener = bound(address).await;
+    }
+}
+
+async fn serve_until_crash(listener: TcpListener, tls: Option<&TlsAcceptor>, scans: &Server) {
     let mut connections = JoinSet::new();
-    let routes = routes(Arc::clone(&scans));
+    let routes = routes(Arc::clone(scans));
     loop {
         tokio::select! {
             accepted = listener.accept() => if let Ok((stream, _)) = accepted {
-                connections.spawn(accept(stream, tls.clone(), routes.clone(), Arc::clone(&scans)));
+                connections.spawn(accept(stream, tls.cloned(), routes.clone(), Arc::clone(scans)));
             },
             Some(_) = connections.join_next() => (),
+            () = scans.crashed() => break,
         }
+    }
+    drop(listener);
+    connections.shutdown().await;
+}
+
+/// The port may be somebody's for a moment, whose connection got it by chance.
+async fn bound(address: SocketAddr) -> TcpListener {
+    loop {
+        match TcpListener::bind(address).await {
+            Ok(listener) => return listener,
+            Err(error) => tracing::debug!(%error, "the port is not free yet"),
+        }
+        tokio::time::sleep(PORT_PAUSE).await;
     }
 }
 
@@ -74,14 +111,18 @@ async fn connection(
         let path = request.uri().path();
         let api = path.starts_with("/api/");
         let scan = api && (path.ends_with("/check") || path.ends_with("/checkAsync"));
-        let fault = if api { scans.meet(scan) } else { Fault::None };
+        let origin = Origin::of_query(request.uri().query());
+        let asked = if scan { Asked::Scan(origin.clone()) } else { Asked::Other };
+        let fault = if api { scans.meet(&asked) } else { Fault::None };
         request.extensions_mut().insert(fault);
+        request.extensions_mut().insert(origin);
         let answer = routes.call(request);
         async move {
-            match fault {
-                Fault::Down => Err(Down),
-                _ => answer.await.map_err(|never: Infallible| match never {}),
+            if fault == Fault::Down {
+                return Err(Down);
             }
+            let answer = answer.await.map_err(|never: Infallible| match never {})?;
+            if answer.extensions().get::<HungUp>().is_some() { Err(Down) } else { Ok(answer) }
         }
     });
     let served =
@@ -146,9 +187,10 @@ async fn check(
     State(scans): State<Server>,
     Extension(generation): Extension<Generation>,
     Extension(fault): Extension<Fault>,
+    Extension(origin): Extension<Origin>,
     form: Multipart,
 ) -> Response {
-    let upload = match only_file(form).await {
+    let upload = match only_file(origin, form).await {
         Ok(upload) => upload,
         Err(why) => return failure(StatusCode::BAD_REQUEST, &why),
     };
@@ -157,19 +199,27 @@ async fn check(
     }
     match scans.check(upload.clone()).await {
         Err(Busy) => busy(&scans),
-        Ok(answer) => spoiled(fault, &scans, generation, &upload, answer.as_ref()),
+        Ok(Answer::Assessed(answer)) => spoiled(fault, &scans, generation, &upload, answer.as_ref()),
+        Ok(Answer::Refused) => failure(StatusCode::INTERNAL_SERVER_ERROR, "internal error"),
+        Ok(Answer::Error) => Json(Drift::ErrorAlone.apply(json!([]))).into_response(),
+        Ok(Answer::HungUp) => {
+            let mut response = StatusCode::OK.into_response();
+            response.extensions_mut().insert(HungUp);
+            response
+        }
     }
 }
 
 async fn check_later(
     State(scans): State<Server>,
     Extension(fault): Extension<Fault>,
+    Extension(origin): Extension<Origin>,
     form: Multipart,
 ) -> Response {
     if !scans.settings().asynchronous {
         return StatusCode::NOT_FOUND.into_response();
     }
-    let upload = match only_file(form).await {
+    let upload = match only_file(origin, form).await {
         Ok(upload) => upload,
         Err(why) => return failure(StatusCode::BAD_REQUEST, &why),
     };
@@ -204,10 +254,11 @@ async fn result(
         }
         Some(Progress::Waiting) => json!({ "status": "Waiting for execution" }),
         Some(Progress::Scanning) => json!({ "status": "Currently being scanned" }),
-        Some(Progress::Done(upload, answer)) => json!({
+        Some(Progress::Done(upload, Answer::Assessed(answer))) => json!({
             "status": "Sample analysis complete",
             "result": findings(&scans, generation, &upload, answer.as_ref()),
         }),
+        Some(Progress::Done(..)) => json!({ "status": "Sample analysis failed" }),
     };
     Json(answer).into_response()
 }
@@ -257,7 +308,7 @@ async fn elsewhere() -> Json<Value> {
 }
 
 /// The one part of a form, named `file`.
-async fn only_file(mut form: Multipart) -> Result<Upload, String> {
+async fn only_file(origin: Origin, mut form: Multipart) -> Result<Upload, String> {
     let broken = |error: MultipartError| error.body_text();
     let mut file = None;
     while let Some(part) = form.next_field().await.map_err(broken)? {
@@ -265,7 +316,8 @@ async fn only_file(mut form: Multipart) -> Result<Upload, String> {
             return Err("expected exactly one part, named file".to_owned());
         }
         let name = part.file_name().unwrap_or_default().to_owned();
-        file = Some(Upload { name, bytes: part.bytes().await.map_err(broken)? });
+        let bytes = part.bytes().await.map_err(broken)?;
+        file = Some(Upload { origin: origin.clone(), name, bytes });
     }
     file.ok_or_else(|| "no file".to_owned())
 }

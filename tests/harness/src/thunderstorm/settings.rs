@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! How the stand-in behaves: what it says of itself, how slow it is, and what goes wrong.
+//!
+//! A file can go wrong too, by a mark in its bytes: [`Hostility`](super::Hostility) says which marks there are.
 
-use super::drift::Drift;
+use super::{drift::Drift, uploads::Origin};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -21,12 +23,21 @@ pub struct Settings {
     pub latency: Duration,
     /// What a 503 says in `Retry-After`, in seconds; none: the header is absent.
     pub retry_after: Option<u64>,
-    /// Signature version, `2026/11/01-120000`.
+    /// Signature version, `2026/11/01-120000`. A file with `THUNDERGATE-TEST-SINCE-<version>` in it is not found by
+    /// older ones.
     pub signatures: String,
     /// THOR's version.
     pub thor_version: String,
     /// Larger files are not scanned: the answer is `[]`, as if they were clean.
     pub max_file_bytes: usize,
+    /// Nothing is ever found, whatever is sent: signatures that are empty or broken.
+    pub blind: bool,
+    /// How long it is away after a file with `THUNDERGATE-TEST-CRASH` in it.
+    #[serde(with = "humantime_serde")]
+    pub restart: Duration,
+    /// How long a thread is busy with a file with `THUNDERGATE-TEST-SLOW` in it, even when the client has gone.
+    #[serde(with = "humantime_serde")]
+    pub slow: Duration,
     /// How many matches a finding lists; 0: all, as in intense mode.
     pub max_reasons: usize,
     /// Which generation of the API is served.
@@ -57,7 +68,7 @@ pub enum Shape {
 }
 
 /// What goes wrong with scans (`check` and `checkAsync`). Without a limit of times, [`Fault::Down`] and [`Fault::Hang`]
-/// hold for `info` and `status` too.
+/// hold for `info` and `status` too. With one, what comes by itself is spared: `info`, `status`, canaries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fault {
@@ -84,6 +95,15 @@ pub enum Fault {
     Redirect,
 }
 
+/// What a request asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// A scan.
+    Scan(Origin),
+    /// Anything else of the API.
+    Other,
+}
+
 /// A fault and how many more requests it meets.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -106,6 +126,9 @@ impl Default for Settings {
             signatures: "2026/11/01-120000".to_owned(),
             thor_version: "10.7.20".to_owned(),
             max_file_bytes: 200 << 20,
+            blind: false,
+            restart: Duration::from_secs(2),
+            slow: Duration::from_secs(60),
             max_reasons: 0,
             shape: Shape::Both,
             asynchronous: true,
@@ -130,11 +153,11 @@ impl Settings {
 
 impl FaultPlan {
     /// The fault that the next request meets.
-    pub(super) fn meet(&mut self, scan: bool) -> Fault {
-        match (&mut self.times, scan) {
-            (None, true) => self.fault,
-            (None, false) if matches!(self.fault, Fault::Down | Fault::Hang) => self.fault,
-            (Some(left @ 1..), true) => {
+    pub(super) fn meet(&mut self, asked: &Asked) -> Fault {
+        match (&mut self.times, asked) {
+            (None, Asked::Scan(_)) => self.fault,
+            (None, Asked::Other) if matches!(self.fault, Fault::Down | Fault::Hang) => self.fault,
+            (Some(left @ 1..), Asked::Scan(origin)) if !origin.comes_by_itself() => {
                 *left -= 1;
                 self.fault
             }
@@ -150,9 +173,15 @@ mod tests {
     #[test]
     fn a_fault_with_a_limit_spares_probes_and_ends() {
         let mut plan = FaultPlan { fault: Fault::Down, times: Some(1) };
-        assert_eq!(plan.meet(false), Fault::None);
-        assert_eq!(plan.meet(true), Fault::Down);
-        assert_eq!(plan.meet(true), Fault::None);
+        let of = |source: &str| Asked::Scan(Origin::of_query(Some(&format!("source={source}"))));
+        assert_eq!(plan.meet(&Asked::Other), Fault::None);
+        assert_eq!(plan.meet(&of("thundergate-canary")), Fault::None);
+        assert_eq!(plan.meet(&of("mx1")), Fault::Down);
+        assert_eq!(plan.meet(&of("mx1")), Fault::None);
+        plan.times = Some(1);
+        assert_eq!(plan.meet(&of("thundergate-proof")), Fault::Down, "a proof follows a failure");
+        plan.times = None;
+        assert_eq!(plan.meet(&of("thundergate-canary")), Fault::Down);
     }
 
     #[test]

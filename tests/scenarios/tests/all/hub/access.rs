@@ -288,7 +288,10 @@ async fn a_sample_passes(redis: impl Fn(&str) -> Redis) {
     assert_eq!(here.reserve(std::slice::from_ref(&key), Lane::Mail).await.unwrap(), [Reservation::Owner]);
     assert_eq!(here.submit(&[job(&key)]).await.unwrap(), [Admission::Queued]);
     let claim = claimed(&there).await;
-    assert_eq!(there.begin(&claim).await.unwrap(), Begin::Scan(Bytes::from("sample")));
+    assert_eq!(
+        there.begin(&claim).await.unwrap(),
+        Begin::Scan { bytes: Bytes::from("sample"), failed: None }
+    );
     there.renew("worker", std::slice::from_ref(&claim)).await.unwrap();
     let answer = Answer::Verdict(Arc::new(Verdict { scanned_at: now(), ..Verdict::default() }));
     there.complete(&claim, &Completion::Answered(answer.clone())).await.unwrap();

@@ -3,6 +3,7 @@
 
 mod faults;
 mod harness;
+mod hostile_files;
 mod load;
 mod official_client;
 mod peers;

@@ -17,17 +17,17 @@ use thundergate_harness::{
 };
 use tokio::task::JoinSet;
 
-fn client() -> Client {
+pub(super) fn client() -> Client {
     rustls::crypto::ring::default_provider().install_default().ok();
     Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap()
 }
 
-async fn post(url: &str, path: &str, name: &str, bytes: &[u8]) -> reqwest::Result<Response> {
+pub(super) async fn post(url: &str, path: &str, name: &str, bytes: &[u8]) -> reqwest::Result<Response> {
     let part = Part::bytes(bytes.to_vec()).file_name(name.to_owned());
     client().post(format!("{url}{path}?source=test")).multipart(Form::new().part("file", part)).send().await
 }
 
-async fn check(standin: &Standin, path: &str, name: &str, bytes: &[u8]) -> Value {
+pub(super) async fn check(standin: &Standin, path: &str, name: &str, bytes: &[u8]) -> Value {
     let answer = post(&standin.url(), path, name, bytes).await.unwrap();
     assert_eq!(answer.status(), StatusCode::OK);
     answer.json().await.unwrap()

@@ -80,6 +80,7 @@ fn limits() -> Queue {
         lease_ttl: LEASE_TTL,
         reclaim_after: RECLAIM_AFTER,
         max_deliveries: 3,
+        failed_ttl: Duration::from_secs(600),
     }
 }
 

@@ -33,7 +33,7 @@ async fn a_dead_letter_is_scanned_once_more_while_its_bytes_are_there() {
     assert_eq!(stage.here.operator.retry(&letters[2]).await.unwrap(), Retried::Unknown, "it was taken");
     let claim = claimed(&*stage.there.worker).await;
     assert_eq!((claim.job.lane, claim.deliveries), (Lane::Background, 1));
-    assert!(matches!(stage.there.worker.begin(&claim).await.unwrap(), Begin::Scan(_)));
+    assert!(matches!(stage.there.worker.begin(&claim).await.unwrap(), Begin::Scan { .. }));
     stage.there.worker.complete(&claim, &answered(&verdict())).await.unwrap();
     let queue = stage.here.operator.queue().await.unwrap();
     assert_eq!((queue.dead_letters, queue.sample_bytes), (2, 0));
@@ -80,7 +80,10 @@ async fn another_versions_verdict_is_a_miss_and_overwritten() {
     assert_eq!(reserved, [const { Reservation::Owner }; 3]);
     assert_eq!(submit_again(&*stage.here.milter, "foreign", Lane::Mail).await, Admission::Queued);
     let claim = claimed(&*stage.there.worker).await;
-    assert_eq!(stage.there.worker.begin(&claim).await.unwrap(), Begin::Scan(bytes("foreign")));
+    assert_eq!(
+        stage.there.worker.begin(&claim).await.unwrap(),
+        Begin::Scan { bytes: bytes("foreign"), failed: None }
+    );
     stage.there.worker.complete(&claim, &answered(&verdict())).await.unwrap();
     assert!(matches!(
         stage.here.milter.reserve(&[key("foreign")], Lane::Mail).await.unwrap()[..],
@@ -100,7 +103,10 @@ async fn full_memory_is_a_full_queue_which_still_drains() {
     assert_eq!(stage.here.milter.reserve(&[key("during")], Lane::Mail).await.unwrap(), [Reservation::Owner]);
     assert_eq!(submit_again(&*stage.here.milter, "during", Lane::Mail).await, Admission::Full);
     let claim = claimed(&*stage.there.worker).await;
-    assert_eq!(stage.there.worker.begin(&claim).await.unwrap(), Begin::Scan(bytes("before")));
+    assert_eq!(
+        stage.there.worker.begin(&claim).await.unwrap(),
+        Begin::Scan { bytes: bytes("before"), failed: None }
+    );
     stage.there.worker.complete(&claim, &answered(&verdict())).await.unwrap();
     assert_eq!(stage.here.milter.look_up(&[key("before")]).await.unwrap(), [Some(verdict())]);
     server.command("CONFIG SET maxmemory 64mb").unwrap();
@@ -190,7 +196,10 @@ async fn forgotten_scripts_and_groups_are_made_anew() {
     server.command("SCRIPT FLUSH").unwrap();
     server.command("FLUSHALL").unwrap();
     let claim = queued(&stage, "after", Lane::Mail).await;
-    assert_eq!(stage.there.worker.begin(&claim).await.unwrap(), Begin::Scan(bytes("after")));
+    assert_eq!(
+        stage.there.worker.begin(&claim).await.unwrap(),
+        Begin::Scan { bytes: bytes("after"), failed: None }
+    );
 }
 
 #[tokio::test]
@@ -277,7 +286,10 @@ async fn a_fail_over_is_survived() {
         assert_eq!(submit_again(&*stage.here.milter, "after", Lane::Mail).await, Admission::Queued);
         claimed(&*stage.there.worker).await
     };
-    assert_eq!(stage.there.worker.begin(&claim).await.unwrap(), Begin::Scan(bytes("after")));
+    assert_eq!(
+        stage.there.worker.begin(&claim).await.unwrap(),
+        Begin::Scan { bytes: bytes("after"), failed: None }
+    );
 }
 
 #[tokio::test]
@@ -300,7 +312,7 @@ async fn a_clusters_queue_is_spread_over_shards_on_several_nodes() {
         let claims = stage.there.worker.claim("worker", shard, room(count), SOON).await.unwrap();
         assert!(!claims.is_empty(), "shard {shard} has no job");
         for claim in claims {
-            assert!(matches!(stage.there.worker.begin(&claim).await.unwrap(), Begin::Scan(_)));
+            assert!(matches!(stage.there.worker.begin(&claim).await.unwrap(), Begin::Scan { .. }));
             stage.there.worker.complete(&claim, &answered(&verdict())).await.unwrap();
             claimed += 1;
         }

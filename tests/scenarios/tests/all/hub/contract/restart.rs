@@ -93,7 +93,7 @@ async fn fill(hub: &End) -> Vec<Receipt> {
 async fn scan(hub: &End, name: &str, completion: &Completion) {
     submit(&*hub.milter, name, Lane::Mail).await;
     let claim = claimed(&*hub.worker).await;
-    assert_eq!(hub.worker.begin(&claim).await.unwrap(), Begin::Scan(bytes(name)));
+    assert_eq!(hub.worker.begin(&claim).await.unwrap(), Begin::Scan { bytes: bytes(name), failed: None });
     hub.worker.complete(&claim, completion).await.unwrap();
 }
 
@@ -104,7 +104,7 @@ async fn the_queue_goes_on(hub: &End) {
     let under_way = reclaimed(&*hub.worker, "other").await;
     assert_eq!(under_way.job.sample, key("under way"));
     for (claim, name) in [(waiting, "waiting"), (under_way, "under way")] {
-        assert_eq!(hub.worker.begin(&claim).await.unwrap(), Begin::Scan(bytes(name)));
+        assert_eq!(hub.worker.begin(&claim).await.unwrap(), Begin::Scan { bytes: bytes(name), failed: None });
         hub.worker.complete(&claim, &answered(&verdict())).await.unwrap();
     }
     assert_eq!(hub.operator.queue().await.unwrap().sample_bytes, 0);

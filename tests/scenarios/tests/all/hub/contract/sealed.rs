@@ -98,7 +98,7 @@ fn everything_said_to(site: &Site) -> std::thread::JoinHandle<String> {
 async fn everything_about_a_sample(hub: &End) {
     let large = format!("the mail's text{}", "x".repeat(300 << 10));
     let claim = a_job(hub, &large).await;
-    assert_eq!(hub.worker.begin(&claim).await.unwrap(), Begin::Scan(bytes(&large)));
+    assert_eq!(hub.worker.begin(&claim).await.unwrap(), Begin::Scan { bytes: bytes(&large), failed: None });
     let rule = Rule { name: "Rule_X".into(), ..Rule::default() };
     let finding = Finding { rules: vec![rule], ..Finding::default() };
     let verdict = Arc::new(Verdict { findings: vec![finding], scanned_at: now(), ..Verdict::default() });
@@ -158,7 +158,10 @@ async fn a_forged_or_moved_verdict_is_a_miss_and_the_sample_is_scanned() {
         let _: () = site.raw().set(kept(name, "verdict"), forged).unwrap();
         assert_eq!(stage.here.milter.look_up(&[key(name)]).await.unwrap(), [None], "forgery {at}");
         let claim = queued(&stage, name, Lane::Mail).await;
-        assert_eq!(stage.there.worker.begin(&claim).await.unwrap(), Begin::Scan(bytes(name)));
+        assert_eq!(
+            stage.there.worker.begin(&claim).await.unwrap(),
+            Begin::Scan { bytes: bytes(name), failed: None }
+        );
         stage.there.worker.complete(&claim, &answered(&verdict())).await.unwrap();
         assert_eq!(stage.here.milter.look_up(&[key(name)]).await.unwrap(), [Some(verdict())]);
         stage.here.operator.forget(&key(name)).await.unwrap();
@@ -190,7 +193,9 @@ async fn a_milter_that_believes_a_verdict_no_longer_gets_another_scan() {
     let stage = Stage { here: here.clone(), there, _server: None };
     let not_seen = Verdict { scanned_at: now() - 100, ..Verdict::default() };
     let just_stored = Verdict { scanned_at: now() - 1, ..Verdict::default() };
-    for (verdict, begun) in [(not_seen, Begin::Scan(bytes("again"))), (just_stored, Begin::Nothing)] {
+    for (verdict, begun) in
+        [(not_seen, Begin::Scan { bytes: bytes("again"), failed: None }), (just_stored, Begin::Nothing)]
+    {
         let claim = queued(&stage, "again", Lane::Mail).await;
         let _: () = site.raw().set(kept("again", "verdict"), verdict.encode()).unwrap();
         assert_eq!(stage.there.worker.begin(&claim).await.unwrap(), begun);
@@ -268,7 +273,10 @@ async fn a_secret_is_changed_without_a_pause() {
             };
             let mut ticket = stage.here.milter.announcements().subscribe(&key("passing"));
             let claim = queued(&stage, "passing", Lane::Mail).await;
-            assert_eq!(stage.there.worker.begin(&claim).await.unwrap(), Begin::Scan(bytes("passing")));
+            assert_eq!(
+                stage.there.worker.begin(&claim).await.unwrap(),
+                Begin::Scan { bytes: bytes("passing"), failed: None }
+            );
             stage.there.worker.complete(&claim, &answered(&verdict())).await.unwrap();
             assert_eq!(timeout(SOON, ticket.answer()).await.unwrap(), Answer::Verdict(verdict()));
             assert_eq!(stage.here.milter.look_up(&[key("passing")]).await.unwrap(), [Some(verdict())]);
@@ -295,7 +303,10 @@ async fn with_and_without_a_secret_neither_accept_nor_lose_anything() {
         .await;
         assert_eq!(submit_again(&*ours.milter, "strange", Lane::Mail).await, Admission::Queued);
         let claim = claimed(&*worker).await;
-        assert_eq!(worker.begin(&claim).await.unwrap(), Begin::Scan(bytes("strange")));
+        assert_eq!(
+            worker.begin(&claim).await.unwrap(),
+            Begin::Scan { bytes: bytes("strange"), failed: None }
+        );
         worker.complete(&claim, &answered(&verdict())).await.unwrap();
         assert_eq!(ours.milter.look_up(&[key("strange")]).await.unwrap(), [Some(verdict())]);
     }

@@ -47,6 +47,7 @@ fn limits() -> Queue {
         lease_ttl: Duration::from_secs(35),
         reclaim_after: Duration::from_secs(15),
         max_deliveries: 3,
+        failed_ttl: Duration::from_secs(600),
     }
 }
 

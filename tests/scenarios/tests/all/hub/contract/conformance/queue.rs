@@ -43,12 +43,19 @@ pub async fn a_dead_workers_job_is_delivered_again(stage: Stage) {
     );
     let claim = claimed(&*stage.here.worker).await;
     assert_eq!(claim.deliveries, 1);
-    assert_eq!(stage.here.worker.begin(&claim).await.unwrap(), Begin::Scan(bytes("abandoned")));
+    assert_eq!(
+        stage.here.worker.begin(&claim).await.unwrap(),
+        Begin::Scan { bytes: bytes("abandoned"), failed: None }
+    );
     assert_eq!(stage.there.worker.reclaim("next", 0, room(10)).await.unwrap(), [], "its time is not over");
     let again = reclaimed(&*stage.there.worker, "next").await;
     assert_eq!((again.deliveries, &again.id), (2, &claim.id));
     let begun = stage.there.worker.begin(&again).await.unwrap();
-    assert_eq!(begun, Begin::Scan(bytes("abandoned")), "the same job takes its own lease over");
+    assert_eq!(
+        begun,
+        Begin::Scan { bytes: bytes("abandoned"), failed: None },
+        "the same job takes its own lease over"
+    );
     let third = reclaimed(&*stage.here.worker, "last").await;
     assert_eq!(third.deliveries, 3);
 }
@@ -85,7 +92,7 @@ pub async fn a_sample_is_not_scanned_by_two_jobs(stage: Stage) {
     assert_eq!(submit_again(&*stage.there.milter, "double", Lane::Background).await, Admission::Queued);
     let second = claimed(&*stage.there.worker).await;
     assert_ne!(first.id, second.id);
-    assert!(matches!(stage.here.worker.begin(&first).await.unwrap(), Begin::Scan(_)));
+    assert!(matches!(stage.here.worker.begin(&first).await.unwrap(), Begin::Scan { .. }));
     assert_eq!(stage.there.worker.begin(&second).await.unwrap(), Begin::Nothing);
     assert_eq!(
         stage.there.operator.queue().await.unwrap().lanes[1].claimed,
@@ -165,7 +172,10 @@ pub async fn a_handed_back_job_is_claimed_at_once_and_not_counted(stage: Stage) 
     let again = stage.there.worker.claim("other", 0, room(10), Duration::ZERO).await.unwrap();
     assert_eq!(names(&again), [key("returned")]);
     assert_eq!(again[0].deliveries, 1);
-    assert_eq!(stage.there.worker.begin(&again[0]).await.unwrap(), Begin::Scan(bytes("returned")));
+    assert_eq!(
+        stage.there.worker.begin(&again[0]).await.unwrap(),
+        Begin::Scan { bytes: bytes("returned"), failed: None }
+    );
     assert_eq!(stage.here.operator.queue().await.unwrap().sample_bytes, bytes("returned").len() as u64);
 }
 
@@ -183,7 +193,10 @@ pub async fn background_work_that_comes_late_takes_no_place_of_a_job_handed_back
 pub async fn who_has_lost_a_job_cannot_hand_it_back(stage: Stage) {
     let lost = queued(&stage, "lost", Lane::Mail).await;
     let again = reclaimed(&*stage.there.worker, "next").await;
-    assert_eq!(stage.there.worker.begin(&again).await.unwrap(), Begin::Scan(bytes("lost")));
+    assert_eq!(
+        stage.there.worker.begin(&again).await.unwrap(),
+        Begin::Scan { bytes: bytes("lost"), failed: None }
+    );
     stage.here.worker.hand_back(&lost).await.unwrap();
     let claims = stage.here.worker.claim("third", 0, room(10), Duration::ZERO).await.unwrap();
     assert_eq!(claims, [], "it is being scanned");
@@ -205,7 +218,7 @@ pub async fn a_job_that_nobody_waits_for_yields_to_the_background_lane(stage: St
     assert_eq!((claims[1].job.lane, claims[1].deliveries), (Lane::Background, 1));
     assert_eq!(
         stage.there.worker.begin(&claims[1]).await.unwrap(),
-        Begin::Scan(bytes("left")),
+        Begin::Scan { bytes: bytes("left"), failed: None },
         "it is not lost"
     );
     stage.there.worker.complete(&claims[1], &answered(&verdict())).await.unwrap();
@@ -227,7 +240,10 @@ pub async fn who_leaves_is_not_waited_for_and_who_comes_again_goes_first(stage: 
     assert_eq!(submit_again(&*stage.here.milter, "again", Lane::Mail).await, Admission::Queued);
     let claims = stage.there.worker.claim("worker", 0, room(2), SOON).await.unwrap();
     assert_eq!(claims.iter().map(|claim| claim.job.lane).collect::<Vec<_>>(), [Lane::Mail, Lane::Background]);
-    assert_eq!(stage.there.worker.begin(&claims[0]).await.unwrap(), Begin::Scan(bytes("again")));
+    assert_eq!(
+        stage.there.worker.begin(&claims[0]).await.unwrap(),
+        Begin::Scan { bytes: bytes("again"), failed: None }
+    );
     assert_eq!(stage.there.worker.begin(&claims[1]).await.unwrap(), Begin::Nothing, "one scan");
     assert_eq!(stage.here.milter.reserve(&[key("again")], Lane::Mail).await.unwrap(), [Reservation::Joined]);
 }

@@ -12,7 +12,10 @@ pub async fn a_completed_sample_is_known(stage: Stage) {
     let (key, verdict) = (key("known"), verdict());
     assert_eq!(stage.here.milter.look_up(std::slice::from_ref(&key)).await.unwrap(), [None]);
     let claim = queued(&stage, "known", Lane::Mail).await;
-    assert_eq!(stage.there.worker.begin(&claim).await.unwrap(), Begin::Scan(bytes("known")));
+    assert_eq!(
+        stage.there.worker.begin(&claim).await.unwrap(),
+        Begin::Scan { bytes: bytes("known"), failed: None }
+    );
     stage.there.worker.complete(&claim, &answered(&verdict)).await.unwrap();
     assert_eq!(
         stage.here.milter.reserve(std::slice::from_ref(&key), Lane::Mail).await.unwrap(),
@@ -169,7 +172,10 @@ pub async fn the_farms_generation_makes_clean_verdicts_stale(stage: Stage) {
     assert_eq!(found, [Reservation::Known(verdict())], "what was found stays found");
     assert_eq!(submit_again(&*stage.here.milter, "aging", Lane::Mail).await, Admission::Queued);
     let claim = claimed(&*stage.there.worker).await;
-    assert_eq!(stage.there.worker.begin(&claim).await.unwrap(), Begin::Scan(bytes("aging")));
+    assert_eq!(
+        stage.there.worker.begin(&claim).await.unwrap(),
+        Begin::Scan { bytes: bytes("aging"), failed: None }
+    );
     stage.there.worker.complete(&claim, &answered(&clean("2"))).await.unwrap();
     let known = Reservation::Known(clean("2"));
     assert_eq!(stage.here.milter.reserve(&[key("aging")], Lane::Mail).await.unwrap(), [known]);
@@ -201,14 +207,20 @@ pub async fn a_job_needs_a_verdict_of_its_signatures(stage: Stage) {
     stage.here.milter.reserve(&[key("needy")], Lane::Background).await.unwrap();
     let claim = claimed(&*stage.there.worker).await;
     assert_eq!(claim.job.needs.as_deref(), Some("2"));
-    assert_eq!(stage.there.worker.begin(&claim).await.unwrap(), Begin::Scan(bytes("needy")));
+    assert_eq!(
+        stage.there.worker.begin(&claim).await.unwrap(),
+        Begin::Scan { bytes: bytes("needy"), failed: None }
+    );
 }
 
 pub async fn a_known_verdict_ends_no_scan_for_a_better_one(stage: Stage) {
     store(&stage, "better", &clean("1")).await;
     stage.here.milter.submit(&[needing("better", "2")]).await.unwrap();
     let needy = claimed(&*stage.there.worker).await;
-    assert_eq!(stage.there.worker.begin(&needy).await.unwrap(), Begin::Scan(bytes("better")));
+    assert_eq!(
+        stage.there.worker.begin(&needy).await.unwrap(),
+        Begin::Scan { bytes: bytes("better"), failed: None }
+    );
     submit_again(&*stage.here.milter, "better", Lane::Mail).await;
     let content = claimed(&*stage.there.worker).await;
     assert_eq!(stage.there.worker.begin(&content).await.unwrap(), Begin::Nothing);
@@ -226,7 +238,10 @@ pub async fn a_scan_that_comes_late_clears_no_finding(stage: Stage) {
     .await;
     submit_again(&*stage.here.milter, "late", Lane::Mail).await;
     let in_time = claimed(&*stage.there.worker).await;
-    assert_eq!(stage.there.worker.begin(&in_time).await.unwrap(), Begin::Scan(bytes("late")));
+    assert_eq!(
+        stage.there.worker.begin(&in_time).await.unwrap(),
+        Begin::Scan { bytes: bytes("late"), failed: None }
+    );
     stage.there.worker.complete(&in_time, &answered(&verdict())).await.unwrap();
     stage.there.worker.complete(&late, &answered(&clean("1"))).await.unwrap();
     assert_eq!(stage.here.milter.look_up(&[key("late")]).await.unwrap(), [Some(verdict())]);

@@ -34,6 +34,7 @@ impl Model {
         match observed {
             Reservation::Owner => prop_assert!(!surely, "a second owner beside {:?}", held),
             Reservation::Joined => prop_assert!(perhaps, "joined, and nobody is there: {:?}", sample.lease),
+            Reservation::Failed(failed) => prop_assert!(false, "nothing failed, but {:?}", failed),
             Reservation::Known(_) => prop_assert!(false, "known, but {:?}", sample.verdict),
         }
         if *observed == Reservation::Owner {

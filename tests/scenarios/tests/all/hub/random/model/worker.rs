@@ -90,7 +90,7 @@ impl Model {
         queue: &QueueState,
     ) -> Outcome<Audience> {
         let possible = self.beginnings(claim, sample);
-        if let Begin::Scan(_) = observed {
+        if let Begin::Scan { .. } = observed {
             prop_assert!(possible.contains(&Beginning::Scan), "a scan, but it is {:?}", possible);
             let life = Life::until(self.now + self.queue.lease_ttl.as_secs());
             let kept = &mut self.samples[sample];

@@ -43,7 +43,7 @@ impl Run {
         let queue = said(hub.queue().await)?;
         let known = said(hub.look_up(std::slice::from_ref(&claim.job.sample)).await)?.remove(0);
         let audience = self.model.begin(&claim, sample, &observed, &queue)?;
-        if let Begin::Scan(bytes) = observed {
+        if let Begin::Scan { bytes, .. } = observed {
             prop_assert_eq!(bytes, self.samples[sample].bytes.clone(), "bytes of another sample");
             let signatures = self.model.generation().signatures.clone();
             self.workers[worker].held[at].scanned_with = Some(signatures);
@@ -74,6 +74,7 @@ impl Run {
         said(self.worker_end(worker).complete(&claim, &completion).await)?;
         let answer = match &completion {
             Completion::Answered(answer) => answer.clone(),
+            Completion::Failed(failed) => Answer::Failed(failed.reason.clone()),
             Completion::Dead(reason) => Answer::Failed(reason.clone()),
         };
         let audience = self.model.complete(&claim, sample, &completion);

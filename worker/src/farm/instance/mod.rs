@@ -5,13 +5,19 @@
 //! a server may take new signatures into use at any moment. One read serves every scan that it lies on the right side
 //! of, so a busy instance is asked a few times a second, not twice a scan. The place at the instance is free again
 //! before the second read.
+//!
+//! After a scan that failed, the instance is asked at once whether it scans a known sample ([`proof`](super::proof)): that
+//! says whose fault it was ([`Whose`]). Where it does not, everything in flight there moves elsewhere.
+
+mod fault;
 
 use super::{
     breaker::Breaker,
     standing::{Asked, Condition, MOST_SCANS, Standing},
 };
 use crate::thunderstorm::{
-    client::{CallError, Client},
+    client::Client,
+    error::CallError,
     facts::Info,
     settings::{Settings, SetupError},
 };
@@ -51,6 +57,28 @@ pub struct Scanned {
     before: Option<String>,
     ended: Instant,
     took: Duration,
+}
+
+/// A scan without a verdict.
+#[derive(Debug)]
+pub(crate) struct Unscanned {
+    /// What happened.
+    pub error: CallError,
+    /// Whose fault it was.
+    pub whose: Whose,
+}
+
+/// Whose fault a failed scan was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// Back-pressure, a size limit, or a scan that was given up.
+    Nobody,
+    /// The instance scans other samples.
+    Sample,
+    /// The instance does not scan, or cannot be reached.
+    Instance,
+    /// It was too busy to tell.
+    Unknown,
 }
 
 impl Instance {
@@ -98,6 +126,16 @@ impl Instance {
         matches!(self.lock().breaker.state(now), State::Closed | State::Paused)
     }
 
+    /// Whether it is known to get no samples now, for a reason of its own.
+    pub(crate) fn is_open(&self, now: Instant) -> bool {
+        self.lock().breaker.state(now) == State::Open
+    }
+
+    /// Whether it shall get no samples, by the configuration.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.settings.concurrency == Some(0)
+    }
+
     /// Whether it takes a sample of so many bytes, as far as is known: 413 is remembered for a while.
     pub fn takes(&self, bytes: u64, now: Instant) -> bool {
         self.lock().takes(bytes, now)
@@ -128,35 +166,79 @@ impl Instance {
         // Under the lock, or two could both see the last place.
         let condition = self.lock();
         let room = self.in_flight() < self.allowance(&condition, now);
-        room.then(|| Arc::clone(&self.standing.slots).try_acquire_owned().ok()).flatten()
+        room.then(|| self.permit()).flatten()
     }
 
-    /// Scans, and takes note of how it went; then drops `slot`, the place that it has. `first` says whether this
-    /// instance gets the sample for the first time: a sample that no scanner survives must not look like several
-    /// failures of the scanner.
-    pub async fn scan<S>(
+    /// From now on and until `until` it gets no new scan but by [`Instance::take_reserved`].
+    pub(crate) fn reserve(&self, until: Instant) {
+        self.lock().reserved_until = Some(until);
+    }
+
+    /// Ends what [`Instance::reserve`] began.
+    pub(crate) fn release(&self) {
+        self.lock().reserved_until = None;
+    }
+
+    /// A permit for the scan that it is reserved for; none where it gets no samples.
+    pub(crate) fn take_reserved(&self, now: Instant) -> Option<OwnedSemaphorePermit> {
+        let closed = self.lock().breaker.state(now) == State::Closed;
+        closed.then(|| self.permit()).flatten()
+    }
+
+    fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.standing.slots).try_acquire_owned().ok()
+    }
+
+    /// Scans, finds out whose fault it was where that fails, and takes note; then drops `slot`, the place that it has.
+    pub(crate) async fn scan<S>(
         self: &Arc<Self>,
         sample: &Sample,
         source: &str,
-        first: bool,
         slot: S,
-    ) -> Result<Scanned, CallError> {
+    ) -> Result<Scanned, Unscanned> {
+        let mut moves = self.standing.moves.subscribe();
         let before = self.signatures(Instant::now().checked_sub(BEFORE)).await;
         // Where they cannot be read, what it had last is what it has at least.
         let before = before.or_else(|| self.lock().info.signatures.clone());
         let started = Instant::now();
-        let result = self.client.scan(sample, source).await;
+        let result = tokio::select! {
+            biased;
+            result = self.client.scan(sample, source) => result,
+            _ = moves.changed() => Err(CallError::Moved),
+        };
         let ended = Instant::now();
         let took = ended.saturating_duration_since(started);
-        self.note(&result, took, first, sample.bytes.len() as u64);
+        let outcome = match result {
+            Ok(findings) => {
+                self.succeeded(took);
+                Ok(Scanned { instance: Arc::clone(self), findings, before, ended, took })
+            }
+            Err(error) => {
+                let whose = self.whose(&error, sample.bytes.len() as u64, ended).await;
+                Err(Unscanned { error, whose })
+            }
+        };
         drop(slot);
-        Ok(Scanned { instance: Arc::clone(self), findings: result?, before, ended, took })
+        outcome
     }
 
-    /// Asks the instance how it is. What it says of its threads and signatures holds until the next time.
+    /// Asks the instance how it is. What it says of its threads and signatures holds until the next time. Where it does
+    /// not answer as it should, or gets no samples now, it is asked for a proof as well.
     pub async fn probe(&self) -> Result<Info, CallError> {
-        let _reading = self.standing.reading.lock().await;
-        self.read().await
+        let answer = {
+            let _reading = self.standing.reading.lock().await;
+            self.read().await
+        };
+        let now = Instant::now();
+        let wants_proof = self.lock().breaker.wants_proof(now);
+        match &answer {
+            Ok(_) if wants_proof => drop(self.prove(now, Duration::ZERO).await),
+            Err(CallError::Busy { .. }) if wants_proof => drop(self.prove(now, Duration::ZERO).await),
+            // It may be frozen, with samples in its hands.
+            Err(_) if !wants_proof && !self.is_open(now) => drop(self.prove(now, Duration::ZERO).await),
+            Ok(_) | Err(_) => {}
+        }
+        answer
     }
 
     /// The instance as it stands.
@@ -211,18 +293,15 @@ impl Instance {
                 condition.info = info.clone();
                 self.check_licence(&mut condition);
                 condition.info_took = Some(asked.elapsed());
-                if condition.breaker.answered(Instant::now()) {
-                    condition.last_error = None;
-                    tracing::info!(farm.instance = self.name, "An instance is available");
-                }
+                condition.breaker.answered();
             }
             // Too busy to say how it is: alive, and no worse than busy.
             Err(CallError::Busy { pause, .. }) => {
-                condition.breaker.answered(Instant::now());
+                condition.breaker.answered();
                 condition.breaker.busy(*pause, Instant::now());
             }
             Err(error) => {
-                let opened = condition.breaker.unanswered(Instant::now());
+                let opened = condition.breaker.unreachable(Instant::now());
                 self.failed(&mut condition, error, opened);
             }
         }
@@ -246,55 +325,18 @@ impl Instance {
     }
 
     fn allowance(&self, condition: &Condition, now: Instant) -> usize {
+        if condition.is_reserved(now) {
+            return 0;
+        }
         let most = self.settings.concurrency.or(condition.info.threads).unwrap_or(ASSUMED_THREADS);
         condition.breaker.allowance(condition.limit.allowed(most.min(MOST_SCANS), now), now)
     }
 
-    fn note<T>(&self, result: &Result<T, CallError>, took: Duration, first: bool, bytes: u64) {
-        let now = Instant::now();
+    fn succeeded(&self, took: Duration) {
         let mut condition = self.lock();
-        match result {
-            Ok(_) => {
-                condition.breaker.succeeded();
-                condition.latency.record(took, now);
-                condition.last_error = None;
-            }
-            Err(CallError::Busy { pause, .. }) => {
-                // This one is in flight still.
-                let others = self.in_flight().saturating_sub(1);
-                condition.limit.refused(others, now);
-                if others == 0 {
-                    condition.breaker.busy(*pause, now);
-                }
-            }
-            Err(CallError::TooLarge) => {
-                if condition.takes(bytes, now) {
-                    tracing::warn!(
-                        farm.instance = self.name,
-                        sample.size_bytes = bytes,
-                        "An instance, or a proxy before it, refuses a sample for its size (413); it gets none as large \
-                         for a while"
-                    );
-                }
-                condition.refuse(bytes, now);
-            }
-            Err(error) => {
-                let opened = first && condition.breaker.failed(now);
-                self.failed(&mut condition, error, opened);
-            }
-        }
-    }
-
-    fn failed(&self, condition: &mut Condition, error: &CallError, opened: bool) {
-        let reason = with_causes(error);
-        if opened {
-            tracing::warn!(
-                farm.instance = self.name,
-                error = reason,
-                "An instance failed too often and gets no samples until it answers again"
-            );
-        }
-        condition.last_error = Some(reason);
+        condition.breaker.succeeded();
+        condition.latency.record(took, Instant::now());
+        condition.last_error = None;
     }
 
     fn lock(&self) -> MutexGuard<'_, Condition> {
@@ -319,17 +361,6 @@ impl Scanned {
             instance: self.instance.name.clone(),
         }
     }
-}
-
-/// An error and what caused it, in one line.
-pub fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 /// Signature versions sort as text. Without one from before the scan nothing is known of what the scan had.
