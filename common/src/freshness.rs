@@ -80,7 +80,12 @@ impl Cache {
 impl Verdict {
     /// What is left of `ttl` since the scan; zero once it is over.
     pub fn fresh_for(&self, ttl: Duration) -> Duration {
-        ttl.saturating_sub(Duration::from_secs(now().saturating_sub(self.scanned_at)))
+        self.fresh_at(now(), ttl)
+    }
+
+    /// What is left of `ttl` at `now` by the clock that the verdict was stamped by.
+    pub(crate) fn fresh_at(&self, now: u64, ttl: Duration) -> Duration {
+        ttl.saturating_sub(Duration::from_secs(now.saturating_sub(self.scanned_at)))
     }
 
     /// Whether it is still good, as long as `cache` lets verdicts live.

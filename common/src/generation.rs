@@ -117,6 +117,26 @@ impl Generation {
         Self { signatures, ..*self }
     }
 
+    /// Tells the log that `next` follows.
+    pub(crate) fn tell_of(&self, next: &Self) {
+        if next.signatures < self.signatures {
+            tracing::warn!(
+                event = "generation",
+                farm.signatures = next.signatures,
+                farm.signatures_before = self.signatures,
+                farm.bumped_at = next.bumped_at,
+                "The farm's signatures went back; clean verdicts of older signatures count again"
+            );
+        } else {
+            tracing::info!(
+                event = "generation",
+                farm.signatures = next.signatures,
+                farm.bumped_at = next.bumped_at,
+                "The farm has reached another generation; clean verdicts from before it are stale"
+            );
+        }
+    }
+
     /// Whether `verdict` is clean and from before this generation. One without a known version counts as older than any.
     pub fn outdates(&self, verdict: &Verdict) -> bool {
         verdict.is_clean() && (verdict.signatures < self.signatures || verdict.began_at() <= self.bumped_at)

@@ -27,6 +27,8 @@ use std::{
 static LAST_READ_FAILED: AtomicBool = AtomicBool::new(false);
 /// When it was last read without an error, in seconds since the epoch; 0 as long as only the start has read it.
 static READ_AT: AtomicU64 = AtomicU64::new(0);
+/// How far the clock is ahead of Redis's, in seconds, as the bits of an `f64`: the bits of 0 at first.
+static AHEAD: AtomicU64 = AtomicU64::new(0);
 /// Values from the hub that did not open.
 static UNSEALED: AtomicU64 = AtomicU64::new(0);
 
@@ -36,6 +38,8 @@ static UNSEALED: AtomicU64 = AtomicU64::new(0);
 /// * `thundergate_config_last_reload_successful`: 1 where the configuration that was read last is the one in use
 /// * `thundergate_config_last_reload_success_timestamp_seconds`: when the one in use was read
 /// * `thundergate_unsealed_values_total`: values in Redis that were not sealed with one of our secrets
+/// * `thundergate_clock_skew_seconds`: how far this machine's clock is ahead of Redis's, less than 0 where it is
+///   behind; 0 as long as that is not known
 /// * `process_…`: as Prometheus' own client libraries have them
 pub fn registry(program: &'static str) -> Registry {
     let mut registry = Registry::default();
@@ -53,6 +57,11 @@ pub(crate) fn configuration_was_read(usable: bool) {
     if usable {
         READ_AT.store(crate::clock::now(), Relaxed);
     }
+}
+
+/// This machine's clock is ahead of Redis's by so many seconds; behind where they are less than 0.
+pub(crate) fn clock_is_ahead(seconds: f64) {
+    AHEAD.store(seconds.to_bits(), Relaxed);
 }
 
 /// A value from the hub did not open.
@@ -81,6 +90,12 @@ impl Collector for Common {
             "thundergate_config_last_reload_success_timestamp_seconds",
             "When the configuration in use was read, in seconds since the epoch",
             self.started.max(READ_AT.load(Relaxed) as f64),
+        )?;
+        gauge(
+            &mut encoder,
+            "thundergate_clock_skew_seconds",
+            "How far this machine's clock is ahead of Redis's, less than 0 where it is behind",
+            f64::from_bits(AHEAD.load(Relaxed)),
         )?;
         let unsealed = UNSEALED.load(Relaxed);
         let name = "thundergate_unsealed_values";

@@ -154,6 +154,14 @@ impl Verdict {
         self.scanned_at.saturating_sub(self.scan_ms.div_ceil(1000))
     }
 
+    /// The same, of a scan that ended at `ended_at` by the hub's clock and began when its process knew of a bump at
+    /// `bumped_at`: such a scan came after that bump, whatever the clocks say, so its verdict is never older.
+    pub fn stamped(self, ended_at: u64, bumped_at: u64) -> Self {
+        let took = self.scan_ms.div_ceil(1000);
+        let after_the_bump = if bumped_at == 0 { 0 } else { bumped_at + took + 1 };
+        Self { scanned_at: ended_at.max(after_the_bump), ..self }
+    }
+
     /// The wire form.
     pub fn encode(&self) -> Vec<u8> {
         Versioned::encode(self)
@@ -168,7 +176,21 @@ impl Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::now;
+    use crate::{clock::now, generation::Generation};
+
+    #[test]
+    fn a_scan_that_just_ended_is_never_older_than_the_bump_that_was_known_when_it_began() {
+        for scan_ms in [0, 1, 1000, 1500, 60_000] {
+            let bumped = Generation { signatures: None, bumped_at: 500 };
+            let stamped =
+                |ended_at, bumped_at| Verdict { scan_ms, ..Verdict::default() }.stamped(ended_at, bumped_at);
+            assert!(!bumped.outdates(&stamped(380, 500)), "a clock that is behind: {scan_ms}");
+            assert!(!bumped.outdates(&stamped(500, 500)), "in the second of the bump: {scan_ms}");
+            assert!(bumped.outdates(&stamped(500, 0)), "a scan that knew of no bump: {scan_ms}");
+            assert!(bumped.outdates(&stamped(500, 499)), "or of another: {scan_ms}");
+            assert_eq!(stamped(900, 500).scanned_at, 900, "the clock is right: {scan_ms}");
+        }
+    }
 
     #[test]
     fn another_version_is_no_verdict() {

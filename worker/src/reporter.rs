@@ -6,7 +6,6 @@
 use crate::farm::Farm;
 use std::time::Duration;
 use thundergate_common::{
-    clock::now,
     generation::{FarmReport, InstanceState},
     hub,
 };
@@ -18,7 +17,7 @@ const EVERY: Duration = Duration::from_secs(2);
 /// Reports for `worker`, until `ended`.
 pub(crate) async fn report(hub: &dyn hub::Worker, worker: &str, farm: &Farm, ended: &CancellationToken) {
     loop {
-        let report = FarmReport { worker: worker.to_owned(), at: now(), instances: farm.reports() };
+        let report = FarmReport { worker: worker.to_owned(), at: hub.now(), instances: farm.reports() };
         // Before the first probe nothing is known, and nothing to be told.
         if report.instances.iter().any(|instance| instance.state != InstanceState::Unheard) {
             let _ = ended.run_until_cancelled(hub.report(&report, farm.quorum())).await;

@@ -148,9 +148,10 @@ impl Scanning {
         }
         let job = &claim.job;
         let (sample, needs) = (Sample { key: job.sample.clone(), bytes }, self.needs(job));
+        let bumped_at = self.hub.generation().bumped_at;
         let scanned = self.farm.scan_until_free(&sample, &job.source, needs.as_deref(), span).await;
         drop((place, sample));
-        self.ending(job, scanned, None).await
+        self.ending(job, scanned, bumped_at, None).await
     }
 
     async fn alone(&self, claim: &Claim, suspicion: FailedSample, span: &Span) -> Ending {
@@ -161,9 +162,10 @@ impl Scanning {
         };
         let job = &claim.job;
         let (sample, needs) = (Sample { key: job.sample.clone(), bytes }, self.needs(job));
+        let bumped_at = self.hub.generation().bumped_at;
         let lost = &suspicion.instance;
         let scanned = self.farm.scan_alone(&sample, &job.source, needs.as_deref(), lost, span).await;
-        self.ending(job, scanned, Some(&suspicion)).await
+        self.ending(job, scanned, bumped_at, Some(&suspicion)).await
     }
 
     /// The sample's bytes and what is held against it; or how the delivery ends without a scan.
@@ -189,15 +191,18 @@ impl Scanning {
         job.needs.clone().min(self.hub.generation().signatures.clone())
     }
 
+    /// What a scan that has just ended makes of the delivery; it began when a bump at `bumped_at` was known.
     async fn ending(
         &self,
         job: &Job,
         scanned: Result<Scanned, ScanError>,
+        bumped_at: u64,
         suspicion: Option<&FailedSample>,
     ) -> Ending {
+        let ended_at = self.hub.now();
         match scanned {
             Ok(scanned) => {
-                let verdict = scanned.verdict().await;
+                let verdict = scanned.verdict().await.stamped(ended_at, bumped_at);
                 self.metrics.scanned(&verdict);
                 log(job, &verdict);
                 Ending::Answered(Answer::Verdict(Arc::new(verdict)))

@@ -37,6 +37,7 @@ pub use announcements::{Announcements, Ticket};
 pub use queue::Queue;
 
 use crate::{
+    clock,
     failed::FailedSample,
     generation::{FarmReport, Generation},
     job::{Job, Lane},
@@ -212,6 +213,12 @@ pub trait Hub: Send + Sync + 'static {
 
     /// Whether the hub answers.
     async fn ping(&self) -> Result<(), HubError>;
+
+    /// The time by the clock that all processes at this hub share, in seconds since the epoch, as far as this process
+    /// knows it.
+    fn now(&self) -> u64 {
+        clock::now()
+    }
 }
 
 /// What a milter asks: it has samples scanned and waits for the answers.

@@ -295,7 +295,9 @@ impl Worker for MemoryHub {
         if let Some(signatures) = reached(std::slice::from_ref(report), quorum) {
             let mut generation = lock(&self.generation);
             if generation.signatures != signatures {
-                *generation = Arc::new(Generation { signatures, ..**generation });
+                let next = Generation { signatures, ..**generation };
+                generation.tell_of(&next);
+                *generation = Arc::new(next);
             }
         }
         Ok(())

@@ -2,28 +2,33 @@
 //! What workers report of the farm, and the generation that follows from it. Every process looks at the generation
 //! every few seconds; while Redis is away it keeps what it knew.
 //!
-//! How old a report is, the clock of Redis says: workers need not agree on the time.
+//! How old a report is, when the generation was bumped and when a scan ended, the clock of Redis says: processes need not
+//! agree on the time. With each look a process measures how far its own clock is ahead ([`crate::clock`]).
 
 use super::{
     RedisHub,
     connection::Connection,
     entry::millis,
     error::{hub_error, unusable},
-    scripts::SCRIPTS,
+    scripts::{Call, SCRIPTS, Step},
     seal::Purpose,
     vault::Vault,
 };
 use crate::{
-    clock::now,
+    clock::{Clock, Notice},
     generation::{FarmReport, Generation, reached},
-    hub::HubError,
+    hub::{Hub as _, HubError},
     keys::Keys,
+    metrics,
     wire::Versioned,
 };
 use redis::{RedisResult, Value, cmd, from_redis_value};
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
-use tokio::{sync::watch, time::sleep};
-use tracing::info;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
+use tracing::warn;
 
 /// How often a process looks at the generation: with the workers' probes before it, milters learn of a new one within 10 s.
 const EVERY: Duration = Duration::from_secs(3);
@@ -44,6 +49,16 @@ pub(super) struct Watcher {
     pub keys: Keys,
     pub vault: Arc<Vault>,
     pub generation: Arc<watch::Sender<Arc<Generation>>>,
+    pub clock: Arc<Clock>,
+}
+
+/// What a process asks to learn of the farm, and what it knows.
+struct Learner<'a> {
+    connection: &'a Connection,
+    keys: &'a Keys,
+    vault: &'a Vault,
+    generation: &'a watch::Sender<Arc<Generation>>,
+    clock: &'a Clock,
 }
 
 impl Watcher {
@@ -59,7 +74,26 @@ impl Watcher {
 
     /// Looks once.
     pub(super) async fn look(&self) -> Result<(), HubError> {
-        learn(&self.connection, &self.keys, &self.vault, &self.generation).await
+        let learner = Learner {
+            connection: &self.connection,
+            keys: &self.keys,
+            vault: &self.vault,
+            generation: &self.generation,
+            clock: &self.clock,
+        };
+        learner.learn().await
+    }
+}
+
+impl<'a> From<&'a RedisHub> for Learner<'a> {
+    fn from(hub: &'a RedisHub) -> Self {
+        Self {
+            connection: &hub.verdicts,
+            keys: &hub.keys,
+            vault: &hub.vault,
+            generation: &hub.generation,
+            clock: &hub.clock,
+        }
     }
 }
 
@@ -81,7 +115,7 @@ pub(super) async fn report(
         };
         hub.verdicts.one(command).await?;
     }
-    learn(&hub.verdicts, &hub.keys, &hub.vault, &hub.generation).await
+    Learner::from(hub).learn().await
 }
 
 /// See [`crate::hub::Observer::farm`].
@@ -95,55 +129,91 @@ async fn exchange(hub: &RedisHub, worker: &str, report: &[u8]) -> Result<Vec<Far
     let read = |sealed| Versioned::decode(&hub.vault.open(Purpose::Report, "", sealed)?);
     let all = all.into_iter().filter_map(read);
     // Where Redis is not trusted, its word for the age of a report is none.
-    let current = |report: &FarmReport| !hub.vault.is_closed() || now().abs_diff(report.at) < CLOCKS;
+    let current = |report: &FarmReport| !hub.vault.is_closed() || hub.now().abs_diff(report.at) < CLOCKS;
     Ok(all.filter(current).collect())
 }
 
 /// See [`crate::hub::Operator::bump`].
 pub(super) async fn bump(hub: &RedisHub) -> Result<Generation, HubError> {
     let life = millis(MEMORY.max(hub.cache.clean_ttl));
-    let sealed = hub.vault.seal(Purpose::Generation, BUMPED, now().to_string().into_bytes());
+    let answer = hub.verdicts.one(time(&hub.keys)).await?;
+    let now = milliseconds(answer).ok_or_else(|| unusable("TIME gave an unknown answer"))? / 1000;
+    let sealed = hub.vault.seal(Purpose::Generation, BUMPED, now.to_string().into_bytes());
     hub.verdicts.one(cmd("SET").arg(hub.keys.bumped()).arg(&*sealed).arg("PX").arg(life).take()).await?;
-    learn(&hub.verdicts, &hub.keys, &hub.vault, &hub.generation).await?;
+    Learner::from(hub).learn().await?;
     Ok(Generation::clone(&hub.generation.borrow()))
 }
 
-async fn learn(
-    connection: &Connection,
-    keys: &Keys,
-    vault: &Vault,
-    known: &watch::Sender<Arc<Generation>>,
-) -> Result<(), HubError> {
-    let read = [keys.signatures(), keys.bumped()].map(|key| cmd("GET").arg(key).take().into());
-    let [signatures, bumped] =
-        <[_; 2]>::try_from(connection.each(read.into()).await?).map_err(|_| unusable("too few answers"))?;
-    let read = |value: RedisResult<Value>, of| -> Result<_, HubError> {
-        let sealed: Option<Vec<u8>> = from_redis_value(value.map_err(hub_error)?).map_err(unusable)?;
-        let opened = |sealed| vault.open(Purpose::Generation, of, sealed).map(|text| text_of(&text));
-        Ok(sealed.map_or(Some(None), |sealed| opened(sealed).map(Some)))
-    };
-    let (Some(signatures), Some(bumped)) = (read(signatures, SIGNATURES)?, read(bumped, BUMPED)?) else {
-        // What does not open says nothing: what is known stays.
-        return Ok(());
-    };
-    let bumped_at = bumped.and_then(|text| text.parse().ok()).unwrap_or(0);
-    let generation = Generation { signatures, bumped_at };
-    known.send_if_modified(|known| {
-        let changed = **known != generation;
-        if changed {
-            info!(
-                event = "generation",
-                farm.signatures = generation.signatures,
-                farm.bumped_at = generation.bumped_at,
-                "The farm has reached another generation; clean verdicts from before it are stale"
-            );
-            *known = Arc::new(generation);
+impl Learner<'_> {
+    async fn learn(&self) -> Result<(), HubError> {
+        let read = [self.keys.signatures(), self.keys.bumped()].map(|key| cmd("GET").arg(key).take().into());
+        let mut steps: Vec<Step> = read.into();
+        steps.push(time(self.keys).into());
+        let (sent_ms, sent) = (self.clock.own_ms(), Instant::now());
+        let answers = self.connection.each(steps).await?;
+        let round_trip = sent.elapsed();
+        let [signatures, bumped, time] =
+            <[_; 3]>::try_from(answers).map_err(|_| unusable("too few answers"))?;
+        // A user that may not ask for the time (an older users.acl) learns of the generation all the same.
+        if let Some(theirs_ms) = time.ok().and_then(milliseconds) {
+            tell(self.clock, self.clock.measured(sent_ms, round_trip, theirs_ms));
         }
-        changed
-    });
-    Ok(())
+        let (Some(signatures), Some(bumped)) =
+            (self.read(signatures, SIGNATURES)?, self.read(bumped, BUMPED)?)
+        else {
+            // What does not open says nothing: what is known stays.
+            return Ok(());
+        };
+        let bumped_at = bumped.and_then(|text| text.parse().ok()).unwrap_or(0);
+        let next = Generation { signatures, bumped_at };
+        self.generation.send_if_modified(|known| {
+            let changed = **known != next;
+            if changed {
+                known.tell_of(&next);
+                *known = Arc::new(next);
+            }
+            changed
+        });
+        Ok(())
+    }
+
+    /// One half of the generation; the outer none where it does not open.
+    fn read(&self, value: RedisResult<Value>, of: &str) -> Result<Option<Option<String>>, HubError> {
+        let sealed: Option<Vec<u8>> = from_redis_value(value.map_err(hub_error)?).map_err(unusable)?;
+        let Some(sealed) = sealed else { return Ok(Some(None)) };
+        let opened = self.vault.open(Purpose::Generation, of, sealed);
+        Ok(opened.map(|text| Some(String::from_utf8_lossy(&text).into_owned())))
+    }
 }
 
-fn text_of(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+/// Asks for the shared time. In a cluster a plain `TIME` goes to any node; this one goes to the node of a key that every
+/// user may name in a script.
+fn time(keys: &Keys) -> Call {
+    SCRIPTS.time.on([keys.job_bytes(0)])
+}
+
+/// `TIME`: seconds and microseconds.
+fn milliseconds(time: Value) -> Option<u64> {
+    let [seconds, microseconds]: [u64; 2] = from_redis_value::<Vec<u64>>(time).ok()?.try_into().ok()?;
+    Some(seconds.checked_mul(1000)?.saturating_add(microseconds / 1000))
+}
+
+/// The log hears of clocks that differ, the metrics of every measurement.
+fn tell(clock: &Clock, notice: Option<Notice>) {
+    let Some(ahead_ms) = clock.ahead_ms() else { return };
+    let seconds = ahead_ms as f64 / 1000.0;
+    metrics::clock_is_ahead(seconds);
+    match notice {
+        Some(Notice::Differs) => warn!(
+            event = "clock",
+            clock.skew_seconds = seconds,
+            "The clocks of this machine and of Redis differ; set both by NTP"
+        ),
+        Some(Notice::Agrees) => warn!(
+            event = "clock",
+            clock.skew_seconds = seconds,
+            "The clocks of this machine and of Redis agree again"
+        ),
+        None => {}
+    }
 }

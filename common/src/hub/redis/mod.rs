@@ -47,6 +47,7 @@ mod worker;
 pub use settings::{Redis, RedisUrl};
 
 use crate::{
+    clock::Clock,
     failed::FailedSample,
     freshness::Cache,
     generation::Generation,
@@ -94,6 +95,7 @@ pub struct RedisHub {
     /// A permit for each KiB of [`IN_TRANSIT`].
     transit: Semaphore,
     generation: Arc<watch::Sender<Arc<Generation>>>,
+    clock: Arc<Clock>,
     readers: Mutex<Vec<Wire>>,
     announcements: Announcements,
     listening: watch::Receiver<bool>,
@@ -111,6 +113,21 @@ impl RedisHub {
         queue: &Queue,
         cache: &Cache,
         process: String,
+    ) -> Result<Arc<Self>, HubError> {
+        Self::connect_with(redis, queue, cache, process, Clock::default()).await
+    }
+
+    /// The same for a process with this `clock`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::connect`].
+    pub async fn connect_with(
+        redis: &Redis,
+        queue: &Queue,
+        cache: &Cache,
+        process: String,
+        clock: Clock,
     ) -> Result<Arc<Self>, HubError> {
         if redis.prefix.contains(['{', '}']) {
             return Err(unusable("redis.prefix must not hold braces"));
@@ -132,11 +149,13 @@ impl RedisHub {
             listening: sender,
         };
         let generation = Arc::<watch::Sender<Arc<Generation>>>::default();
+        let clock = Arc::new(clock);
         let watcher = farm::Watcher {
             connection: Connection::new(target.clone(), redis.timeout),
             keys: keys.clone(),
             vault: vault.clone(),
             generation: generation.clone(),
+            clock: clock.clone(),
         };
         let mut tasks = JoinSet::new();
         tasks.spawn(listener.run());
@@ -157,6 +176,7 @@ impl RedisHub {
             payloads: Connection::new(target.clone(), redis.timeout * PAYLOAD_PATIENCE),
             transit: Semaphore::new(kib(IN_TRANSIT) as usize),
             generation,
+            clock,
             target,
             vault,
             readers: Mutex::default(),
@@ -180,7 +200,8 @@ impl RedisHub {
     /// The verdict of a sample as it came from Redis; none that is not for it, or is over: somebody may have put it back.
     fn verdict(&self, key: &SampleKey, bytes: Vec<u8>) -> Option<Verdict> {
         let plain = self.vault.open(Purpose::Verdict, &key.to_string(), bytes)?;
-        Verdict::decode(&plain).filter(|verdict| verdict.is_fresh(&self.cache))
+        let is_fresh = |verdict: &Verdict| !verdict.fresh_at(self.now(), self.cache.ttl(verdict)).is_zero();
+        Verdict::decode(&plain).filter(is_fresh)
     }
 
     /// What is held against a sample, as it came from Redis; none that is not for it.
@@ -238,6 +259,10 @@ impl Hub for RedisHub {
 
     fn generation(&self) -> Arc<Generation> {
         self.generation.borrow().clone()
+    }
+
+    fn now(&self) -> u64 {
+        self.clock.shared_ms() / 1000
     }
 
     /// A look-up rather than `PING`, which says nothing about a cluster's slots.

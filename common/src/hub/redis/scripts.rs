@@ -30,6 +30,7 @@ pub(super) struct Scripts {
     pub retry: Text,
     pub drop_letter: Text,
     pub report: Text,
+    pub time: Text,
 }
 
 /// A script's text and SHA-1.
@@ -92,6 +93,7 @@ impl Scripts {
             retry: with_unbury!("scripts/retry.lua"),
             drop_letter: with_unbury!("scripts/drop_letter.lua"),
             report: Text::new(include_str!("scripts/report.lua")),
+            time: Text::new(include_str!("scripts/time.lua")),
         }
     }
 
@@ -117,6 +119,7 @@ impl Scripts {
             &self.retry,
             &self.drop_letter,
             &self.report,
+            &self.time,
         ];
         all.map(|script| Step::Plain(cmd("SCRIPT").arg("LOAD").arg(script.text).take())).into()
     }

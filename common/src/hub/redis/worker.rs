@@ -15,7 +15,7 @@ use crate::{
     clock::now,
     failed::FailedSample,
     generation::FarmReport,
-    hub::{Begin, Claim, Completion, HubError, Room, Worker},
+    hub::{Begin, Claim, Completion, Hub as _, HubError, Room, Worker},
     job::{Job, Lane},
     keys::{Kept, Keys},
     verdict::{Answer, Verdict},
@@ -262,7 +262,7 @@ fn answered(hub: &RedisHub, claim: &Claim, answer: &Answer, stored: Stored<'_>, 
     let (mut verdict, mut failed) = ((Cow::default(), Duration::ZERO), (Cow::default(), Duration::ZERO));
     match stored {
         Stored::Verdict(of) => {
-            let life = of.fresh_for(hub.cache.ttl(of));
+            let life = of.fresh_at(hub.now(), hub.cache.ttl(of));
             verdict = (hub.vault.seal(Purpose::Verdict, &name, of.encode()), life);
         }
         Stored::Failed(of) => failed = (sealed_failure(hub, claim, of), of.life(now())),

@@ -141,12 +141,17 @@ impl Standin {
 
     /// From now on every request meets this fault.
     pub fn fault(&self, fault: Fault) {
-        self.scans.plan(FaultPlan { fault, times: None });
+        self.scans.plan(FaultPlan { fault, ..FaultPlan::default() });
+    }
+
+    /// From now on every sample of mail meets this fault, and what the workers send of themselves does not.
+    pub fn fault_of_mail(&self, fault: Fault) {
+        self.scans.plan(FaultPlan { fault, mail_only: true, ..FaultPlan::default() });
     }
 
     /// The next `times` scans meet this fault.
     pub fn fault_times(&self, fault: Fault, times: u64) {
-        self.scans.plan(FaultPlan { fault, times: Some(times) });
+        self.scans.plan(FaultPlan { fault, times: Some(times), ..FaultPlan::default() });
     }
 
     /// Changes settings while it runs.

@@ -113,6 +113,9 @@ pub struct FaultPlan {
     /// How many scans it meets; none: all.
     #[serde(default)]
     pub times: Option<u64>,
+    /// Whether it spares the workers' own samples, as a fault of the samples does.
+    #[serde(default)]
+    pub mail_only: bool,
 }
 
 impl Default for Settings {
@@ -154,6 +157,10 @@ impl Settings {
 impl FaultPlan {
     /// The fault that the next request meets.
     pub(super) fn meet(&mut self, asked: &Asked) -> Fault {
+        let own = matches!(asked, Asked::Scan(Origin::Own(_)) | Asked::Other);
+        if self.mail_only && own {
+            return Fault::None;
+        }
         match (&mut self.times, asked) {
             (None, Asked::Scan(_)) => self.fault,
             (None, Asked::Other) if matches!(self.fault, Fault::Down | Fault::Hang) => self.fault,
@@ -172,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_fault_with_a_limit_spares_probes_and_ends() {
-        let mut plan = FaultPlan { fault: Fault::Down, times: Some(1) };
+        let mut plan = FaultPlan { fault: Fault::Down, times: Some(1), ..FaultPlan::default() };
         let of = |source: &str| Asked::Scan(Origin::of_query(Some(&format!("source={source}"))));
         assert_eq!(plan.meet(&Asked::Other), Fault::None);
         assert_eq!(plan.meet(&of("thundergate-canary")), Fault::None);
@@ -182,6 +189,9 @@ mod tests {
         assert_eq!(plan.meet(&of("thundergate-proof")), Fault::Down, "a proof follows a failure");
         plan.times = None;
         assert_eq!(plan.meet(&of("thundergate-canary")), Fault::Down);
+        plan.mail_only = true;
+        assert_eq!(plan.meet(&of("thundergate-proof")), Fault::None);
+        assert_eq!((plan.meet(&Asked::Other), plan.meet(&of("mx1"))), (Fault::None, Fault::Down));
     }
 
     #[test]

@@ -177,6 +177,10 @@ async fn a_farm_that_goes_back_to_older_signatures_goes_on_scanning() {
     // The milter still asks for the newer ones, until it learns.
     assert!(milter.send(&with(2)).await.delivers());
     assert!((2..=4).contains(&site.scans()), "{}", site.scans());
+    let went_back = |line: &serde_json::Value| {
+        line["level"] == "warning" && line["farm.signatures_before"] == "2026/11/02-120000"
+    };
+    assert!(milter.program.wait_for(went_back, PATIENCE).await.is_some(), "that is worth a warning");
 }
 
 #[tokio::test]

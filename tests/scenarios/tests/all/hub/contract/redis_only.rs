@@ -3,7 +3,10 @@
 
 use super::*;
 use std::collections::BTreeSet;
-use thundergate_common::hub::{Begin, HubError, Receipt, Retried};
+use thundergate_common::{
+    clock::Clock,
+    hub::{Begin, HubError, Operator as _, Receipt, Retried, Worker as _},
+};
 use thundergate_harness::redis::WatchedRedis;
 use tokio::{task::JoinSet, time::timeout};
 
@@ -222,6 +225,47 @@ async fn an_unreadable_job_is_dropped() {
     server.command("XADD tg:1:{jobs-0}:mail * sample x size 0 tries 0 job {}").unwrap();
     assert_eq!(stage.here.worker.claim("worker", 0, room(10), Duration::ZERO).await.unwrap(), []);
     assert_eq!(stage.here.operator.queue().await.unwrap().lanes[0].claimed, 0);
+}
+
+/// A process whose clock is ahead by so many milliseconds.
+async fn with_clock(server: &RedisServer, user: &str, ahead_ms: i64) -> Arc<RedisHub> {
+    let (redis, clock) = (at(server.url_of(user)), Clock::ahead_by(ahead_ms));
+    RedisHub::connect_with(&redis, &limits(), &ttls(), user.to_owned(), clock).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_wrong_clock_is_measured_and_neither_bumps_nor_reports_by_it() {
+    let server = RedisServer::start().unwrap();
+    for ahead_ms in [-120_000, 120_000] {
+        let (worker, operator) =
+            (with_clock(&server, WORKER, ahead_ms).await, with_clock(&server, OPERATOR, ahead_ms).await);
+        assert!(worker.now().abs_diff(now()) <= 1, "{ahead_ms}: {} at {}", worker.now(), now());
+        let bumped_at = operator.bump().await.unwrap().bumped_at;
+        assert!(bumped_at.abs_diff(now()) <= 1, "{ahead_ms}: {bumped_at} at {}", now());
+    }
+}
+
+#[tokio::test]
+async fn a_verdict_lives_as_long_whatever_the_clock_of_who_stores_it() {
+    let stage = over_redis().await;
+    let server = stage._server.as_ref().unwrap();
+    let hasty = with_clock(server, WORKER, 3_600_000).await;
+    let claim = Claim { id: "0-0".into(), job: job("timed", Lane::Mail).1, deliveries: 1 };
+    let clean = Arc::new(Verdict { scanned_at: hasty.now(), ..Verdict::default() });
+    hasty.complete(&claim, &answered(&clean)).await.unwrap();
+    assert_eq!(stage.here.milter.look_up(&[key("timed")]).await.unwrap(), [Some(clean.clone())]);
+    assert_eq!(hasty.look_up(&[key("timed")]).await.unwrap(), [Some(clean)]);
+}
+
+#[tokio::test]
+async fn a_user_that_may_not_ask_for_the_time_learns_of_the_generation() {
+    let server = RedisServer::start().unwrap();
+    server.command(&format!("ACL SETUSER {MILTER} -time")).unwrap();
+    let milter = with_clock(&server, MILTER, 120_000).await;
+    let operator = with_clock(&server, OPERATOR, 0).await;
+    let generation = operator.bump().await.unwrap();
+    eventually("it learns of the bump", async || *milter.generation() == generation).await;
+    assert!(milter.now() > now() + 60, "nothing was measured, so its own clock is all it has");
 }
 
 #[tokio::test]
