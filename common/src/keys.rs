@@ -18,6 +18,7 @@
 //! | `<prefix>:1:{jobs-<shard>}:dead:samples` | hash: sample → entry of its dead letter | worker | as the stream; fields go with their letters |
 //! | `<prefix>:1:{farm}:reports` | hash: worker → time of Redis and its [`FarmReport`](crate::generation::FarmReport) | worker | fields go 30 s after the last report, the hash as well |
 //! | `<prefix>:1:{farm}:signatures` | string: the version that the farm has reached | worker | 30 days after the last report |
+//! | `<prefix>:1:{farm}:outage` | string: why no instance scans | worker | 30 s after the last report; deleted when one does |
 //! | `<prefix>:1:{farm}:bumped` | string: seconds since the epoch | operator | 30 days, or `cache.clean_ttl` where that is longer |
 //! | `<prefix>:1:announce:<process>` | channel | whoever has an answer | – |
 //!
@@ -132,6 +133,11 @@ impl Keys {
     /// The signature version that the farm has reached.
     pub fn signatures(&self) -> String {
         format!("{}:{{farm}}:signatures", self.root)
+    }
+
+    /// Why no instance scans.
+    pub fn outage(&self) -> String {
+        format!("{}:{{farm}}:outage", self.root)
     }
 
     /// When an operator bumped the generation.

@@ -34,6 +34,7 @@ pub mod job;
 pub mod keys;
 pub mod licence;
 pub mod metrics;
+pub mod outage;
 pub mod reload;
 pub mod sample;
 pub mod service;

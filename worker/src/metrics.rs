@@ -2,7 +2,8 @@
 //! The worker's metrics, each defined and explained here; those of its scanners are in [`farm`], those of the queue in
 //! [`queue`]. The encoder adds `_total` to the names of counters.
 //!
-//! * `thundergate_worker_scans_total{result}`: deliveries of jobs that ended. `clean`, `found`; `skipped` (above the size
+//! * `thundergate_worker_scans_total{result}`: deliveries of jobs that ended. `clean`, `found`; `suspect` (an instance was
+//!   lost with it: it is scanned once more, alone), `skipped` (above the size
 //!   that the instances scan), `nothing` (no longer needed), `failed` (will be tried again), `dead` (given up),
 //!   `handed_back` (for another worker)
 //! * `thundergate_worker_queue_wait_seconds{lane}`: from a job's arrival in the queue to its beginning

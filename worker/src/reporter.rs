@@ -23,9 +23,18 @@ pub(crate) async fn report(hub: &dyn hub::Worker, worker: &str, farm: &Farm, end
             let _ = ended.run_until_cancelled(hub.report(&report, farm.quorum())).await;
         }
         // Jitter: the workers of a site shall not all report in the same moment.
-        let pause = tokio::time::sleep(EVERY.mul_f64(0.9 + fastrand::f64() / 5.0));
-        if ended.run_until_cancelled(pause).await.is_none() {
+        let pause = EVERY.mul_f64(0.9 + fastrand::f64() / 5.0);
+        let news = tokio::time::timeout(pause, health_changes(farm));
+        if ended.run_until_cancelled(news).await.is_none() {
             return;
         }
+    }
+}
+
+/// Returns once the farm scans where it did not, or no longer does: milters wait for neither.
+async fn health_changes(farm: &Farm) {
+    let before = farm.scans();
+    while farm.scans() == before {
+        farm.changed().await;
     }
 }

@@ -18,7 +18,7 @@ pub enum Cause {
     Pending,
     /// A scan failed for good.
     ScanFailed,
-    /// The hub is unreachable.
+    /// The hub is unreachable, or no instance scans.
     Unavailable,
     /// Queue or memory is full.
     Overload,
@@ -125,7 +125,11 @@ impl Cause {
             Self::Partial => (Level::Note, "fragments of a mail"),
             Self::Clean | Self::Found | Self::Ambiguous => (Level::Note, self.as_str()),
         };
-        Some(Reason { level, why, takes_scanner: matches!(self, Self::Pending | Self::ScanFailed) })
+        Some(Reason {
+            level,
+            why,
+            takes_scanner: matches!(self, Self::Pending | Self::ScanFailed | Self::Unavailable),
+        })
     }
 }
 
@@ -138,7 +142,7 @@ impl Disposition {
             Self::Pending => Cause::Pending,
             Self::Skipped(reason) => of_skipped(*reason),
             Self::Failed(Failure::Scan(_)) => Cause::ScanFailed,
-            Self::Failed(Failure::Unavailable) => Cause::Unavailable,
+            Self::Failed(Failure::Unavailable | Failure::NoScanner(_)) => Cause::Unavailable,
             Self::Failed(Failure::Overload) => Cause::Overload,
         }
     }
@@ -180,7 +184,7 @@ mod tests {
             |cause: Cause| cause.reason().map(|reason| (reason.level, reason.why, reason.takes_scanner));
         assert_eq!(told(Cause::Pending), Some((Level::Bad, "scans take too long", true)));
         assert_eq!(told(Cause::ScanFailed), Some((Level::Bad, "scans fail", true)));
-        assert_eq!(told(Cause::Unavailable), Some((Level::Bad, "the hub does not answer", false)));
+        assert_eq!(told(Cause::Unavailable), Some((Level::Bad, "the hub does not answer", true)));
         assert_eq!(told(Cause::Encrypted), Some((Level::Note, "encrypted", false)));
         assert_eq!(told(Cause::Ambiguous), Some((Level::Note, "ambiguous", false)));
     }

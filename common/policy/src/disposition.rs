@@ -41,6 +41,8 @@ pub enum Failure {
     Scan(String),
     /// The hub cannot be reached, and nothing can scan without it.
     Unavailable,
+    /// No instance scans; why.
+    NoScanner(Arc<str>),
     /// The queue or the memory is full.
     Overload,
 }
@@ -63,6 +65,7 @@ impl Disposition {
             Self::Skipped(reason) => Some(reason.as_str()),
             Self::Failed(Failure::Scan(reason)) => Some(reason),
             Self::Failed(Failure::Unavailable) => Some("unavailable"),
+            Self::Failed(Failure::NoScanner(reason)) => Some(reason),
             Self::Failed(Failure::Overload) => Some("overload"),
             Self::Clean | Self::Found(_) | Self::Pending => None,
         }

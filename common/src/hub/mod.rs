@@ -211,6 +211,11 @@ pub trait Hub: Send + Sync + 'static {
     /// What clean verdicts must have seen, as far as this process knows: at most seconds old.
     fn generation(&self) -> Arc<Generation>;
 
+    /// Why no instance scans, as far as this process knows: at most seconds old; none where one does.
+    fn outage(&self) -> Option<Arc<str>> {
+        None
+    }
+
     /// Whether the hub answers.
     async fn ping(&self) -> Result<(), HubError>;
 

@@ -27,7 +27,7 @@ use thundergate_common::{
     verdict::Rule,
 };
 use thundergate_extract::Ambiguity;
-use thundergate_policy::{Action, Disposition, Failure};
+use thundergate_policy::{Action, Disposition};
 use tokio_util::sync::CancellationToken;
 
 /// How long the farm's first probe may take.
@@ -129,14 +129,8 @@ fn message(gate: &Gate, bytes: Vec<u8>) -> Message {
 
 impl Ended {
     fn of(inspection: &Inspection) -> Self {
-        let impossible = |part: &Inspected| {
-            let failures = [Failure::Unavailable, Failure::Overload];
-            match &part.disposition {
-                Disposition::Pending | Disposition::Failed(Failure::Scan(_)) => true,
-                Disposition::Failed(failure) => failures.contains(failure),
-                _ => false,
-            }
-        };
+        let impossible =
+            |part: &Inspected| matches!(part.disposition, Disposition::Pending | Disposition::Failed(_));
         if inspection.parts.iter().any(impossible) {
             Self::Impossible
         } else if inspection.decision.action == Action::Accept {
@@ -219,6 +213,7 @@ mod tests {
     use super::*;
     use std::sync::Arc;
     use thundergate_common::verdict::{Finding, Verdict};
+    use thundergate_policy::Failure;
     use thundergate_policy::{Cause, Decision, Source};
 
     #[test]

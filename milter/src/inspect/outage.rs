@@ -15,6 +15,7 @@ const QUIET: Duration = Duration::from_secs(5);
 #[derive(Debug, Default)]
 pub struct Outages {
     hub: Outage,
+    scanners: Outage,
     seats: Outage,
     queue: Outage,
 }
@@ -39,6 +40,19 @@ impl Outages {
                 }
             }
             None if self.hub.ends(now) => tracing::info!("The hub serves again"),
+            _ => {}
+        }
+    }
+
+    /// Somebody needs a scan; why there is none.
+    pub(crate) fn scanners(&self, reason: Option<&str>) {
+        let now = Instant::now();
+        match reason {
+            Some(reason) if self.scanners.begins(now) => tracing::warn!(
+                error = reason,
+                "No scanner answers; messages with new samples get policy.on.unavailable until one does"
+            ),
+            None if self.scanners.ends(now) => tracing::info!("A scanner answers again"),
             _ => {}
         }
     }

@@ -7,8 +7,9 @@
 //! 4. The announcements are awaited until the deadline, if there is a seat: at most `wait.sessions` messages wait, for
 //!    each holds one of the MTA's processes. Without a seat the scans go on and the parts are pending.
 //! 5. From time to time a waiter reserves again, since an announcement can be missed and an owner can die.
-//! 6. Who gives up leaves, so that its jobs make way for those that somebody waits for.
-//! 7. With `cache.stale = "serve"` samples whose verdicts are stale are scanned again in the background.
+//! 6. Where no instance scans, nobody waits: the samples are submitted, and the parts failed as unavailable.
+//! 7. Who gives up leaves, so that its jobs make way for those that somebody waits for.
+//! 8. With `cache.stale = "serve"` samples whose verdicts are stale are scanned again in the background.
 //!
 //! Where the hub is unreachable, the same is done with the scanner in this process, if there is one; else the parts
 //! failed as unavailable.
@@ -95,6 +96,8 @@ struct Answers {
     known: HashMap<SampleKey, Resolved>,
     /// Samples decided on verdicts that are stale.
     stale: Vec<SampleKey>,
+    /// Why no instance scans the rest.
+    outage: Option<Arc<str>>,
 }
 
 /// One message's questions to one hub.
@@ -128,9 +131,12 @@ impl Resolver {
         if !answers.stale.is_empty() {
             let _ = tokio::time::timeout(SUBMITTING, shared.refresh(&answers.stale)).await;
         }
-        let rest = match outcome {
-            Ok(()) => Disposition::Pending,
-            Err(_) => Disposition::Failed(Failure::Unavailable),
+        let rest = match (outcome, answers.outage.take()) {
+            (Ok(()), None) => Disposition::Pending,
+            (Ok(()), Some(reason)) => {
+                Disposition::Failed(Failure::NoScanner(format!("no scanner answers: {reason}").into()))
+            }
+            (Err(_), _) => Disposition::Failed(Failure::Unavailable),
         };
         let rest = Resolved { disposition: rest, source: Source::None };
         for want in wanted {
@@ -167,7 +173,7 @@ impl Asking<'_> {
             return Ok(());
         }
         let sources = self.reserve(answers).await?;
-        if self.unresolved(answers).next().is_some() {
+        if self.unresolved(answers).next().is_some() && !self.nobody_scans(answers) {
             self.wait(&mut tickets, sources, answers).await?;
         }
         drop(tickets);
@@ -210,13 +216,23 @@ impl Asking<'_> {
             tickets.retain(|ticket| !answers.known.contains_key(ticket.key()));
             let patience = self.deadline.min(Instant::now() + self.resolver.poll);
             self.hear(tickets, patience, &sources, answers).await;
-            if self.unresolved(answers).next().is_none() || Instant::now() >= self.deadline {
+            if self.unresolved(answers).next().is_none()
+                || Instant::now() >= self.deadline
+                || self.nobody_scans(answers)
+            {
                 return Ok(());
             }
             // Who joined its own scan again still owns it.
             let again = self.reserve(answers).await?;
             sources.extend(again.into_iter().filter(|(_, source)| *source == Source::Scan));
         }
+    }
+
+    /// Whether no instance scans. The samples are submitted all the same: they are scanned once one is back.
+    fn nobody_scans(&self, answers: &mut Answers) -> bool {
+        answers.outage = self.hub.outage();
+        self.resolver.outages.scanners(answers.outage.as_deref());
+        answers.outage.is_some()
     }
 
     /// Reserves what has no answer and submits what this message owns. Says who scans what.

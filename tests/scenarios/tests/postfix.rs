@@ -119,7 +119,7 @@ async fn a_milter_that_was_killed_makes_postfix_defer() {
     let site = Site::single(1, Settings::default()).await;
     let mut milter = site.milter("").await;
     let postfix = postfix(&milter).await;
-    site.farm[0].fault(Fault::Hang);
+    site.farm[0].fault_of_mail(Fault::Hang);
     let body = clean();
     let submitting = postfix.submit(SENDER, &RECIPIENTS, &body);
     let killing = async {

@@ -124,6 +124,12 @@ impl Farm {
         self.capacity() > 0
     }
 
+    /// Whether an instance scans, or would, were it not busy.
+    pub(crate) fn scans(&self) -> bool {
+        let now = Instant::now();
+        self.roster().instances.iter().any(|one| one.is_healthy(now))
+    }
+
     /// How many scans the available instances run at a time.
     pub fn capacity(&self) -> usize {
         self.roster().capacity(Instant::now())

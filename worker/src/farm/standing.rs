@@ -57,10 +57,11 @@ struct Refused {
     until: Instant,
 }
 
-/// A proof, and when it began.
+/// A proof, when it began, and how long it took.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Proved {
     pub(super) began: Instant,
+    pub(super) took: Duration,
     pub(super) proof: Proof,
 }
 

@@ -11,6 +11,7 @@ use super::{
     address::Address,
     error::{CallError, LONGEST_ANSWER},
     facts::{self, Info, Progress},
+    resolution::Resolution,
     settings::{Pem, Settings, SetupError},
     shapes,
 };
@@ -42,7 +43,10 @@ const LONGEST_POLL: Duration = Duration::from_secs(5);
 
 /// One server.
 pub struct Client {
-    http: reqwest::Client,
+    /// With its connections; another one once the server has another address.
+    http: Mutex<reqwest::Client>,
+    settings: Settings,
+    resolution: Resolution,
     address: Address,
     /// Where the API was found; forgotten when it is not there any more.
     found: Mutex<Option<Url>>,
@@ -62,9 +66,10 @@ impl Client {
         // Programs install the provider first thing; a test or an embedding program may not have, and reqwest would
         // panic. Losing the race to install it is fine: there is one then.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = builder(settings)?.build().map_err(|error| SetupError::Http(error.into()))?;
         Ok(Self {
-            http,
+            http: Mutex::new(connections(settings)?),
+            settings: settings.clone(),
+            resolution: Resolution::of(&settings.url, settings.proxy.as_ref()),
             address: Address::of(&settings.url),
             found: Mutex::default(),
             asynchronous: settings.asynchronous,
@@ -74,6 +79,18 @@ impl Client {
             // is no place for a sample.
             probe_timeout: settings.connect_timeout.saturating_mul(2).min(settings.timeout),
         })
+    }
+
+    /// Makes new connections from now on where the server's name has other addresses than before. True where it has.
+    pub async fn follow_name(&self) -> bool {
+        if !self.resolution.has_changed().await {
+            return false;
+        }
+        // What worked when the program started works again, unless a certificate was taken away meanwhile.
+        if let Ok(http) = connections(&self.settings) {
+            *self.http.lock().expect("nothing panics while it holds the connections") = http;
+        }
+        true
     }
 
     /// What the server says of itself. Finds the API where it is not known yet.
@@ -130,7 +147,7 @@ impl Client {
             tokio::time::sleep(pause).await;
             pause = pause.mul_f32(1.5).min(POLL.1);
             let url = self.call("getAsyncResults", &[("id", ticket.as_str())]).await?;
-            let body = match exchange(self.logged_in(self.http.get(url)).timeout(self.timeout)).await {
+            let body = match exchange(self.logged_in(self.http().get(url)).timeout(self.timeout)).await {
                 // The sample is there already: elsewhere it would be scanned twice.
                 Err(CallError::Busy { pause, .. }) => {
                     tokio::time::sleep(pause.unwrap_or(POLL.1).min(LONGEST_POLL)).await;
@@ -148,7 +165,7 @@ impl Client {
 
     async fn upload(&self, call: &str, sample: &Sample, source: &str) -> Result<Bytes, CallError> {
         let url = self.call(call, &[("source", source)]).await?;
-        let request = self.logged_in(self.http.post(url)).multipart(form(sample)).timeout(self.timeout);
+        let request = self.logged_in(self.http().post(url)).multipart(form(sample)).timeout(self.timeout);
         let answer = exchange(request).await;
         if matches!(answer, Err(CallError::Refused(404 | 405))) {
             self.remember(None);
@@ -174,7 +191,7 @@ impl Client {
     }
 
     async fn info_at(&self, api: &Url) -> Result<Info, CallError> {
-        let request = self.logged_in(self.http.get(join(api, "info"))).timeout(self.probe_timeout);
+        let request = self.logged_in(self.http().get(join(api, "info"))).timeout(self.probe_timeout);
         Info::read(&exchange(request).await?).ok_or(CallError::NoApi)
     }
 
@@ -191,6 +208,10 @@ impl Client {
         self.probe_timeout
     }
 
+    fn http(&self) -> reqwest::Client {
+        self.http.lock().expect("nothing panics while it holds the connections").clone()
+    }
+
     fn known_api(&self) -> Option<Url> {
         self.found.lock().expect("nothing panics while it holds the address").clone()
     }
@@ -204,6 +225,10 @@ impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Client")
     }
+}
+
+fn connections(settings: &Settings) -> Result<reqwest::Client, SetupError> {
+    builder(settings)?.build().map_err(|error| SetupError::Http(error.into()))
 }
 
 fn builder(settings: &Settings) -> Result<ClientBuilder, SetupError> {

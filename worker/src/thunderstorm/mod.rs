@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`client`] | the HTTP calls; the only file that names reqwest |
 //! | [`error`] | why a call failed, and what that may mean |
+//! | [`resolution`] | what a server's name resolves to, and when that changes |
 //! | [`settings`] | how one is reached, with what stands in the files that the configuration names |
 //! | [`address`] | which API a configured URL means |
 //! | [`facts`] | what `/api/info` and the asynchronous calls answer |
@@ -16,5 +17,6 @@ pub mod error;
 pub mod facts;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+mod resolution;
 pub mod settings;
 pub mod shapes;

@@ -18,6 +18,7 @@ use crate::{
         Operator, Queue, QueueState, Receipt, Reservation, Retried, Room, Worker,
     },
     job::{Job, Lane},
+    outage::outage,
     sample::{Sample, SampleKey},
     verdict::{Answer, Verdict},
 };
@@ -154,6 +155,11 @@ impl Hub for MemoryHub {
 
     fn generation(&self) -> Arc<Generation> {
         lock(&self.generation).clone()
+    }
+
+    fn outage(&self) -> Option<Arc<str>> {
+        let report = lock(&self.report);
+        outage(report.as_slice()).map(Arc::from)
     }
 
     async fn ping(&self) -> Result<(), HubError> {

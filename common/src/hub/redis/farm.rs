@@ -10,6 +10,7 @@ use super::{
     connection::Connection,
     entry::millis,
     error::{hub_error, unusable},
+    outage,
     scripts::{Call, SCRIPTS, Step},
     seal::Purpose,
     vault::Vault,
@@ -49,6 +50,7 @@ pub(super) struct Watcher {
     pub keys: Keys,
     pub vault: Arc<Vault>,
     pub generation: Arc<watch::Sender<Arc<Generation>>>,
+    pub outage: Arc<outage::Known>,
     pub clock: Arc<Clock>,
 }
 
@@ -81,7 +83,8 @@ impl Watcher {
             generation: &self.generation,
             clock: &self.clock,
         };
-        learner.learn().await
+        learner.learn().await?;
+        outage::learn(&self.connection, &self.keys, &self.vault, &self.outage).await
     }
 }
 
@@ -115,6 +118,7 @@ pub(super) async fn report(
         };
         hub.verdicts.one(command).await?;
     }
+    outage::tell(hub, &all).await?;
     Learner::from(hub).learn().await
 }
 

@@ -10,6 +10,7 @@
 //! | `seal`, `vault` | what leaves the process, sealed |
 //! | `listener` | the announcements |
 //! | `farm` | what workers report, and the generation that every process learns of |
+//! | `outage` | why no instance scans, as that tells |
 //! | `milter`, `worker` with `claims`, `observer`, `operator` | the calls of each role |
 //! | `entry` | an entry of a stream: its keys, its job, its lease |
 //! | `error`, `wire` | what errors mean; JSON |
@@ -36,6 +37,7 @@ mod listener;
 mod milter;
 mod observer;
 mod operator;
+mod outage;
 mod scripts;
 pub mod seal;
 mod settings;
@@ -95,6 +97,7 @@ pub struct RedisHub {
     /// A permit for each KiB of [`IN_TRANSIT`].
     transit: Semaphore,
     generation: Arc<watch::Sender<Arc<Generation>>>,
+    outage: Arc<outage::Known>,
     clock: Arc<Clock>,
     readers: Mutex<Vec<Wire>>,
     announcements: Announcements,
@@ -149,12 +152,14 @@ impl RedisHub {
             listening: sender,
         };
         let generation = Arc::<watch::Sender<Arc<Generation>>>::default();
+        let outage = Arc::<outage::Known>::default();
         let clock = Arc::new(clock);
         let watcher = farm::Watcher {
             connection: Connection::new(target.clone(), redis.timeout),
             keys: keys.clone(),
             vault: vault.clone(),
             generation: generation.clone(),
+            outage: outage.clone(),
             clock: clock.clone(),
         };
         let mut tasks = JoinSet::new();
@@ -176,6 +181,7 @@ impl RedisHub {
             payloads: Connection::new(target.clone(), redis.timeout * PAYLOAD_PATIENCE),
             transit: Semaphore::new(kib(IN_TRANSIT) as usize),
             generation,
+            outage,
             clock,
             target,
             vault,
@@ -259,6 +265,10 @@ impl Hub for RedisHub {
 
     fn generation(&self) -> Arc<Generation> {
         self.generation.borrow().clone()
+    }
+
+    fn outage(&self) -> Option<Arc<str>> {
+        self.outage.borrow().clone()
     }
 
     fn now(&self) -> u64 {

@@ -263,7 +263,7 @@ impl Scans {
             scans: Arc::clone(self),
             begun: Instant::now(),
             _thread: thread,
-            _one_more: OneMore::of(&self.scanning),
+            _one_more: (upload.origin == Origin::Mail).then(|| OneMore::of(&self.scanning)),
         };
         self.uploads().note(&upload.origin, Digest::of(&upload.bytes), &upload.name);
         let passed_over = upload.bytes.len() > settings.max_file_bytes;
@@ -313,7 +313,7 @@ struct BusyThread {
     scans: Arc<Scans>,
     begun: Instant,
     _thread: OwnedSemaphorePermit,
-    _one_more: OneMore,
+    _one_more: Option<OneMore>,
 }
 
 impl BusyThread {

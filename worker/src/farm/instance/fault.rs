@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 /// A proof may take so many times as long as scans do at the moment: a busy scanner is slow, not broken.
 const PROOF_SCANS: u32 = 8;
+/// How long a proof may take at an instance that gets no samples yet.
+const FIRST_PROOF: Duration = Duration::from_secs(20);
 /// How long an instance that is too busy for the proof is asked again, where a sample would be blamed wrongly.
 const BUSY_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -94,13 +96,23 @@ impl Instance {
             return proof;
         }
         let began = Instant::now();
-        let slowly = self.latency().unwrap_or_default().saturating_mul(PROOF_SCANS);
-        let limit = slowly.max(self.client.probe_timeout()).min(self.settings.timeout);
+        let limit = self.proof_limit(began);
         let outcome = proof::scan_known(&self.client, limit, patience.min(self.settings.timeout)).await;
         let mut condition = self.lock();
         let proof = self.note_proof(&mut condition, outcome);
-        condition.proved = Some(Proved { began, proof });
+        condition.proved = Some(Proved { began, took: began.elapsed(), proof });
         proof
+    }
+
+    /// How long a proof may take. Where samples are in flight they wait for it; an instance that gets none has time.
+    fn proof_limit(&self, now: Instant) -> Duration {
+        let condition = self.lock();
+        if condition.breaker.wants_proof(now) {
+            return FIRST_PROOF.min(self.settings.timeout);
+        }
+        let last = condition.proved.map(|proved| proved.took);
+        let usual = condition.latency.average().max(last).unwrap_or_default();
+        usual.saturating_mul(PROOF_SCANS).max(self.client.probe_timeout()).min(self.settings.timeout)
     }
 
     fn note_proof(&self, condition: &mut Condition, outcome: Result<(), CallError>) -> Proof {

@@ -225,6 +225,9 @@ impl Instance {
     /// Asks the instance how it is. What it says of its threads and signatures holds until the next time. Where it does
     /// not answer as it should, or gets no samples now, it is asked for a proof as well.
     pub async fn probe(&self) -> Result<Info, CallError> {
+        if self.client.follow_name().await {
+            tracing::info!(farm.instance = self.name, "The name of an instance has other addresses now");
+        }
         let answer = {
             let _reading = self.standing.reading.lock().await;
             self.read().await

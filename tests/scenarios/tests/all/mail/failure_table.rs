@@ -51,7 +51,7 @@ async fn told(milter: &Milter, mail: &Mail, cause: &str) -> Reply {
 #[tokio::test]
 async fn pending_at_the_deadline_gives_tempfail() {
     let site = Site::single(1, Settings::default()).await;
-    site.farm[0].fault(Fault::Hang);
+    site.farm[0].fault_of_mail(Fault::Hang);
     let milter = site.milter("wait.deadline = \"300ms\"").await;
     let reply = told(&milter, &with_attachment(1), "pending").await;
     assert!(is_tempfail(&reply, "4.7.1"), "{reply:?}");
@@ -60,7 +60,7 @@ async fn pending_at_the_deadline_gives_tempfail() {
 #[tokio::test]
 async fn pending_can_be_accepted_or_quarantined() {
     let site = Site::single(1, Settings::default()).await;
-    site.farm[0].fault(Fault::Hang);
+    site.farm[0].fault_of_mail(Fault::Hang);
     let milter = site.milter("wait.deadline = \"300ms\"\npolicy.on.pending = \"accept\"").await;
     assert!(told(&milter, &with_attachment(1), "pending").await.delivers());
     let milter = site.milter("wait.deadline = \"300ms\"\npolicy.on.pending = \"quarantine\"").await;
@@ -70,7 +70,7 @@ async fn pending_can_be_accepted_or_quarantined() {
 #[tokio::test]
 async fn without_a_seat_the_answer_comes_at_once() {
     let site = Site::single(1, Settings::default()).await;
-    site.farm[0].fault(Fault::Hang);
+    site.farm[0].fault_of_mail(Fault::Hang);
     let milter = site.milter("wait.deadline = \"20s\"\nwait.sessions = 0").await;
     let reply = told(&milter, &with_attachment(1), "pending").await;
     assert!(is_tempfail(&reply, "4.7.1"), "{reply:?}");
@@ -82,7 +82,7 @@ async fn a_scan_that_failed_for_good_gives_tempfail() {
     for fault in [Fault::Html, Fault::TruncatedJson, Fault::WrongHash, Fault::NotAnArray, Fault::Status(500)]
     {
         let site = Site::single(1, Settings::default()).await;
-        site.farm[0].fault(fault);
+        site.farm[0].fault_of_mail(fault);
         let milter = site.milter("queue.max_deliveries = 1\nwait.deadline = \"15s\"").await;
         let mail = with_attachment(1);
         let reply = told(&milter, &mail, "scan_failed").await;
@@ -94,14 +94,19 @@ async fn a_scan_that_failed_for_good_gives_tempfail() {
 }
 
 #[tokio::test]
-async fn a_failed_scan_is_not_remembered() {
+async fn what_a_failing_scanner_did_not_scan_is_scanned_once_it_is_back() {
     let site = Site::single(1, Settings::default()).await;
+    let milter = site.milter("wait.deadline = \"5s\"").await;
+    assert!(milter.send(&with_attachment(1)).await.delivers());
     site.farm[0].fault(Fault::Html);
-    let milter = site.milter("queue.max_deliveries = 1\nwait.deadline = \"15s\"").await;
-    let mail = with_attachment(1);
+    let mail = with_attachment(2);
     assert!(!milter.send(&mail).await.delivers());
     site.farm[0].fault(Fault::None);
-    assert!(milter.send(&Mail { queue_id: "AGAIN".to_owned(), ..mail }).await.delivers());
+    let again = Mail { queue_id: "AGAIN".to_owned(), ..mail };
+    eventually(PATIENCE, "a failure of the scanner is held against no sample", async || {
+        milter.send(&again).await.delivers()
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -116,7 +121,7 @@ async fn an_unreachable_hub_gives_tempfail() {
 #[tokio::test]
 async fn a_full_queue_gives_tempfail() {
     let site = Site::single(1, Settings::default()).await;
-    site.farm[0].fault(Fault::Hang);
+    site.farm[0].fault_of_mail(Fault::Hang);
     let milter = site.milter("wait.deadline = \"300ms\"\nqueue.max_jobs = 1\nwait.sessions = 0").await;
     told(&milter, &with_attachment(1), "pending").await;
     // The scanner's slots hold the first ones; the queue behind them takes one.
@@ -291,7 +296,7 @@ async fn a_bug_gives_tempfail_whatever_the_policy_says() {
 #[tokio::test]
 async fn passive_mode_accepts_and_says_what_it_would_have_done() {
     let site = Site::single(1, Settings::default()).await;
-    site.farm[0].fault(Fault::Hang);
+    site.farm[0].fault_of_mail(Fault::Hang);
     let milter = site.milter("mode = \"passive\"\nwait.deadline = \"300ms\"").await;
     let mail = with_attachment(1);
     assert!(milter.send(&mail).await.delivers());

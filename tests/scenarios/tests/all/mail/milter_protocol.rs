@@ -385,7 +385,7 @@ async fn slow_scanners_do_not_hold_up_known_mail() {
     let site = Site::single(1, Settings::default()).await;
     let milter = site.milter("").await;
     milter.send(&clean(1)).await;
-    site.farm[0].fault(Fault::Hang);
+    site.farm[0].fault_of_mail(Fault::Hang);
     let mut stuck = Mta::connect(&milter.address).await.unwrap();
     stuck.send_without_waiting(&clean(2)).await.unwrap();
     eventually(PATIENCE, "the scanner is stuck", async || site.farm[0].requests() > 1).await;

@@ -327,9 +327,10 @@ async fn a_dead_letter_is_shown_tried_again_and_dropped() {
         (output.status.code(), String::from_utf8(output.stdout).unwrap())
     };
     for seed in 1..=2 {
-        site.farm[0].fault_times(Fault::Status(400), 3); // as many as there are attempts
+        site.farm[0].fault_of_mail(Fault::Status(400));
         assert!(!send(seed).await.delivers());
     }
+    site.farm[0].fault(Fault::None);
     let shown = printed(&["queue"]).await.1;
     assert!(shown.contains("Dead letters: 2") && shown.contains("400"), "{shown}");
     let state: serde_json::Value = serde_json::from_str(&printed(&["queue", "--json"]).await.1).unwrap();

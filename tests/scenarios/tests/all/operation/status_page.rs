@@ -129,7 +129,7 @@ async fn mail_that_is_deferred_is_the_first_thing_it_says() {
     let seen = status_where(&milter.program, deferred, said).await;
     assert_eq!(
         (&seen["unscanned"][0]["cause"], &seen["remarks"][0]["level"]),
-        (&"pending".into(), &"bad".into())
+        (&"unavailable".into(), &"bad".into())
     );
 }
 
@@ -214,8 +214,9 @@ async fn eventful(site: &Site) -> (Milter, Program) {
         milter.send(&with("a.bin", noise(seed, 100))).await;
     }
     milter.send(&with(HOSTILE, eicar())).await;
-    site.farm.iter().for_each(|storm| storm.fault_times(Fault::Status(500), 1));
+    site.farm.iter().for_each(|storm| storm.fault_of_mail(Fault::Status(500)));
     milter.send(&with("b.bin", noise(4, 100))).await;
+    site.farm.iter().for_each(|storm| storm.fault(Fault::None));
     (milter, worker)
 }
 
