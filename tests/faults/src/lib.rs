@@ -53,6 +53,8 @@ use tokio::{
 
 /// Sessions at a time.
 const SENDERS: usize = 24;
+/// Of twins: a mail must be sent at its time although others wait for their scanner.
+const TWINS_SENDERS: usize = 120;
 /// After the last fault, mails that are still under way get so long.
 const LAST_MAILS: Duration = Duration::from_secs(60);
 /// Postfix gets so long to deliver what it took.
@@ -172,7 +174,7 @@ async fn one(options: &Options, hostile: bool) -> anyhow::Result<Ran> {
     });
     journal.record().replicated = options.redis != RedisSort::Single;
     journal.begin();
-    load(&site, &schedule, &senders).await;
+    load(&site, &schedule, &senders, if options.twin { TWINS_SENDERS } else { SENDERS }).await;
 
     let mut outcome = Outcome {
         mails: options.mails,
@@ -217,9 +219,9 @@ fn planned(options: &Options, site: &Site) -> Schedule {
 }
 
 /// Mails and faults, until both are over.
-async fn load(site: &Arc<Site>, schedule: &Schedule, senders: &Arc<Senders>) {
+async fn load(site: &Arc<Site>, schedule: &Schedule, senders: &Arc<Senders>, sessions: usize) {
     let mut sending = JoinSet::new();
-    for _ in 0..SENDERS {
+    for _ in 0..sessions {
         let (site, senders) = (Arc::clone(site), Arc::clone(senders));
         sending.spawn(async move { senders.work(site.postfix.as_ref()).await });
     }
