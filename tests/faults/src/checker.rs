@@ -7,7 +7,7 @@
 //! |---|---|
 //! | lost | a mail has no final decision, or Postfix took it and does not have it |
 //! | accepted unscanned | an attachment of an accepted mail had no true answer of a scanner by then |
-//! | wrong decision | a bad mail was accepted, a clean one held, any was tagged, rejected or discarded |
+//! | wrong decision | a bad mail was accepted, a clean one held, any was tagged, rejected or discarded; but see [`blind`] |
 //! | hung session | no answer in time, on a connection that lived |
 //! | broken session | a connection was refused or broke, and its milter was not being stopped |
 //! | left over | a lease, waiter, sample or job is in Redis after the quiet period |
@@ -18,6 +18,7 @@
 
 pub use super::backend::Leftover;
 use super::{
+    blind,
     corpus::Item,
     journal::{Attempt, End, Fault, Millis, Record},
     rescue,
@@ -123,7 +124,7 @@ fn lost(record: &Record, outcome: &Outcome) -> Vec<Violation> {
 }
 
 /// Every attempt that let a mail pass, with the time by which it had to be scanned.
-fn accepted<'a>(record: &'a Record, outcome: &'a Outcome) -> impl Iterator<Item = &'a Attempt> {
+pub(super) fn accepted<'a>(record: &'a Record, outcome: &'a Outcome) -> impl Iterator<Item = &'a Attempt> {
     let delivered = |mail| outcome.postfix.get(&mail).is_some_and(|(delivered, _)| *delivered > 0);
     record.attempts.iter().filter(move |one| match one.end {
         End::Accepted => true,
@@ -146,7 +147,9 @@ fn unscanned(record: &Record, outcome: &Outcome) -> Vec<Violation> {
     }
     let mut violations = Vec::new();
     for attempt in accepted(record, outcome) {
-        for item in record.contents.get(&attempt.mail).into_iter().flatten() {
+        let excused = blind::is_excused(record, attempt);
+        let items = record.contents.get(&attempt.mail).into_iter().flatten();
+        for item in items.filter(|item| !(excused && item.found)) {
             if first_scan.get(item.upload_name.as_str()).is_none_or(|scanned| *scanned > attempt.ended) {
                 let detail = format!("{} had not been scanned", item.upload_name);
                 violations.push(of_mail("accepted unscanned", attempt.mail, Some(attempt), detail));
@@ -157,13 +160,13 @@ fn unscanned(record: &Record, outcome: &Outcome) -> Vec<Violation> {
 }
 
 fn wrong(record: &Record, outcome: &Outcome) -> Vec<Violation> {
-    let must_be_held =
-        |mail: u32| record.contents.get(&mail).is_some_and(|all| all.iter().any(|one| one.bad));
     let mut violations = Vec::new();
     for attempt in &record.attempts {
-        let right = must_be_held(attempt.mail);
+        let right = record.must_be_held(attempt.mail);
         let complaint = match &attempt.end {
-            End::Accepted if right => Some("bad and accepted".to_owned()),
+            End::Accepted if right && !blind::is_excused(record, attempt) => {
+                Some("bad and accepted".to_owned())
+            }
             End::Held if !right => Some("clean and held".to_owned()),
             End::Other(what) => Some(what.clone()),
             _ => None,
@@ -174,7 +177,7 @@ fn wrong(record: &Record, outcome: &Outcome) -> Vec<Violation> {
     }
     for (mail, (delivered, held)) in &outcome.postfix {
         let last = record.attempts.iter().rev().find(|attempt| attempt.mail == *mail);
-        let complaint = match must_be_held(*mail) {
+        let complaint = match record.must_be_held(*mail) {
             true if *delivered > 0 => "bad and delivered by Postfix",
             false if *held > 0 => "clean and held by Postfix",
             _ => continue,

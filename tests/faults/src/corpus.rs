@@ -6,15 +6,20 @@
 //! that scores 65 or more matches any attachment, and accepted otherwise. One pair has the same bytes under two names:
 //! only one of them is bad.
 
+use super::hostile;
 use fastrand::Rng;
 use std::{collections::BTreeMap, sync::Arc};
 use thundergate_common::digest::Digest;
-use thundergate_harness::mails::{eicar, mail, noise};
+use thundergate_harness::{
+    mails::{eicar, mail, noise},
+    thunderstorm::{SINCE, Settings},
+};
 
 /// What milters of a run must be told.
 pub const POLICY: &str = "policy.quarantine = \"FullMatch.Score >= 65\"\n";
 
-/// Mails from this number on are probes: one small, clean attachment that no other mail has.
+/// Mails from this number on are probes: one small, clean attachment that no other mail has. See also
+/// [`hostile::FIRST`].
 pub const PROBES: u32 = 1_000_000;
 
 const MEDIA_TYPE: &str = "application/octet-stream";
@@ -22,6 +27,8 @@ const REPEATED: usize = 60;
 const PAIRS: usize = 24;
 const EXTENSIONS: [&str; 5] = ["pdf", "docx", "xlsx", "png", "bin"];
 const UNIQUE_PERCENT: u32 = 12;
+/// Where most mails shall need a scanner.
+const FRESH_PERCENT: u32 = 60;
 const PAIR_PERCENT: u32 = 10;
 
 /// An attachment and the truth about it.
@@ -82,6 +89,11 @@ impl Corpus {
         Self { seed, singles, pairs, unique_percent: UNIQUE_PERCENT, in_turn: false }
     }
 
+    /// The same, but most attachments are unique: what goes wrong with a scanner meets more mails.
+    pub fn fresh(seed: u64) -> Self {
+        Self { unique_percent: FRESH_PERCENT, ..Self::new(seed) }
+    }
+
     /// So many attachments, one a mail, each of which occurs in the first mails.
     pub fn distinct(seed: u64, attachments: usize) -> Self {
         let one = |number| Letter::of(&[attachment(seed, number)]);
@@ -93,6 +105,9 @@ impl Corpus {
     pub fn letter(&self, number: u32) -> Letter {
         let mut random = Rng::with_seed(self.seed ^ (u64::from(number) << 20));
         let kind = random.u32(..100);
+        if number >= hostile::FIRST {
+            return Letter::of(&hostile::attachments(self.seed, number));
+        }
         if number >= PROBES {
             return Letter::of(&[(clean(random.u64(..), 3_000), "bin")]);
         }
@@ -123,7 +138,8 @@ fn attachment(seed: u64, number: usize) -> (Vec<u8>, &'static str) {
     let marked = |mark: &str| [clean(id, size), mark.as_bytes().to_vec()].concat();
     match number % 10 {
         1 => (variant(id), "com"),
-        3 => (marked("THUNDERGATE-TEST-STRONG-1"), EXTENSIONS[number % 5]),
+        3 if number % 20 == 3 => (marked("THUNDERGATE-TEST-STRONG-1"), EXTENSIONS[number % 5]),
+        3 => (marked(&new()), EXTENSIONS[number % 5]),
         5 => (marked("THUNDERGATE-TEST-SUSPICIOUS"), EXTENSIONS[number % 5]), // reported, but not enough to be held
         7 => (program(seed + number as u64 / 10), "pdf"),
         8 => (program(seed + number as u64 / 10), "exe"), // the same bytes under an honest name
@@ -134,7 +150,8 @@ fn attachment(seed: u64, number: usize) -> (Vec<u8>, &'static str) {
 fn unique(random: &mut Rng) -> (Vec<u8>, &'static str) {
     let id = random.u64(..);
     match random.u32(..100) {
-        0..15 => (variant(id), "com"),
+        0..10 => (variant(id), "com"),
+        10..15 => ([clean(id, 3_000), new().into()].concat(), "bin"),
         15..17 => (clean(id, 200_000), "bin"),
         _ => (clean(id, random.usize(200..12_000)), EXTENSIONS[random.usize(..5)]),
     }
@@ -143,6 +160,11 @@ fn unique(random: &mut Rng) -> (Vec<u8>, &'static str) {
 /// Noise that no rule knows, whatever its first bytes would have been.
 fn clean(id: u64, size: usize) -> Vec<u8> {
     [b"clean: ".to_vec(), noise(id, size)].concat()
+}
+
+/// What signatures older than those that instances begin with do not know.
+fn new() -> String {
+    format!("{SINCE}{} THUNDERGATE-TEST-STRONG-1", Settings::default().signatures)
 }
 
 fn variant(id: u64) -> Vec<u8> {

@@ -3,6 +3,7 @@
 //! of the run, not of the product.
 
 use super::{
+    attack::attack,
     backend,
     corpus::PROBES,
     journal::{End, Journal, Measured, Millis},
@@ -24,7 +25,7 @@ use std::{
 use thundergate_harness::{
     proxy::{Mode, Proxy},
     redis::Mark,
-    thunderstorm::Fault,
+    thunderstorm::{Fault, Settings},
 };
 use tokio::time::sleep;
 
@@ -41,6 +42,10 @@ const VICTIMS: usize = 12;
 /// A slow instance takes so long for a scan.
 const SLOW_SCAN: Duration = Duration::from_secs(2);
 const LATENCY: Duration = Duration::from_millis(40);
+/// What an instance that is late says of its signatures.
+const OLD: &str = "2026/10/01-120000";
+/// How a worker logs it.
+pub const BREAKER_OPENED: &str = "failed too often and gets no samples";
 const LIES: [Fault; 6] = [
     Fault::WrongHash,
     Fault::Html,
@@ -61,17 +66,20 @@ pub struct Injector {
     probes: AtomicU32,
     updates: AtomicU32,
     failovers: AtomicU32,
+    hostile: AtomicU32,
 }
 
 impl Injector {
     /// For this site.
     pub fn new(site: Arc<Site>, journal: Arc<Journal>, senders: Arc<Senders>) -> Self {
         let (probes, updates, failovers) = (AtomicU32::new(PROBES), AtomicU32::new(1), AtomicU32::new(0));
-        Self { site, journal, senders, probes, updates, failovers }
+        Self { site, journal, senders, probes, updates, failovers, hostile: AtomicU32::new(0) }
     }
 
     /// Waits for its time, does it, undoes it, measures.
-    pub async fn inject(&self, fault: Planned) {
+    pub async fn inject(&self, mut fault: Planned) {
+        // A site may have fewer of them.
+        fault.target %= if fault.kind.is_of_instances() { self.site.farm.len() } else { usize::MAX };
         tokio::time::sleep_until(self.journal.moment(fault.at)).await;
         let done = match fault.kind {
             // It begins later than it is prepared.
@@ -127,6 +135,11 @@ impl Injector {
             Kind::ClientKill => {
                 self.repeat("CLIENT KILL TYPE normal", lasts / 2).await?;
                 self.repeat("CLIENT KILL TYPE pubsub", lasts / 2).await?;
+            }
+            Kind::Refusing | Kind::Crashing | Kind::Slow => self.send_hostile(fault).await,
+            Kind::Blind => self.with_settings(target, lasts, |settings| settings.blind = true).await,
+            Kind::Late => {
+                self.with_settings(target, lasts, |settings| settings.signatures = OLD.to_owned()).await;
             }
         }
         Ok(())
@@ -222,6 +235,25 @@ impl Injector {
         takes(SLOW_SCAN);
         sleep(lasts).await;
         takes(SERVICE_TIME);
+    }
+
+    async fn send_hostile(&self, fault: &Planned) {
+        let opened = async || self.site.lines_about(BREAKER_OPENED).await.len();
+        let before = opened().await;
+        attack(&self.senders, fault.kind, &self.hostile, fault.lasts).await;
+        let during = opened().await.saturating_sub(before);
+        *self.journal.record().breakers.entry(fault.kind).or_default() += during;
+    }
+
+    /// With other settings for a while, and then with those that it had.
+    async fn with_settings(&self, instance: usize, lasts: Duration, change: impl FnOnce(&mut Settings)) {
+        let mut before = Settings::default();
+        self.site.farm[instance].settings(|settings| {
+            before = settings.clone();
+            change(settings);
+        });
+        sleep(lasts).await;
+        self.site.farm[instance].settings(|settings| *settings = before);
     }
 
     async fn take_down(&self, instance: usize, lasts: Duration) {

@@ -2,7 +2,7 @@
 //! What happened in a run, as it happens: every attempt to send a mail, every scan on the wire, every fault. The checker
 //! reads a [`Record`] of it afterwards and needs nothing else. Times are milliseconds since the beginning of the run.
 
-use super::{corpus::Item, schedule::Kind};
+use super::{corpus::Item, hostile, schedule::Kind};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
@@ -36,7 +36,7 @@ pub enum End {
 /// One attempt to send a mail.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Attempt {
-    /// The mail's number.
+    /// The mail's number, which also says whether it is hostile: see [`hostile::kind_of`].
     pub mail: u32,
     /// Through which milter; none: through Postfix.
     pub milter: Option<usize>,
@@ -125,6 +125,23 @@ pub struct Record {
     pub replicated: bool,
     /// What is attached to the mails that were tried.
     pub contents: BTreeMap<u32, Vec<Arc<Item>>>,
+    /// How often a worker's breaker opened during faults of each kind that sends hostile mails.
+    pub breakers: BTreeMap<Kind, usize>,
+}
+
+impl Record {
+    /// Whether this mail must be held; else it must be accepted.
+    pub fn must_be_held(&self, mail: u32) -> bool {
+        self.contents.get(&mail).is_some_and(|items| items.iter().any(|item| item.bad))
+    }
+
+    /// The samples of hostile mails, by their upload names.
+    pub fn hostile_samples(&self) -> BTreeMap<&str, Kind> {
+        let hostile =
+            self.contents.iter().filter_map(|(mail, items)| Some((hostile::kind_of(*mail)?, items)));
+        let samples = hostile.flat_map(|(kind, items)| items.iter().map(move |item| (item, kind)));
+        samples.map(|(item, kind)| (item.upload_name.as_str(), kind)).collect()
+    }
 }
 
 /// Writes a [`Record`]; shared by everybody in a run.
@@ -206,6 +223,11 @@ impl Scan {
     /// It was answered with findings about this sample, or with none.
     pub fn is_answered(&self) -> bool {
         matches!(self.answer, Some(Answer::Clean | Answer::Found))
+    }
+
+    /// No instance took it: 503.
+    pub fn was_turned_away(&self) -> bool {
+        self.answer == Some(Answer::Busy)
     }
 
     /// An instance worked on it, as far as can be seen from outside.

@@ -8,13 +8,18 @@
 //! 3. When all mails are decided, the site gets a quiet period, in which what the dead left behind must vanish.
 //! 4. The [`checker`] reads the [`journal`] and says what must not have happened; [`report`] prints it.
 //!
+//! Twin runs ([`twin`]) are two of these, of which the second has no hostile mails.
+//!
 //! A replay with the same seed does the same faults to the same targets at the same times and sends the same mails;
 //! which message meets which fault still depends on the machine.
 
+mod attack;
 mod backend;
+pub mod blind;
 pub mod checker;
 pub mod corpus;
 mod disk;
+pub mod hostile;
 mod inject;
 pub mod journal;
 mod outbox;
@@ -24,20 +29,23 @@ mod rescue;
 pub mod schedule;
 mod senders;
 mod site;
+mod summary;
+pub mod twin;
 mod uploads;
 mod witness;
 
 pub use backend::Sort as RedisSort;
 
-use checker::Outcome;
+use checker::{Outcome, Verdict};
 use corpus::Corpus;
 use inject::Injector;
-use journal::{End, Journal};
+use journal::{End, Journal, Record};
 use outbox::Outbox;
-use schedule::{Kind, MILTERS, Schedule};
+use schedule::{Kind, MILTERS, NOT_STOOD, OF_TWINS, Schedule};
 use senders::{MARGIN, Senders, mail_of};
 use site::{Layout, Site};
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use summary::Summary;
 use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
@@ -45,6 +53,8 @@ use tokio::{
 
 /// Sessions at a time.
 const SENDERS: usize = 24;
+/// Of twins: a mail must be sent at its time although others wait for their scanner.
+const TWINS_SENDERS: usize = 120;
 /// After the last fault, mails that are still under way get so long.
 const LAST_MAILS: Duration = Duration::from_secs(60);
 /// Postfix gets so long to deliver what it took.
@@ -67,8 +77,12 @@ pub struct Options {
     pub minutes: f64,
     /// Without faults: 100 distinct attachments, each of which must be uploaded once.
     pub no_faults: bool,
-    /// Only faults of these kinds; empty: of all.
+    /// Only faults of these kinds; empty: of all that the programs stand.
     pub only: Vec<Kind>,
+    /// Each seed is run twice, with and without hostile mails, for `mails` in all: see [`twin`].
+    pub twin: bool,
+    /// How many seeds, from `seed` on, twins are run with.
+    pub seeds: u32,
     /// Tells of every sample that was scanned more than once.
     pub verbose: bool,
     /// The programs' own time-outs rather than short ones.
@@ -85,11 +99,51 @@ pub struct Options {
     pub upgrade_from: Option<PathBuf>,
 }
 
+/// A run that is over.
+struct Ran {
+    record: Record,
+    verdict: Verdict,
+}
+
 /// Runs it. True if nothing happened that must not.
 ///
 /// # Errors
 /// Where the site does not start.
 pub async fn run(options: &Options) -> anyhow::Result<bool> {
+    if options.twin { run_twins(options).await } else { Ok(one(options, true).await?.is_good()) }
+}
+
+/// Every seed twice. True if no hostile mail did anything to another.
+async fn run_twins(options: &Options) -> anyhow::Result<bool> {
+    if kinds(options, &OF_TWINS).is_empty() {
+        println!("no kinds of faults to compare: the programs stand none of them yet");
+        return Ok(true);
+    }
+    let seeds = options.seeds.max(1);
+    let (mut summary, mut good) = (Summary::default(), true);
+    for number in 0..seeds {
+        let share = Options {
+            seed: options.seed + u64::from(number),
+            mails: options.mails / seeds,
+            minutes: options.minutes / f64::from(seeds),
+            postfix: false,
+            ..options.clone()
+        };
+        let (with, without) = (one(&share, true).await?, one(&share, false).await?);
+        good &= with.is_good() && without.is_good();
+        summary.add(&share, &with.record, &without.record);
+    }
+    summary.print();
+    Ok(good && summary.is_good())
+}
+
+impl Ran {
+    fn is_good(&self) -> bool {
+        self.verdict.violations.is_empty()
+    }
+}
+
+async fn one(options: &Options, hostile: bool) -> anyhow::Result<Ran> {
     let journal = Arc::<Journal>::default();
     let layout = Layout {
         redis: options.redis,
@@ -98,25 +152,29 @@ pub async fn run(options: &Options) -> anyhow::Result<bool> {
         milter: options.milter.clone(),
         sealed: options.sealed,
         upgrade_from: options.upgrade_from.clone(),
+        twin: options.twin,
     };
     let site = Arc::new(Site::start(&layout, &journal).await?);
-    let schedule = planned(options, &site);
+    let mut schedule = planned(options, &site);
+    schedule.faults.retain(|fault| hostile || !fault.kind.is_hostile());
     report::beginning(options, &site, &schedule);
 
     let senders = Arc::new(Senders {
         outbox: Outbox::new(Arc::clone(&journal), options.mails, schedule.ends),
-        corpus: match options.no_faults {
-            true => Corpus::distinct(options.seed, DISTINCT),
-            false => Corpus::new(options.seed),
+        corpus: match (options.no_faults, options.twin) {
+            (true, _) => Corpus::distinct(options.seed, DISTINCT),
+            (_, true) => Corpus::fresh(options.seed),
+            _ => Corpus::new(options.seed),
         },
         journal: Arc::clone(&journal),
         addresses: site.addresses.clone(),
         patience: site.deadline + MARGIN,
-        aborts: !options.no_faults,
+        // They come by chance, and twins must differ in nothing but hostile mails.
+        aborts: !options.no_faults && !options.twin,
     });
     journal.record().replicated = options.redis != RedisSort::Single;
     journal.begin();
-    load(&site, &schedule, &senders).await;
+    load(&site, &schedule, &senders, if options.twin { TWINS_SENDERS } else { SENDERS }).await;
 
     let mut outcome = Outcome {
         mails: options.mails,
@@ -135,7 +193,16 @@ pub async fn run(options: &Options) -> anyhow::Result<bool> {
     let record = journal.record().clone();
     let verdict = checker::check(&record, &outcome);
     report::end(options, &site, &record, &outcome, &verdict).await;
-    Ok(verdict.violations.is_empty())
+    Ok(Ran { record, verdict })
+}
+
+/// Those of `all` that are wanted: what is named, or else what the programs stand.
+fn kinds(options: &Options, all: &[Kind]) -> Vec<Kind> {
+    let wanted = |kind: &Kind| match options.only.is_empty() {
+        true => !NOT_STOOD.contains(kind),
+        false => options.only.contains(kind),
+    };
+    all.iter().copied().filter(wanted).collect()
 }
 
 fn planned(options: &Options, site: &Site) -> Schedule {
@@ -143,20 +210,18 @@ fn planned(options: &Options, site: &Site) -> Schedule {
         let ends = Duration::from_secs(u64::from(options.mails / MAILS_A_SECOND));
         return Schedule { ends, ..Schedule::default() };
     }
-    let mut possible = tokio::task::block_in_place(|| site.possible());
-    possible.retain(|kind| options.only.is_empty() || options.only.contains(kind));
-    Schedule::new(
-        options.seed,
-        &possible,
-        Duration::from_secs_f64(options.minutes * 60.0),
-        site.reclaimed_within,
-    )
+    let time = Duration::from_secs_f64(options.minutes * 60.0);
+    if options.twin {
+        return Schedule::in_turn(options.seed, &kinds(options, &OF_TWINS), time);
+    }
+    let possible = tokio::task::block_in_place(|| site.possible());
+    Schedule::new(options.seed, &kinds(options, &possible), time, site.reclaimed_within)
 }
 
 /// Mails and faults, until both are over.
-async fn load(site: &Arc<Site>, schedule: &Schedule, senders: &Arc<Senders>) {
+async fn load(site: &Arc<Site>, schedule: &Schedule, senders: &Arc<Senders>, sessions: usize) {
     let mut sending = JoinSet::new();
-    for _ in 0..SENDERS {
+    for _ in 0..sessions {
         let (site, senders) = (Arc::clone(site), Arc::clone(senders));
         sending.spawn(async move { senders.work(site.postfix.as_ref()).await });
     }

@@ -15,7 +15,8 @@ struct Arguments {
     /// How many mails, evenly over the time of the faults.
     #[arg(long, default_value_t = 20_000)]
     mails: u32,
-    /// How long faults are done; every kind is done once in any case, which takes about two minutes.
+    /// How long faults are done; every kind is done once in any case, which takes about two minutes. Of twins: in all
+    /// runs with hostile mails together.
     #[arg(long, default_value_t = 4.0)]
     minutes: f64,
     /// No faults: 100 distinct attachments, each of which must be uploaded exactly once.
@@ -24,6 +25,12 @@ struct Arguments {
     /// Only these kinds of faults, separated by commas.
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Kind>,
+    /// Each seed twice, with hostile mails and without, to see what they do to others.
+    #[arg(long, conflicts_with_all = ["no_faults", "defaults"])]
+    twin: bool,
+    /// With how many seeds twins are run, the first of which is `--seed`.
+    #[arg(long, default_value_t = 2)]
+    seeds: u32,
     /// Tells of every sample that was scanned more than once.
     #[arg(long)]
     verbose: bool,
@@ -57,6 +64,8 @@ async fn main() -> ExitCode {
         minutes: arguments.minutes.clamp(0.0, 60.0),
         no_faults: arguments.no_faults,
         only: arguments.only,
+        twin: arguments.twin,
+        seeds: arguments.seeds.clamp(1, 100),
         verbose: arguments.verbose,
         defaults: arguments.defaults,
         milter: arguments.milter,

@@ -13,8 +13,11 @@ const WITHIN: Millis = 15_000;
 /// Scans that were rescued too late or never, and how long each rescue took.
 pub fn rescues(record: &Record) -> (Vec<Violation>, Vec<Millis>) {
     let (mut violations, mut rescues) = (Vec::new(), Vec::new());
+    let hostile = record.hostile_samples();
     for kill in record.faults.iter().filter(|fault| fault.kind == Kind::WorkerKilled) {
-        for victim in record.scans.iter().filter(|scan| was_cut(scan, kill)) {
+        let cut = record.scans.iter().filter(|scan| was_cut(scan, kill));
+        // Nobody needs to try a hostile one again soon.
+        for victim in cut.filter(|scan| !hostile.contains_key(scan.name.as_str())) {
             match rescue(record, kill, victim) {
                 Some(took) if took <= WITHIN => rescues.push(took),
                 late => violations.push(Violation {

@@ -20,6 +20,10 @@ pub const LONG_QUIET: Duration = Duration::from_secs(6);
 const QUIET: Duration = Duration::from_millis(1_200);
 /// What is measured after a lonely fault takes up to this long.
 const AFTERMATH: Duration = Duration::from_secs(6);
+/// Nothing happens before.
+const BEFORE: Duration = Duration::from_secs(4);
+/// From one fault to the next, where they come in turn.
+const BETWEEN: Duration = Duration::from_secs(2);
 /// Slots up to a long quiet.
 const BETWEEN_LONG_QUIETS: usize = 5;
 
@@ -80,10 +84,20 @@ pub enum Kind {
     ScriptFlush,
     /// Redis closes all connections.
     ClientKill,
+    /// A hostile sender, whose samples no scanner takes: 500, an error entry, a closed connection.
+    Refusing,
+    /// A hostile sender, whose samples kill their scanner.
+    Crashing,
+    /// A hostile sender, whose samples keep a thread of their scanner for longer than anybody waits.
+    Slow,
+    /// One instance finds nothing.
+    Blind,
+    /// One instance has its old signatures again.
+    Late,
 }
 
 /// All of them.
-pub const ALL: [Kind; 27] = [
+pub const ALL: [Kind; 32] = [
     Kind::WorkerKilled,
     Kind::WorkerTerminated,
     Kind::MilterKilled,
@@ -111,7 +125,18 @@ pub const ALL: [Kind; 27] = [
     Kind::ClockJump,
     Kind::ScriptFlush,
     Kind::ClientKill,
+    Kind::Refusing,
+    Kind::Crashing,
+    Kind::Slow,
+    Kind::Blind,
+    Kind::Late,
 ];
+
+/// What twin runs are about: one sender, or one instance, at the cost of other people's mail.
+pub const OF_TWINS: [Kind; 5] = [Kind::Refusing, Kind::Crashing, Kind::Slow, Kind::Blind, Kind::Late];
+
+/// Kinds that the programs do not stand yet. They are done only where they are named.
+pub const NOT_STOOD: &[Kind] = &OF_TWINS;
 
 /// One fault of a schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,6 +165,11 @@ pub struct Schedule {
 }
 
 impl Kind {
+    /// Somebody sends hostile mails.
+    pub fn is_hostile(self) -> bool {
+        matches!(self, Self::Refusing | Self::Crashing | Self::Slow)
+    }
+
     /// Something is measured afterwards that another fault would spoil.
     fn is_lonely(self) -> bool {
         matches!(self, Self::WorkerKilled | Self::RedisRestarted | Self::RedisEmptied | Self::Failover)
@@ -160,10 +190,12 @@ impl Kind {
             | Self::Loss => 3,
             Self::InstanceSlow => 4,
             Self::InstanceHung | Self::InstanceDown | Self::InstanceLies | Self::BusyStorm => 5,
-            Self::SignatureUpdate => 6,
+            Self::SignatureUpdate | Self::Late => 6,
             Self::LogDiskFull => 7,
             Self::ClockJump => 8,
             Self::ScriptFlush | Self::ClientKill => 9,
+            Self::Refusing | Self::Crashing | Self::Slow => 10,
+            Self::Blind => 11,
         }
     }
 
@@ -178,8 +210,30 @@ impl Kind {
             | Self::WorkerReloaded
             | Self::WorkerCutFromRedis
             | Self::WorkerCutFromInstance => WORKERS,
-            Self::InstanceSlow | Self::InstanceHung | Self::InstanceDown | Self::InstanceLies => INSTANCES,
+            _ if self.is_of_instances() => INSTANCES,
             _ => 1,
+        }
+    }
+
+    /// Its target is an instance.
+    pub fn is_of_instances(self) -> bool {
+        matches!(
+            self,
+            Self::InstanceSlow
+                | Self::InstanceHung
+                | Self::InstanceDown
+                | Self::InstanceLies
+                | Self::Blind
+                | Self::Late
+        )
+    }
+
+    /// How long one of it lasts; a killed worker stays away for `dead`.
+    fn lasts(self, random: &mut Rng, dead: Duration) -> Duration {
+        match self {
+            Self::WorkerKilled => dead,
+            _ if OF_TWINS.contains(&self) => Duration::from_millis(random.u64(6_000..8_000)),
+            _ => Duration::from_millis(random.u64(2_000..4_000)),
         }
     }
 }
@@ -218,7 +272,7 @@ impl Schedule {
     /// that others must do its work.
     pub fn new(seed: u64, kinds: &[Kind], at_least: Duration, dead: Duration) -> Self {
         let mut random = Rng::with_seed(seed);
-        let mut schedule = Self { ends: Duration::from_secs(4), ..Self::default() };
+        let mut schedule = Self { ends: BEFORE, ..Self::default() };
         let mut slots = 0;
         while !kinds.is_empty() && (slots == 0 || schedule.ends < at_least) {
             let mut deck = kinds.to_vec();
@@ -242,16 +296,32 @@ impl Schedule {
         schedule
     }
 
+    /// Each of `kinds` once, one after the other in the order that the seed gives, in this time.
+    pub fn in_turn(seed: u64, kinds: &[Kind], within: Duration) -> Self {
+        let mut random = Rng::with_seed(seed);
+        let mut deck = kinds.to_vec();
+        random.shuffle(&mut deck);
+        let share = within / u32::try_from(deck.len().max(1)).unwrap_or(u32::MAX);
+        let mut schedule = Self { ends: BEFORE, ..Self::default() };
+        for kind in deck {
+            let target = random.usize(..kind.targets());
+            let lasts = share.saturating_sub(BETWEEN);
+            let fault = Planned { at: schedule.ends, kind, target, dice: random.u64(..), lasts };
+            schedule.faults.push(fault);
+            schedule.ends += share;
+        }
+        schedule
+    }
+
     fn slot(&mut self, random: &mut Rng, kinds: [Option<Kind>; 2], dead: Duration) {
         let begin = self.ends;
         for kind in kinds.into_iter().flatten() {
-            let short = Duration::from_millis(random.u64(2_000..4_000));
             let fault = Planned {
                 at: begin + Duration::from_millis(random.u64(..500)),
                 kind,
                 target: random.usize(..kind.targets()),
                 dice: random.u64(..),
-                lasts: if kind == Kind::WorkerKilled { dead } else { short },
+                lasts: kind.lasts(random, dead),
             };
             let aftermath = if kind.is_lonely() { AFTERMATH } else { QUIET };
             self.ends = self.ends.max(fault.ends() + aftermath);
@@ -289,6 +359,14 @@ mod tests {
             let longer = Schedule::new(seed, &ALL, Duration::from_secs(240), DEAD);
             assert!(longer.faults.len() > ALL.len() && longer.ends < Duration::from_secs(260));
         }
+    }
+
+    #[test]
+    fn faults_in_turn_do_not_overlap() {
+        let schedule = Schedule::in_turn(5, &OF_TWINS, Duration::from_secs(60));
+        assert_eq!(schedule.faults.len(), OF_TWINS.len());
+        assert!(schedule.faults.is_sorted_by(|one, next| one.ends() < next.at));
+        assert_eq!(schedule.ends, BEFORE + Duration::from_secs(60));
     }
 
     #[test]

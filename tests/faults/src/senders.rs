@@ -4,6 +4,7 @@
 
 use super::{
     corpus::Corpus,
+    hostile,
     journal::{Attempt, End, Journal},
     outbox::{Outbox, Task},
 };
@@ -49,9 +50,12 @@ pub fn goes_through_postfix(mail: u32) -> bool {
     mail % POSTFIX_SHARE == 7
 }
 
-/// The envelope sender that names a mail.
+/// The envelope sender that names a mail; hostile ones come from somewhere else.
 pub fn address_of(mail: u32) -> String {
-    format!("mail-{mail}@senders.example")
+    match hostile::kind_of(mail) {
+        Some(_) => format!("hostile-{mail}@hostile.example"),
+        None => format!("mail-{mail}@senders.example"),
+    }
 }
 
 /// The mail that [`address_of`] names.

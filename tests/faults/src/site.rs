@@ -4,8 +4,10 @@
 
 use super::{
     backend::{Backend, Sort},
+    blind::{CANARY_EVERY, LAG},
     corpus::POLICY,
     disk::{Clock, SmallDisk},
+    hostile::{RESTART, SLOW},
     journal::Journal,
     process::Revenant,
     schedule::{ALL, INSTANCES, Kind, MILTERS, WORKERS},
@@ -33,7 +35,16 @@ queue.sample_ttl = "20s"
 cache.local_ttl = "2s"
 "#;
 const SHORT_WAIT: &str = "wait.deadline = \"6s\"\nwait.poll = \"500ms\"\n";
-const FARM: &str = "probe_interval = \"500ms\"\nconnect_timeout = \"500ms\"\ntimeout = \"4s\"\n";
+const FARM: &str = "probe_interval = \"500ms\"\nconnect_timeout = \"500ms\"\n";
+/// `farm.timeout`.
+const TIMEOUT: Duration = Duration::from_secs(4);
+/// Of a twin: shorter than a slow sample takes.
+const TWINS_TIMEOUT: Duration = Duration::from_secs(6);
+/// The instances of a twin, and what they scan at a time.
+const TWINS_INSTANCES: usize = 3;
+const TWINS_THREADS: usize = 8;
+/// What is compiled into the worker.
+const WORKER_DEFAULTS: &str = include_str!("../../../deploy/worker.toml");
 /// Both programs; the drain is given less time than a run gives a process to end.
 const BOTH: &str = "admin.listen = \"127.0.0.1:0\"\ngrace = \"8s\"\n";
 
@@ -52,6 +63,26 @@ pub struct Layout {
     pub sealed: bool,
     /// Where programs of another version are, to begin with.
     pub upgrade_from: Option<PathBuf>,
+    /// It is one of two that are compared.
+    pub twin: bool,
+}
+
+impl Layout {
+    fn instances(&self) -> usize {
+        if self.twin { TWINS_INSTANCES } else { INSTANCES }
+    }
+
+    fn instance(&self) -> Settings {
+        let usual = Settings {
+            service_time: SERVICE_TIME,
+            waiting: 16,
+            restart: RESTART,
+            slow: SLOW,
+            ..Settings::default()
+        };
+        let threads = if self.twin { TWINS_THREADS } else { usual.threads };
+        Settings { threads, ..usual }
+    }
 }
 
 /// All of it. Dropping it stops everything.
@@ -91,9 +122,8 @@ impl Site {
     pub async fn start(layout: &Layout, journal: &Arc<Journal>) -> anyhow::Result<Self> {
         let backend = Backend::start(layout.redis)?;
         let mut farm = Vec::new();
-        for _ in 0..INSTANCES {
-            let settings = Settings { service_time: SERVICE_TIME, waiting: 16, ..Settings::default() };
-            farm.push(Standin::start(settings).await);
+        for _ in 0..layout.instances() {
+            farm.push(Standin::start(layout.instance()).await);
         }
         let milter_links = redis_links(&backend, MILTERS).await?;
         let worker_links = redis_links(&backend, WORKERS).await?;
@@ -181,12 +211,14 @@ impl Site {
 
     fn worker(&self, number: usize, layout: &Layout) -> anyhow::Result<Revenant> {
         let redis = self.redis_section(WORKER, self.worker_links.get(number), layout);
-        let mut farm = format!("[farm]\n{FARM}instances = [\n");
+        let timeout = if layout.twin { TWINS_TIMEOUT } else { TIMEOUT };
+        let mut farm =
+            format!("[farm]\n{FARM}{}timeout = \"{}s\"\ninstances = [\n", lag(), timeout.as_secs());
         for (instance, link) in self.instance_links[number].iter().enumerate() {
             let url = format!("http://{}", link.address());
             writeln!(farm, "  {{ name = \"storm{instance}\", url = \"{url}\" }},").expect("texts grow");
         }
-        self.program("worker", number, WORKERS, format!("{BOTH}{redis}{farm}]\n"), layout)
+        self.program("worker", number, WORKERS, format!("{BOTH}{}{redis}{farm}]\n", canary()), layout)
     }
 
     fn program(
@@ -215,6 +247,18 @@ impl Site {
         let secret = self.secret.as_ref().map(|file| format!("secret_file = {:?}\n", file.path()));
         format!("{short}[redis]\nurl = {url}\n{}", secret.unwrap_or_default())
     }
+}
+
+/// Short, too, in versions that have it.
+fn canary() -> String {
+    let known = WORKER_DEFAULTS.lines().any(|line| line == "[canary]");
+    if known { format!("canary.every = \"{}s\"\n", CANARY_EVERY.as_secs()) } else { String::new() }
+}
+
+/// See [`canary`].
+fn lag() -> String {
+    let known = WORKER_DEFAULTS.lines().any(|line| line.starts_with("lag ="));
+    if known { format!("lag = \"{}s\"\n", LAG.as_secs()) } else { String::new() }
 }
 
 fn secret_file() -> std::io::Result<NamedTempFile> {

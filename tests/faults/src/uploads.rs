@@ -3,6 +3,7 @@
 //! in what came before it.
 
 use super::{
+    blind,
     checker::{Outcome, Violation, truths},
     journal::{Answer, Fault, Millis, Record, Scan},
     schedule::Kind,
@@ -42,8 +43,9 @@ pub fn reasons(record: &Record, outcome: &Outcome) -> Reasons {
     for scan in record.scans.iter().filter(|scan| scan.is_upload()) {
         histories.entry(&scan.name).or_default().push(scan);
     }
-    let truths = truths(record);
-    for (name, count) in &outcome.uploads {
+    let (truths, hostile) = (truths(record), record.hostile_samples());
+    // How often hostile samples may be scanned is another question.
+    for (name, count) in outcome.uploads.iter().filter(|(name, _)| !hostile.contains_key(name.as_str())) {
         let history = histories.get(name.as_str()).map(Vec::as_slice).unwrap_or_default();
         let Some(item) = truths.get(name.as_str()) else {
             reasons.needless(0, name, format!("{name} was scanned, and no mail carries it"));
@@ -104,6 +106,9 @@ fn reason(record: &Record, before: &[&Scan], this: &Scan, found: bool) -> Option
             Some(format!("its scan went on unseen ({kind:?})"))
         }
         Some(answered) => {
+            if answered.answer == Some(Answer::Clean) && blind::is_doubtful(record, answered) {
+                return Some("its scanner was blind or late".to_owned());
+            }
             if let Some(kind) = lost(record, answered, this.began) {
                 return Some(format!("its verdict was lost with Redis ({kind:?})"));
             }
@@ -134,7 +139,8 @@ fn lost(record: &Record, scan: &Scan, now: Millis) -> Option<Kind> {
 }
 
 fn is_outdated(record: &Record, scanned: Millis, now: Millis) -> bool {
-    let mut updates = record.faults.iter().filter(|fault| fault.kind == Kind::SignatureUpdate);
+    let renews = |fault: &&Fault| matches!(fault.kind, Kind::SignatureUpdate | Kind::Late);
+    let mut updates = record.faults.iter().filter(renews);
     updates.any(|update| scanned <= update.to.saturating_add(PROBED_WITHIN) && now >= update.from)
 }
 

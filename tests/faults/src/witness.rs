@@ -7,7 +7,10 @@
 use super::journal::{Answer, Journal};
 use serde_json::Value;
 use std::sync::Arc;
-use thundergate_harness::proxy::{Conversation, Observer};
+use thundergate_harness::{
+    proxy::{Conversation, Observer},
+    thunderstorm::uploads::Origin,
+};
 
 /// What is kept of a request's body: enough for the name of the file.
 const KEPT_OF_REQUEST: usize = 4 << 10;
@@ -122,10 +125,11 @@ fn content_length(head: &[u8]) -> usize {
     value.unwrap_or_default()
 }
 
-/// The file name of an upload; none where the request is none.
+/// The file name of an upload; none where the request is none, or the sample is one of the worker's own.
 fn uploaded_name(head: &str, body: &[u8]) -> Option<String> {
-    let path = head.strip_prefix("POST ")?.split([' ', '?']).next()?;
-    if !path.ends_with("/check") {
+    let target = head.strip_prefix("POST ")?.split(' ').next()?;
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    if !path.ends_with("/check") || Origin::of_query(Some(query)) != Origin::Mail {
         return None;
     }
     let body = String::from_utf8_lossy(body);
@@ -208,6 +212,8 @@ mod tests {
         let info = "GET /api/info HTTP/1.1\r\nhost: a\r\n\r\n";
         let scans = seen(&[info], &[&answer("200 OK", "{}")]);
         assert!(scans.is_empty());
+        let own = UPLOAD.replace("source=a", "source=thundergate-proof");
+        assert!(seen(&[&own], &[&answer("200 OK", "[]")]).is_empty(), "a proof is no sample of mail");
         let cut = seen(&[&UPLOAD[..70]], &[]);
         assert!(cut.is_empty(), "an upload counts from its last byte on");
     }

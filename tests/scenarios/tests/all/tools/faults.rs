@@ -136,7 +136,7 @@ async fn latency_and_trickle_take_their_time() {
 }
 
 /// A run in which all is well: mail 0 is clean, mail 1 is bad; each was deferred once, and a worker was killed.
-fn well() -> (Record, Outcome) {
+pub(super) fn well() -> (Record, Outcome) {
     let item = |name: &str, bad| Arc::new(Item { upload_name: name.to_owned(), found: bad, bad });
     let mut record = Record::default();
     record.contents.insert(0, vec![item("aa.pdf", false)]);
@@ -159,11 +159,17 @@ fn well() -> (Record, Outcome) {
     (record, outcome)
 }
 
-fn scan(worker: usize, name: &str, began: Millis, ended: Option<Millis>, answer: Option<Answer>) -> Scan {
+pub(super) fn scan(
+    worker: usize,
+    name: &str,
+    began: Millis,
+    ended: Option<Millis>,
+    answer: Option<Answer>,
+) -> Scan {
     Scan { worker, instance: 0, name: name.to_owned(), began, ended, answer }
 }
 
-fn attempt(mail: u32, began: Millis, end: End) -> Attempt {
+pub(super) fn attempt(mail: u32, began: Millis, end: End) -> Attempt {
     Attempt { mail, milter: Some(0), queue_id: format!("Q{mail}"), began, ended: began + 10, end }
 }
 

@@ -79,17 +79,24 @@ async fn a_file_that_kills_it_takes_everybodys_scan_along_and_it_comes_back() {
 
 #[tokio::test]
 async fn a_slow_file_keeps_its_thread_after_its_client_has_gone() {
-    let settings = Settings { threads: 1, slow: FOR_EVER, ..Settings::default() };
+    let settings = Settings { threads: 1, waiting: 0, slow: FOR_EVER, ..Settings::default() };
     let standin = Standin::start(settings).await;
-    assert!(timeout(SHORT, scan(&standin, &hostile(Hostility::Slow))).await.is_err());
-    assert!(timeout(SHORT, scan(&standin, b"innocent")).await.is_err(), "no thread is left");
+    let slow = hostile(Hostility::Slow);
+    tokio::select! {
+        ended = scan(&standin, &slow) => panic!("{ended:?}"),
+        () = eventually(PATIENCE, "it is being scanned", async || standin.scanning() == 1) => (),
+    }
+    let freed = eventually(PATIENCE, "a thread is free", async || {
+        scan(&standin, b"innocent").await.is_ok_and(|answer| answer.status() == StatusCode::OK)
+    });
+    assert!(timeout(SHORT, freed).await.is_err(), "its client has gone");
     assert_eq!((standin.scanning(), standin.total()), (1, 1));
 
     standin.stop().await;
     standin.start_again().await;
     eventually(PATIENCE, "a restart ends it", async || standin.scanning() == 0).await;
     standin.settings(|settings| settings.slow = SHORT);
-    assert_eq!(check(&standin, "/api/check", "a.bin", &hostile(Hostility::Slow)).await, json!([]));
+    assert_eq!(check(&standin, "/api/check", "a.bin", &slow).await, json!([]));
     assert!(standin.busy() >= SHORT);
 }
 

@@ -8,3 +8,4 @@ mod load;
 mod official_client;
 mod peers;
 mod stand_in;
+mod twins;
