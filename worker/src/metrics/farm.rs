@@ -6,7 +6,8 @@
 //!
 //! * `thundergate_farm_instance_available{farm_instance}`: 1 where it gets samples, 0 where not
 //! * `thundergate_farm_instance_state{farm_instance,state}`: 1 for the state of its breaker, 0 for the others. `closed`
-//!   (gets samples), `paused` (503), `open` (failed too often), `unheard` (has not answered yet)
+//!   (gets samples), `paused` (503), `open` (cannot be reached or failed its proof), `unheard`
+//!   (has not scanned its first proof yet)
 //! * `thundergate_farm_in_flight_scans{farm_instance}`, `thundergate_farm_capacity_scans{farm_instance}`
 //! * `thundergate_farm_latency_seconds{farm_instance}`: moving average of the scans; absent before the first one
 //! * `thundergate_farm_instance_info{farm_instance,signatures,thor}`: always 1; the versions that it says it has
