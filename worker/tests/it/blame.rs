@@ -130,9 +130,10 @@ async fn an_instance_that_scans_nothing_gets_no_blame_onto_samples() {
 
 #[tokio::test]
 async fn when_no_instance_scans_a_sample_is_not_blamed() {
-    let stub = Stub::start().await;
-    let farm = Watched::of(&[&stub], "").await;
-    stub.answer(|_| Reply::new(500, ""));
+    let (one, two) = (Stub::start().await, Stub::start().await);
+    let farm = Watched::of(&[&one, &two], "").await;
+    one.answer(|_| Reply::new(500, ""));
+    two.answer(|_| Reply::new(500, ""));
     let result = farm.scan(b"good").await;
     assert!(matches!(result, Err(ScanError::NoInstance)), "{result:?}");
 }
@@ -186,21 +187,27 @@ async fn a_sample_that_kills_its_scanner_kills_two_and_those_beside_it_are_scann
 #[tokio::test]
 async fn a_suspect_is_alone_on_its_instance() {
     let (one, two) = (Stub::start().await, Stub::start().await);
-    let hangs_up = |upload: &Upload| is_bad(upload);
-    one.answer(move |upload| if hangs_up(upload) { Reply::hang_up() } else { clean() });
+    one.answer(|upload| if is_bad(upload) { Reply::hang_up() } else { clean() });
     let farm = Watched::of(&[&one, &two], "").await;
     two.hold();
-    let (beside, mut found) = (farm.scan_later(b"beside"), 0);
-    for n in 0..20 {
-        // Where it comes to the first one, that hangs up; then the second has it to itself.
-        let scan = farm.scan_later(&[b'b', b'a', b'd', n]);
-        two.let_pass(2);
-        found += usize::from(ended(scan).await.unwrap().instance == "storm1");
+    // Where it comes to the second one first, that is a scan like any other.
+    let mut suspect = farm.scan_later(b"bad");
+    eventually("it is on the second one", async || bad(&[&two]) == 1).await;
+    while bad(&[&one]) == 0 {
+        two.let_pass(1);
+        ended(suspect).await.unwrap();
+        let before = bad(&[&two]);
+        suspect = farm.scan_later(&[b"bad".as_slice(), &[u8::try_from(before).unwrap()]].concat());
+        eventually("the next one is there", async || bad(&[&two]) == before + 1).await;
     }
-    assert_eq!(found, 20);
-    two.let_pass(100);
-    ended(beside).await.unwrap();
-    assert!(farm.farm.reports().iter().all(|one| one.in_flight == 0 && one.capacity > 0), "nothing is kept");
+    let others: Vec<_> = (0..30).map(|n| farm.scan_later(&[n])).collect();
+    for other in others {
+        assert_eq!(ended(other).await.unwrap().instance, "storm0", "the other has the suspect");
+    }
+    two.let_pass(1 << 19);
+    assert_eq!(ended(suspect).await.unwrap().instance, "storm1");
+    let reports = farm.farm.reports();
+    assert!(reports.iter().all(|one| one.in_flight == 0 && one.capacity > 0), "nothing is kept: {reports:?}");
 }
 
 #[tokio::test]

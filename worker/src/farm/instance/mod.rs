@@ -328,7 +328,7 @@ impl Instance {
     }
 
     fn allowance(&self, condition: &Condition, now: Instant) -> usize {
-        if condition.is_reserved(now) {
+        if self.is_drained() || condition.is_reserved(now) {
             return 0;
         }
         let most = self.settings.concurrency.or(condition.info.threads).unwrap_or(ASSUMED_THREADS);
