@@ -10,6 +10,7 @@
 //! | `seal`, `vault` | what leaves the process, sealed |
 //! | `listener` | the announcements |
 //! | `farm` | what workers report, and the generation that every process learns of |
+//! | `oversight` | what the workers together know of their instances |
 //! | `milter`, `worker` with `claims`, `observer`, `operator` | the calls of each role |
 //! | `entry` | an entry of a stream: its keys, its job, its lease |
 //! | `error`, `wire` | what errors mean; JSON |
@@ -36,6 +37,7 @@ mod listener;
 mod milter;
 mod observer;
 mod operator;
+mod oversight;
 mod scripts;
 pub mod seal;
 mod settings;
