@@ -39,7 +39,7 @@ pub struct FailedSample {
 impl FailedSample {
     /// Whether the sample counts as failed: its period is not over, and the farm's generation is still the same.
     pub fn holds(&self, generation: &Generation, now: u64) -> bool {
-        now < self.until && self.generation == *generation
+        now < self.until && self.generation.is_as_new_as(generation)
     }
 
     /// How long the record itself is kept. A suspect's outlives its period, so that the next one can be longer.
@@ -62,7 +62,7 @@ mod tests {
     use crate::wire::Versioned;
 
     fn generation(signatures: &str, bumped_at: u64) -> Generation {
-        Generation { signatures: Some(signatures.to_owned()), bumped_at }
+        Generation { signatures: Some(signatures.to_owned()), bumped_at, ..Generation::default() }
     }
 
     fn failed(until: u64, suspect: bool) -> FailedSample {

@@ -10,9 +10,13 @@
 //! Custom rules have no version: after a change of theirs the operator bumps the generation, and every clean verdict
 //! whose scan began before that is stale.
 
-use crate::verdict::Verdict;
+use crate::{blind::BlindSpan, verdict::Verdict};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, fmt, num::NonZeroUsize};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    num::NonZeroUsize,
+};
 
 /// One instance as one worker sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +47,10 @@ pub struct InstanceReport {
     pub info_ms: Option<u64>,
     /// Why the last call failed; none where it did not.
     pub last_error: Option<String>,
+    /// The largest file in bytes that it gets; none where it was not tried yet what it scans.
+    pub max_file_bytes: Option<u64>,
+    /// Whether something was found in a file of that size; none where that was not tried.
+    pub size_proved: Option<bool>,
 }
 
 /// Whether an instance gets samples, as its breaker has it.
@@ -58,6 +66,12 @@ pub enum InstanceState {
     Paused,
     /// Failed too often.
     Open,
+    /// Shall get none, by the configuration.
+    Drained,
+    /// Does not find the canary.
+    Blind,
+    /// Has been behind with signatures for too long.
+    Late,
 }
 
 /// The instances of one worker.
@@ -69,6 +83,9 @@ pub struct FarmReport {
     pub at: u64,
     /// What it sees.
     pub instances: Vec<InstanceReport>,
+    /// Since when the canary is in doubt, in seconds since the epoch, as far as it knows; none where it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<u64>,
 }
 
 /// What a clean verdict must have seen to be believed.
@@ -80,11 +97,15 @@ pub struct Generation {
     /// When an operator last bumped it, in seconds since the epoch; 0 for never.
     #[serde(default)]
     pub bumped_at: u64,
+    /// When instances were blind: what they called clean then is not to be believed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blind: Vec<BlindSpan>,
 }
 
 impl InstanceState {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Closed, Self::Paused, Self::Open, Self::Unheard];
+    pub const ALL: [Self; 7] =
+        [Self::Closed, Self::Paused, Self::Open, Self::Unheard, Self::Drained, Self::Blind, Self::Late];
 
     /// Its name in logs, metrics and tables.
     pub fn as_str(self) -> &'static str {
@@ -93,6 +114,9 @@ impl InstanceState {
             Self::Closed => "closed",
             Self::Paused => "paused",
             Self::Open => "open",
+            Self::Drained => "drained",
+            Self::Blind => "blind",
+            Self::Late => "late",
         }
     }
 }
@@ -114,11 +138,20 @@ impl Generation {
     pub fn at_least(&self, needs: Option<&str>) -> Self {
         let newer = needs.filter(|needs| Some(*needs) > self.signatures.as_deref());
         let signatures = newer.map_or_else(|| self.signatures.clone(), |needs| Some(needs.to_owned()));
-        Self { signatures, ..*self }
+        Self { signatures, ..self.clone() }
+    }
+
+    /// Whether it asks for the same signatures and the same bump. Who was blind says nothing of what the others see.
+    pub fn is_as_new_as(&self, other: &Self) -> bool {
+        self.signatures == other.signatures && self.bumped_at == other.bumped_at
     }
 
     /// Tells the log that `next` follows.
     pub(crate) fn tell_of(&self, next: &Self) {
+        if self.is_as_new_as(next) {
+            // Who was blind is told by those who find out, and by those who have believed them.
+            return;
+        }
         if next.signatures < self.signatures {
             tracing::warn!(
                 event = "generation",
@@ -137,19 +170,29 @@ impl Generation {
         }
     }
 
-    /// Whether `verdict` is clean and from before this generation. One without a known version counts as older than any.
+    /// Whether `verdict` is clean and from before this generation, or from an instance that was blind. One without a known
+    /// version counts as older than any.
     pub fn outdates(&self, verdict: &Verdict) -> bool {
-        verdict.is_clean() && (verdict.signatures < self.signatures || verdict.began_at() <= self.bumped_at)
+        verdict.is_clean()
+            && (verdict.signatures < self.signatures
+                || verdict.began_at() <= self.bumped_at
+                || self.blind.iter().any(|span| span.covers(verdict)))
     }
 }
 
 /// The signature version that `quorum` of the healthy instances have reached (none: all of them), as the newest of
-/// `reports` tell; the outer none where no instance is healthy.
-pub fn reached(reports: &[FarmReport], quorum: Option<NonZeroUsize>) -> Option<Option<String>> {
+/// `reports` tell; the outer none where no instance is healthy. Those that are `excluded` do not count.
+pub fn reached(
+    reports: &[FarmReport],
+    quorum: Option<NonZeroUsize>,
+    excluded: &BTreeSet<&str>,
+) -> Option<Option<String>> {
     let mut newest = reports.iter().collect::<Vec<_>>();
     newest.sort_by_key(|report| report.at);
     let healthy = |report: &&FarmReport| -> Vec<(String, Option<String>)> {
-        let healthy = report.instances.iter().filter(|instance| instance.healthy);
+        let counts =
+            |instance: &&InstanceReport| instance.healthy && !excluded.contains(instance.name.as_str());
+        let healthy = report.instances.iter().filter(counts);
         healthy.map(|instance| (instance.name.clone(), instance.signatures.clone())).collect()
     };
     let versions: BTreeMap<_, _> = newest.iter().flat_map(healthy).collect();
@@ -170,11 +213,11 @@ mod tests {
             signatures: signatures.map(str::to_owned),
             ..InstanceReport::default()
         });
-        FarmReport { worker: at.to_string(), at, instances: instances.collect() }
+        FarmReport { worker: at.to_string(), at, instances: instances.collect(), doubt: None }
     }
 
     fn reached_by(reports: &[FarmReport], quorum: usize) -> Option<Option<String>> {
-        reached(reports, NonZeroUsize::new(quorum))
+        reached(reports, NonZeroUsize::new(quorum), &BTreeSet::new())
     }
 
     #[test]
@@ -184,7 +227,7 @@ mod tests {
             assert_eq!(text, format!("\"{state}\""));
             assert_eq!(serde_json::from_str::<InstanceState>(&text).unwrap(), state);
         }
-        assert_eq!(serde_json::from_str::<InstanceState>("\"draining\"").unwrap(), InstanceState::Unheard);
+        assert_eq!(serde_json::from_str::<InstanceState>("\"resting\"").unwrap(), InstanceState::Unheard);
     }
 
     #[test]
@@ -196,6 +239,30 @@ mod tests {
         reports[1].instances[0].healthy = false;
         assert_eq!(reached_by(&reports, 0), Some(Some("2".into())));
         assert_eq!(reached_by(&[], 0), None);
+    }
+
+    #[test]
+    fn who_is_blind_or_late_does_not_count() {
+        let reports = [report(1, &[("a", Some("2")), ("b", Some("1")), ("c", Some("1"))])];
+        let without = |names: &[&'static str]| reached(&reports, None, &names.iter().copied().collect());
+        assert_eq!(without(&["b"]), Some(Some("1".into())));
+        assert_eq!(without(&["b", "c"]), Some(Some("2".into())));
+        assert_eq!(without(&["a", "b", "c"]), None, "the generation stays what it was");
+    }
+
+    #[test]
+    fn what_a_blind_instance_called_clean_is_outdated() {
+        let scan =
+            |instance: &str| Verdict { instance: instance.into(), scanned_at: 150, ..Verdict::default() };
+        let span = BlindSpan { instance: "a".into(), from: 100, to: Some(200) };
+        let generation = Generation { blind: vec![span], ..Generation::default() };
+        assert!(generation.outdates(&scan("a")));
+        assert!(!generation.outdates(&scan("b")));
+        assert!(!Generation::default().outdates(&scan("a")));
+        let found = Verdict { findings: vec![crate::verdict::Finding::default()], ..scan("a") };
+        assert!(!generation.outdates(&found), "what it did find is there");
+        let old: Generation = serde_json::from_str(r#"{"signatures":"1","bumped_at":7}"#).unwrap();
+        assert_eq!(serde_json::to_string(&old).unwrap(), r#"{"signatures":"1","bumped_at":7}"#);
     }
 
     #[test]
@@ -220,6 +287,7 @@ mod tests {
         let at = |signatures: Option<&str>, bumped_at| Generation {
             signatures: signatures.map(str::to_owned),
             bumped_at,
+            blind: Vec::new(),
         };
         assert!(!at(Some("2"), 0).outdates(&verdict(Some("2"))));
         assert!(at(Some("3"), 0).outdates(&verdict(Some("2"))));

@@ -20,6 +20,9 @@
 //! | `<prefix>:1:{farm}:signatures` | string: the version that the farm has reached | worker | 30 days after the last report |
 //! | `<prefix>:1:{farm}:outage` | string: why no instance scans | worker | 30 s after the last report; deleted when one does |
 //! | `<prefix>:1:{farm}:bumped` | string: seconds since the epoch | operator | 30 days, or `cache.clean_ttl` where that is longer |
+//! | `<prefix>:1:{farm}:leader` | string: the worker that looks after the instances for all | worker | 30 s, renewed |
+//! | `<prefix>:1:{farm}:oversight` | string, JSON of an [`Oversight`](crate::oversight::Oversight) | worker | 30 days after its last change, or `cache.clean_ttl` where that is longer |
+//! | `<prefix>:1:{farm}:blind` | string, JSON: when instances were blind ([`BlindSpan`](crate::blind::BlindSpan)) | worker | the same |
 //! | `<prefix>:1:announce:<process>` | channel | whoever has an answer | – |
 //!
 //! JSON has a version, as [`wire`](crate::wire) says.
@@ -143,6 +146,21 @@ impl Keys {
     /// When an operator bumped the generation.
     pub fn bumped(&self) -> String {
         format!("{}:{{farm}}:bumped", self.root)
+    }
+
+    /// The worker that looks after the instances for all.
+    pub fn leader(&self) -> String {
+        format!("{}:{{farm}}:leader", self.root)
+    }
+
+    /// What the workers together know of their instances.
+    pub fn oversight(&self) -> String {
+        format!("{}:{{farm}}:oversight", self.root)
+    }
+
+    /// When instances were blind.
+    pub fn blind(&self) -> String {
+        format!("{}:{{farm}}:blind", self.root)
     }
 
     /// What all announcement channels begin with.

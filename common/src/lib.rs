@@ -7,6 +7,7 @@
 //! | [`failed`] | what is held against a sample that could not be scanned |
 //! | [`hub`] | where milters and workers meet: verdicts, samples, jobs, announcements; over Redis or inside one process |
 //! | [`generation`], [`freshness`] | the signature version that the farm has reached, and which verdicts it makes stale; how long a verdict is good |
+//! | [`oversight`], [`blind`] | which instances miss the canary, are behind with signatures, or scan only small files; when one was blind |
 //! | [`keys`], [`wire`] | every key in Redis: name, type, writer, expiry; the JSON that stands there |
 //! | [`cache`] | the verdicts this process remembers, asked before the hub |
 //! | [`config`] | loading a TOML file over compiled-in defaults; a section stands with what it configures |
@@ -20,6 +21,7 @@
 #![warn(unreachable_pub)]
 
 pub mod admin;
+pub mod blind;
 pub mod cache;
 pub mod clock;
 pub mod config;
@@ -35,6 +37,7 @@ pub mod keys;
 pub mod licence;
 pub mod metrics;
 pub mod outage;
+pub mod oversight;
 pub mod reload;
 pub mod sample;
 pub mod service;

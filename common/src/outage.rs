@@ -53,7 +53,7 @@ mod tests {
             last_error: error.map(str::to_owned),
             ..InstanceReport::default()
         });
-        FarmReport { worker: at.to_string(), at, instances: instances.collect() }
+        FarmReport { worker: at.to_string(), at, instances: instances.collect(), doubt: None }
     }
 
     #[test]

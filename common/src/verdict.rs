@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn a_scan_that_just_ended_is_never_older_than_the_bump_that_was_known_when_it_began() {
         for scan_ms in [0, 1, 1000, 1500, 60_000] {
-            let bumped = Generation { signatures: None, bumped_at: 500 };
+            let bumped = Generation { bumped_at: 500, ..Generation::default() };
             let stamped =
                 |ended_at, bumped_at| Verdict { scan_ms, ..Verdict::default() }.stamped(ended_at, bumped_at);
             assert!(!bumped.outdates(&stamped(380, 500)), "a clock that is behind: {scan_ms}");

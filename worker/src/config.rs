@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! `worker.toml`. The commented file under `deploy/` is its documentation and, compiled in, its default.
 
+use crate::oversee::Canary;
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -33,6 +34,8 @@ pub struct Config {
     pub redis: Redis,
     /// The scanners.
     pub farm: Farm,
+    /// The sample that each scanner must find.
+    pub canary: Canary,
     /// The life of a job.
     pub queue: Queue,
     /// How long verdicts live.
@@ -84,6 +87,7 @@ impl Config {
         self.admin.check()?;
         self.redis.check()?;
         self.farm.check()?;
+        self.canary.check()?;
         self.queue.check()?;
         self.cache.check()?;
         self.traces.check()?;

@@ -9,6 +9,7 @@
 //! | [`scan`] | one delivery of one job, from its claim to its completion |
 //! | [`memory`] | what the samples in its hands may take |
 //! | [`reporter`] | what the hub is told of the farm |
+//! | [`oversee`] | who is blind or late, how large a file each instance scans: one worker finds out for all |
 //! | [`farm`] | the scanners as a whole: which one gets a sample, and which gets none |
 //! | [`thunderstorm`] | talking to one of them |
 //! | [`metrics`], [`status`] | what is counted, and what the status page tells |
@@ -23,6 +24,7 @@ pub mod consumer;
 pub mod farm;
 pub mod memory;
 pub mod metrics;
+pub mod oversee;
 pub(crate) mod reclaimer;
 pub(crate) mod renewer;
 pub(crate) mod reporter;

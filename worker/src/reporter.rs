@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Reports the farm to the hub every few seconds: from all workers' reports follows the generation, and
-//! operators see what each worker sees. A report that fails is made up for by the next one; that the hub is away, those
+//! operators see what each worker sees. What comes back is what the workers together know of their instances; the farm is
+//! held to it. A report that fails is made up for by the next one; that the hub is away, those
 //! say who need it for jobs.
 
 use crate::farm::Farm;
@@ -17,10 +18,14 @@ const EVERY: Duration = Duration::from_secs(2);
 /// Reports for `worker`, until `ended`.
 pub(crate) async fn report(hub: &dyn hub::Worker, worker: &str, farm: &Farm, ended: &CancellationToken) {
     loop {
-        let report = FarmReport { worker: worker.to_owned(), at: hub.now(), instances: farm.reports() };
+        let (at, instances, doubt) = (hub.now(), farm.reports(), farm.doubt());
+        let report = FarmReport { worker: worker.to_owned(), at, instances, doubt };
         // Before the first probe nothing is known, and nothing to be told.
-        if report.instances.iter().any(|instance| instance.state != InstanceState::Unheard) {
-            let _ = ended.run_until_cancelled(hub.report(&report, farm.quorum())).await;
+        let known = report.instances.iter().any(|instance| instance.state != InstanceState::Unheard);
+        if known
+            && let Some(Ok(oversight)) = ended.run_until_cancelled(hub.report(&report, farm.quorum())).await
+        {
+            farm.hold_to(&oversight);
         }
         // Jitter: the workers of a site shall not all report in the same moment.
         let pause = EVERY.mul_f64(0.9 + fastrand::f64() / 5.0);

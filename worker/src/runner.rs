@@ -14,6 +14,7 @@ use crate::{
     farm::{Farm, metrics::FarmMetrics},
     memory::Memory,
     metrics::{FarmState, WorkerMetrics, queue::QueueMetrics},
+    oversee::{Canary, Overseer},
     renewer::{self, Running},
     reporter,
     scan::Scanning,
@@ -23,7 +24,7 @@ use futures_util::future::join_all;
 use prometheus_client::registry::Registry;
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -49,6 +50,7 @@ pub struct Worker {
     memory: Memory,
     metrics: WorkerMetrics,
     seen: QueueMetrics,
+    canary: Option<Canary>,
 }
 
 impl Worker {
@@ -69,7 +71,14 @@ impl Worker {
         registry.register_collector(Box::new(FarmState(Arc::clone(&farm))));
         let (metrics, seen) = (WorkerMetrics::new(registry), QueueMetrics::new(registry, queue));
         let (name, queue) = (telemetry::process_name(), queue.clone());
-        Ok(Self { name, hub, observer, farm, queue, memory, metrics, seen })
+        Ok(Self { name, hub, observer, farm, queue, memory, metrics, seen, canary: None })
+    }
+
+    /// It looks after the instances for all workers, while it is the one that does, with this canary.
+    #[must_use]
+    pub fn overseeing(mut self, canary: &Canary) -> Self {
+        self.canary = Some(canary.clone());
+        self
     }
 
     /// Its scanners: [`Farm::available`] says whether samples would be scanned now.
@@ -103,8 +112,22 @@ impl Worker {
             renewer::renew(&*self.hub, &self.name, &running, every, &self.metrics, &ended),
             reporter::report(&*self.hub, &self.name, &self.farm, &ended),
             self.seen.watch(&*self.observer, &ended),
+            self.oversee(&ended),
             work,
         );
+    }
+
+    async fn oversee(&self, ended: &CancellationToken) {
+        let Some(canary) = self.canary.clone() else { return };
+        let overseer = Overseer {
+            hub: Arc::clone(&self.hub),
+            observer: Arc::clone(&self.observer),
+            worker: self.name.clone(),
+            farm: Arc::clone(&self.farm),
+            canary,
+            memory: Mutex::default(),
+        };
+        overseer.watch(ended).await;
     }
 
     async fn work(&self, running: &Arc<Running>, drain: &CancellationToken, leave: &CancellationToken) {

@@ -230,7 +230,7 @@ impl Scanning {
             until: if suspect { 0 } else { now() + pause.as_secs() },
             suspect: lost,
             times,
-            generation: Generation::clone(&self.hub.generation()),
+            generation: Generation { blind: Vec::new(), ..Generation::clone(&self.hub.generation()) },
         };
         if suspect { Ending::Suspect(failed) } else { Ending::Failed(failed) }
     }

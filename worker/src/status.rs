@@ -44,8 +44,12 @@ impl Subject for Worker {
 impl Worker {
     async fn describe(&self) -> Status {
         let mut status = Status { program: self.program.clone(), at_ms: now_ms(), ..Status::default() };
-        let own =
-            FarmReport { worker: self.program.process.clone(), at: now(), instances: self.farm.reports() };
+        let own = FarmReport {
+            worker: self.program.process.clone(),
+            at: now(),
+            instances: self.farm.reports(),
+            doubt: None,
+        };
         self.hub.describe(&mut status, Some(own)).await;
         status
     }

@@ -54,6 +54,10 @@ pub struct Farm {
     /// all of them.
     #[serde(default)]
     pub quorum: Option<NonZeroUsize>,
+    /// How long an instance may be behind the newest signatures that a healthy one reports before it gets no samples;
+    /// 0: as long as it likes.
+    #[serde(default = "Farm::default_lag", with = "humantime_serde")]
+    pub lag: Duration,
 }
 
 /// `http://host:3128` or `https://…`. It may hold a password: neither printed nor serialised.
@@ -141,7 +145,11 @@ impl Farm {
     }
 
     fn default_max_file_bytes() -> ByteSize {
-        ByteSize::mib(200)
+        ByteSize::mib(30)
+    }
+
+    fn default_lag() -> Duration {
+        Duration::from_secs(26 * 60 * 60)
     }
 }
 

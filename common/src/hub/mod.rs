@@ -41,6 +41,7 @@ use crate::{
     failed::FailedSample,
     generation::{FarmReport, Generation},
     job::{Job, Lane},
+    oversight::Oversight,
     sample::{Sample, SampleKey},
     verdict::{Answer, Verdict},
 };
@@ -285,8 +286,18 @@ pub trait Worker: Hub {
     async fn hand_back(&self, claim: &Claim) -> Result<(), HubError>;
 
     /// Says how a worker's instances are. With the reports of the others it gives the generation, for which `quorum`
-    /// of the healthy instances are enough (none: all).
-    async fn report(&self, report: &FarmReport, quorum: Option<NonZeroUsize>) -> Result<(), HubError>;
+    /// of the healthy instances are enough (none: all). Gives what the workers together know of their instances, which
+    /// the caller holds them to.
+    async fn report(&self, report: &FarmReport, quorum: Option<NonZeroUsize>) -> Result<Oversight, HubError>;
+
+    /// Whether `worker` is the one that looks after the instances for all, for another `ttl`: one at a time is.
+    async fn lead(&self, worker: &str, ttl: Duration) -> Result<bool, HubError>;
+
+    /// What the workers together know of their instances.
+    async fn oversight(&self) -> Result<Oversight, HubError>;
+
+    /// Keeps what the one that [leads](Worker::lead) has found out. Every process learns when instances were blind.
+    async fn oversee(&self, oversight: &Oversight) -> Result<(), HubError>;
 }
 
 /// What pages and metrics ask. It changes nothing. It has no user of its own at Redis: what the user of the program that

@@ -191,7 +191,7 @@ mod tests {
     }
 
     fn worker(name: &str, instances: &[InstanceReport]) -> FarmReport {
-        FarmReport { worker: name.to_owned(), at: 1, instances: instances.to_vec() }
+        FarmReport { worker: name.to_owned(), at: 1, instances: instances.to_vec(), doubt: None }
     }
 
     fn shown(own: &[InstanceReport], workers: &[FarmReport]) -> String {

@@ -30,7 +30,8 @@ pub(super) async fn serve(config: &Config, file: Option<PathBuf>) -> Result<(), 
     let hub = connect(config).await?;
     let mut registry = metrics::registry("thundergate-worker");
     let memory = Memory::of(config.limits.memory_bytes);
-    let worker = Worker::new(hub.clone(), hub.clone(), &config.farm, &config.queue, memory, &mut registry)?;
+    let worker = Worker::new(hub.clone(), hub.clone(), &config.farm, &config.queue, memory, &mut registry)?
+        .overseeing(&config.canary);
 
     say_ready(config, admin.as_ref());
     let mut tasks = JoinSet::new();

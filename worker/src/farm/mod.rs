@@ -29,11 +29,13 @@ mod alone;
 pub(crate) mod balance;
 pub mod breaker;
 mod busy;
+mod check;
 mod error;
 pub mod instance;
 pub mod limit;
 pub mod line;
 pub mod metrics;
+mod orders;
 mod proof;
 pub(crate) mod roster;
 mod scan;
@@ -74,6 +76,7 @@ pub struct Farm {
     line: Line,
     suspects: Suspects,
     busy: Busy,
+    overseen: orders::Overseen,
     changed: watch::Sender<()>,
     metrics: FarmMetrics,
 }
@@ -92,6 +95,7 @@ impl Farm {
             line: Line::default(),
             suspects: Suspects::default(),
             busy: Busy::default(),
+            overseen: orders::Overseen::default(),
             changed: watch::Sender::new(()),
             metrics,
         })

@@ -34,6 +34,8 @@ pub(crate) struct Roster {
     pub largest: u64,
     /// See [`config::Farm::quorum`].
     pub quorum: Option<NonZeroUsize>,
+    /// See [`config::Farm::lag`].
+    pub lag: Duration,
 }
 
 /// What a new configuration did to the instances; their names.
@@ -124,6 +126,7 @@ impl Roster {
             probe_interval: farm.probe_interval,
             largest: farm.max_file_bytes.as_u64(),
             quorum: farm.quorum,
+            lag: farm.lag,
         };
         Ok((roster, changes))
     }

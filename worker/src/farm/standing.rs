@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! What is known of an instance, whoever reaches it and how. It outlives a change of the configuration.
 
-use super::{balance::Latency, breaker::Breaker, limit::Limit, proof::Proof};
+use super::{balance::Latency, breaker::Breaker, limit::Limit, orders::Orders, proof::Proof};
 use crate::thunderstorm::facts::Info;
 use std::{
     sync::{Arc, Mutex},
@@ -46,6 +46,8 @@ pub(super) struct Condition {
     pub(super) proved: Option<Proved>,
     /// Until when it gets nothing but the suspect that it was reserved for.
     pub(super) reserved_until: Option<Instant>,
+    /// What the workers together have decided of it.
+    pub(super) orders: Orders,
     /// The last sample that it refused for its size.
     refused: Option<Refused>,
 }
@@ -79,9 +81,10 @@ impl Condition {
         self.reserved_until.is_some_and(|until| now < until)
     }
 
-    /// Whether a sample of so many bytes was not refused for its size lately.
+    /// Whether it scans a sample of so many bytes, and has refused none as large lately.
     pub(super) fn takes(&self, bytes: u64, now: Instant) -> bool {
-        self.refused.is_none_or(|refused| bytes < refused.bytes || now >= refused.until)
+        self.orders.take(bytes)
+            && self.refused.is_none_or(|refused| bytes < refused.bytes || now >= refused.until)
     }
 
     /// A sample of so many bytes was refused for its size.
@@ -105,6 +108,7 @@ impl Standing {
                 last_error: None,
                 proved: None,
                 reserved_until: None,
+                orders: Orders::default(),
                 refused: None,
             }),
             reading: tokio::sync::Mutex::default(),

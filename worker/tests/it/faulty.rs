@@ -15,6 +15,7 @@ use thundergate_common::{
     failed::FailedSample,
     generation::{FarmReport, Generation},
     hub::{Begin, Claim, Completion, Hub, HubError, Room, Worker, memory::MemoryHub},
+    oversight::Oversight,
     sample::SampleKey,
     verdict::Verdict,
 };
@@ -96,7 +97,16 @@ impl Worker for Faulty {
     async fn hand_back(&self, claim: &Claim) -> Result<(), HubError> {
         self.hub.hand_back(claim).await
     }
-    async fn report(&self, report: &FarmReport, quorum: Option<NonZeroUsize>) -> Result<(), HubError> {
+    async fn report(&self, report: &FarmReport, quorum: Option<NonZeroUsize>) -> Result<Oversight, HubError> {
         self.hub.report(report, quorum).await
+    }
+    async fn lead(&self, worker: &str, ttl: Duration) -> Result<bool, HubError> {
+        self.hub.lead(worker, ttl).await
+    }
+    async fn oversight(&self) -> Result<Oversight, HubError> {
+        self.hub.oversight().await
+    }
+    async fn oversee(&self, oversight: &Oversight) -> Result<(), HubError> {
+        self.hub.oversee(oversight).await
     }
 }

@@ -19,6 +19,7 @@ use crate::{
     },
     job::{Job, Lane},
     outage::outage,
+    oversight::Oversight,
     sample::{Sample, SampleKey},
     verdict::{Answer, Verdict},
 };
@@ -48,6 +49,8 @@ pub struct MemoryHub {
     generation: Mutex<Arc<Generation>>,
     /// The one worker's.
     report: Mutex<Option<FarmReport>>,
+    oversight: Mutex<Oversight>,
+    leader: Mutex<Option<(String, Instant)>>,
     verdicts: VerdictCache,
     announcements: Announcements,
     work: Notify,
@@ -66,6 +69,8 @@ impl MemoryHub {
             cache,
             generation: Mutex::default(),
             report: Mutex::default(),
+            oversight: Mutex::default(),
+            leader: Mutex::default(),
             announcements: Announcements::default(),
             work: Notify::new(),
             letters: Mutex::default(),
@@ -296,16 +301,43 @@ impl Worker for MemoryHub {
         Ok(())
     }
 
-    async fn report(&self, report: &FarmReport, quorum: Option<NonZeroUsize>) -> Result<(), HubError> {
+    async fn report(&self, report: &FarmReport, quorum: Option<NonZeroUsize>) -> Result<Oversight, HubError> {
         *lock(&self.report) = Some(report.clone());
-        if let Some(signatures) = reached(std::slice::from_ref(report), quorum) {
+        let oversight = lock(&self.oversight).clone();
+        let reached = reached(std::slice::from_ref(report), quorum, &oversight.all_excluded());
+        if let Some(signatures) = reached {
             let mut generation = lock(&self.generation);
             if generation.signatures != signatures {
-                let next = Generation { signatures, ..**generation };
+                let next = Generation { signatures, ..Generation::clone(&generation) };
                 generation.tell_of(&next);
                 *generation = Arc::new(next);
             }
         }
+        Ok(oversight)
+    }
+
+    async fn lead(&self, worker: &str, ttl: Duration) -> Result<bool, HubError> {
+        let mut leader = lock(&self.leader);
+        let leads = leader.as_ref().is_none_or(|(name, until)| name == worker || Instant::now() >= *until);
+        if leads {
+            *leader = Some((worker.to_owned(), Instant::now() + ttl));
+        }
+        Ok(leads)
+    }
+
+    async fn oversight(&self) -> Result<Oversight, HubError> {
+        Ok(lock(&self.oversight).clone())
+    }
+
+    async fn oversee(&self, oversight: &Oversight) -> Result<(), HubError> {
+        let mut oversight = oversight.clone();
+        oversight.prune(now(), self.cache.clean_ttl);
+        let mut generation = lock(&self.generation);
+        if generation.blind != oversight.spans {
+            let blind = oversight.spans.clone();
+            *generation = Arc::new(Generation { blind, ..Generation::clone(&generation) });
+        }
+        *lock(&self.oversight) = oversight;
         Ok(())
     }
 }

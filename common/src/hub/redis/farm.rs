@@ -8,23 +8,30 @@
 use super::{
     RedisHub,
     connection::Connection,
-    entry::millis,
+    entry::{millis, read},
     error::{hub_error, unusable},
     outage,
+    oversight::{self, BLIND, MEMORY, Spans},
     scripts::{Call, SCRIPTS, Step},
     seal::Purpose,
     vault::Vault,
 };
 use crate::{
+    blind::BlindSpan,
     clock::{Clock, Notice},
     generation::{FarmReport, Generation, reached},
     hub::{Hub as _, HubError},
     keys::Keys,
     metrics,
+    oversight::Oversight,
     wire::Versioned,
 };
-use redis::{RedisResult, Value, cmd, from_redis_value};
-use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+use redis::{ErrorKind, RedisResult, ServerErrorKind, Value, cmd, from_redis_value};
+use std::{
+    num::NonZeroUsize,
+    sync::{Arc, Once},
+    time::Duration,
+};
 use tokio::{
     sync::watch,
     time::{Instant, sleep},
@@ -37,12 +44,13 @@ const EVERY: Duration = Duration::from_secs(3);
 const FRESH: u64 = 30;
 /// So many seconds may clocks differ, and reports be older than they seem, where they are sealed.
 const CLOCKS: u64 = 300;
-/// How long the generation outlives the last report, and a bump its making.
-const MEMORY: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// What the two halves of the generation are sealed for.
+/// What the parts of the generation are sealed for.
 const SIGNATURES: &str = "signatures";
 const BUMPED: &str = "bumped";
+
+/// The log is told once that spans may not be read.
+static DENIED: Once = Once::new();
 
 /// Keeps what this process knows of the generation fresh.
 pub(super) struct Watcher {
@@ -105,10 +113,14 @@ pub(super) async fn report(
     hub: &RedisHub,
     report: &FarmReport,
     quorum: Option<NonZeroUsize>,
-) -> Result<(), HubError> {
+) -> Result<Oversight, HubError> {
     let sealed = hub.vault.seal(Purpose::Report, "", Versioned::encode(report));
-    let all = exchange(hub, &report.worker, &sealed).await?;
-    if let Some(signatures) = reached(&all, quorum) {
+    let steps = vec![exchange(hub, &report.worker, &sealed).into(), oversight::reading(hub).into()];
+    let [all, oversight] =
+        <[_; 2]>::try_from(hub.verdicts.each(steps).await?).map_err(|_| unusable("too few answers"))?;
+    let all = opened(hub, all.map_err(hub_error)?)?;
+    let oversight = oversight::opened(hub, oversight)?;
+    if let Some(signatures) = reached(&all, quorum, &oversight.all_excluded()) {
         let command = match signatures {
             Some(signatures) => {
                 let sealed = hub.vault.seal(Purpose::Generation, SIGNATURES, signatures.into_bytes());
@@ -119,19 +131,25 @@ pub(super) async fn report(
         hub.verdicts.one(command).await?;
     }
     outage::tell(hub, &all).await?;
-    Learner::from(hub).learn().await
+    Learner::from(hub).learn().await?;
+    Ok(oversight)
 }
 
 /// See [`crate::hub::Observer::farm`].
 pub(super) async fn reports(hub: &RedisHub) -> Result<Vec<FarmReport>, HubError> {
-    exchange(hub, "", &[]).await
+    opened(hub, hub.verdicts.one(exchange(hub, "", &[])).await?)
 }
 
-async fn exchange(hub: &RedisHub, worker: &str, report: &[u8]) -> Result<Vec<FarmReport>, HubError> {
-    let call = SCRIPTS.report.on([hub.keys.reports()]).arg(worker).arg(report).arg(FRESH);
-    let all: Vec<Vec<u8>> = from_redis_value(hub.verdicts.one(call).await?).map_err(unusable)?;
-    let read = |sealed| Versioned::decode(&hub.vault.open(Purpose::Report, "", sealed)?);
-    let all = all.into_iter().filter_map(read);
+/// Leaves a report where there is one, and asks for all.
+fn exchange(hub: &RedisHub, worker: &str, report: &[u8]) -> Call {
+    SCRIPTS.report.on([hub.keys.reports()]).arg(worker).arg(report).arg(FRESH)
+}
+
+/// The answer to that.
+fn opened(hub: &RedisHub, answer: Value) -> Result<Vec<FarmReport>, HubError> {
+    let all: Vec<Vec<u8>> = from_redis_value(answer).map_err(unusable)?;
+    let decoded = |sealed| Versioned::decode(&hub.vault.open(Purpose::Report, "", sealed)?);
+    let all = all.into_iter().filter_map(decoded);
     // Where Redis is not trusted, its word for the age of a report is none.
     let current = |report: &FarmReport| !hub.vault.is_closed() || hub.now().abs_diff(report.at) < CLOCKS;
     Ok(all.filter(current).collect())
@@ -150,26 +168,27 @@ pub(super) async fn bump(hub: &RedisHub) -> Result<Generation, HubError> {
 
 impl Learner<'_> {
     async fn learn(&self) -> Result<(), HubError> {
-        let read = [self.keys.signatures(), self.keys.bumped()].map(|key| cmd("GET").arg(key).take().into());
-        let mut steps: Vec<Step> = read.into();
+        let keys = [self.keys.signatures(), self.keys.bumped(), self.keys.blind()];
+        let mut steps: Vec<Step> = keys.map(|key| cmd("GET").arg(key).take().into()).into();
         steps.push(time(self.keys).into());
         let (sent_ms, sent) = (self.clock.own_ms(), Instant::now());
         let answers = self.connection.each(steps).await?;
         let round_trip = sent.elapsed();
-        let [signatures, bumped, time] =
-            <[_; 3]>::try_from(answers).map_err(|_| unusable("too few answers"))?;
+        let [signatures, bumped, blind, time] =
+            <[_; 4]>::try_from(answers).map_err(|_| unusable("too few answers"))?;
         // A user that may not ask for the time (an older users.acl) learns of the generation all the same.
         if let Some(theirs_ms) = time.ok().and_then(milliseconds) {
             tell(self.clock, self.clock.measured(sent_ms, round_trip, theirs_ms));
         }
         let (Some(signatures), Some(bumped)) =
-            (self.read(signatures, SIGNATURES)?, self.read(bumped, BUMPED)?)
+            (self.text(signatures, SIGNATURES)?, self.text(bumped, BUMPED)?)
         else {
             // What does not open says nothing: what is known stays.
             return Ok(());
         };
+        let blind = self.spans(blind)?.unwrap_or_else(|| self.generation.borrow().blind.clone());
         let bumped_at = bumped.and_then(|text| text.parse().ok()).unwrap_or(0);
-        let next = Generation { signatures, bumped_at };
+        let next = Generation { signatures, bumped_at, blind };
         self.generation.send_if_modified(|known| {
             let changed = **known != next;
             if changed {
@@ -181,12 +200,29 @@ impl Learner<'_> {
         Ok(())
     }
 
-    /// One half of the generation; the outer none where it does not open.
-    fn read(&self, value: RedisResult<Value>, of: &str) -> Result<Option<Option<String>>, HubError> {
-        let sealed: Option<Vec<u8>> = from_redis_value(value.map_err(hub_error)?).map_err(unusable)?;
-        let Some(sealed) = sealed else { return Ok(Some(None)) };
+    /// Signatures or bump; the outer none where they do not open.
+    fn text(&self, answer: RedisResult<Value>, of: &str) -> Result<Option<Option<String>>, HubError> {
+        let Some(sealed) = read::<Option<Vec<u8>>>(answer)? else { return Ok(Some(None)) };
         let opened = self.vault.open(Purpose::Generation, of, sealed);
         Ok(opened.map(|text| Some(String::from_utf8_lossy(&text).into_owned())))
+    }
+
+    /// When instances were blind; none where that does not open. With an older users.acl a milter does not learn of it.
+    fn spans(&self, answer: RedisResult<Value>) -> Result<Option<Vec<BlindSpan>>, HubError> {
+        let denied = ErrorKind::Server(ServerErrorKind::NoPerm);
+        if answer.as_ref().is_err_and(|error| error.kind() == denied) {
+            DENIED.call_once(|| {
+                warn!(
+                    event = "denied",
+                    "Redis does not let this user read which instances were blind; their verdicts are believed. Its \
+                     users.acl is older than this program"
+                );
+            });
+            return Ok(Some(Vec::new()));
+        }
+        let Some(sealed) = read::<Option<Vec<u8>>>(answer)? else { return Ok(Some(Vec::new())) };
+        let opened = self.vault.open(Purpose::Generation, BLIND, sealed);
+        Ok(opened.and_then(|plain| Versioned::<Spans>::decode(&plain)).map(|read| read.spans))
     }
 }
 

@@ -11,6 +11,7 @@
 //! | `listener` | the announcements |
 //! | `farm` | what workers report, and the generation that every process learns of |
 //! | `outage` | why no instance scans, as that tells |
+//! | `oversight` | what the workers together know of their instances |
 //! | `milter`, `worker` with `claims`, `observer`, `operator` | the calls of each role |
 //! | `entry` | an entry of a stream: its keys, its job, its lease |
 //! | `error`, `wire` | what errors mean; JSON |
@@ -38,6 +39,7 @@ mod milter;
 mod observer;
 mod operator;
 mod outage;
+mod oversight;
 mod scripts;
 pub mod seal;
 mod settings;

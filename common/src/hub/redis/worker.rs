@@ -6,7 +6,7 @@ use super::{
     RedisHub, claims,
     entry::{entry_keys, lease_of, millis, sealed_job},
     error::{hub_error, unusable},
-    farm,
+    farm, oversight,
     scripts::{Call, SCRIPTS, Step},
     seal::Purpose,
     wire::{Announcement, Letter},
@@ -18,6 +18,7 @@ use crate::{
     hub::{Begin, Claim, Completion, Hub as _, HubError, Room, Worker},
     job::{Job, Lane},
     keys::{Kept, Keys},
+    oversight::Oversight,
     verdict::{Answer, Verdict},
     wire::Versioned,
 };
@@ -135,8 +136,20 @@ impl Worker for RedisHub {
         in_order(self, vec![lease.into(), entry.into()]).await
     }
 
-    async fn report(&self, report: &FarmReport, quorum: Option<NonZeroUsize>) -> Result<(), HubError> {
+    async fn report(&self, report: &FarmReport, quorum: Option<NonZeroUsize>) -> Result<Oversight, HubError> {
         farm::report(self, report, quorum).await
+    }
+
+    async fn lead(&self, worker: &str, ttl: Duration) -> Result<bool, HubError> {
+        oversight::lead(self, worker, ttl).await
+    }
+
+    async fn oversight(&self) -> Result<Oversight, HubError> {
+        oversight::read(self).await
+    }
+
+    async fn oversee(&self, oversight: &Oversight) -> Result<(), HubError> {
+        oversight::store(self, oversight).await
     }
 }
 

@@ -106,6 +106,11 @@ impl Instance {
         &self.name
     }
 
+    /// Its server.
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// Whether it is reached as `settings` say.
     pub(crate) fn is_set(&self, settings: &Settings) -> bool {
         self.settings == *settings
@@ -123,7 +128,9 @@ impl Instance {
 
     /// Whether it can be expected back: it gets samples, or said that it is busy.
     pub(crate) fn is_healthy(&self, now: Instant) -> bool {
-        matches!(self.lock().breaker.state(now), State::Closed | State::Paused)
+        let condition = self.lock();
+        let answers = matches!(condition.breaker.state(now), State::Closed | State::Paused);
+        answers && !self.is_drained() && condition.orders.excluded.is_none()
     }
 
     /// Whether it is known to get no samples now, for a reason of its own.
@@ -181,8 +188,11 @@ impl Instance {
 
     /// A permit for the scan that it is reserved for; none where it gets no samples.
     pub(crate) fn take_reserved(&self, now: Instant) -> Option<OwnedSemaphorePermit> {
-        let closed = self.lock().breaker.state(now) == State::Closed;
-        closed.then(|| self.permit()).flatten()
+        let condition = self.lock();
+        let gets_samples =
+            condition.breaker.state(now) == State::Closed && condition.orders.excluded.is_none();
+        drop(condition);
+        gets_samples.then(|| self.permit()).flatten()
     }
 
     fn permit(&self) -> Option<OwnedSemaphorePermit> {
@@ -251,7 +261,7 @@ impl Instance {
         let state = condition.breaker.state(now);
         let info = condition.info.clone();
         let ms = |time: Duration| time.as_millis() as u64;
-        InstanceReport {
+        let report = InstanceReport {
             name: self.name.clone(),
             url: self.url.clone(),
             healthy: matches!(state, State::Closed | State::Paused),
@@ -265,7 +275,9 @@ impl Instance {
             latency_ms: condition.latency.average().map(ms),
             info_ms: condition.info_took.map(ms),
             last_error: condition.last_error.clone(),
-        }
+            ..InstanceReport::default()
+        };
+        condition.orders.note(self.is_drained(), report)
     }
 
     /// The signature version as read at or after `since`; none where it could not be read then.
@@ -328,7 +340,7 @@ impl Instance {
     }
 
     fn allowance(&self, condition: &Condition, now: Instant) -> usize {
-        if self.is_drained() || condition.is_reserved(now) {
+        if self.is_drained() || condition.is_reserved(now) || condition.orders.excluded.is_some() {
             return 0;
         }
         let most = self.settings.concurrency.or(condition.info.threads).unwrap_or(ASSUMED_THREADS);
@@ -342,7 +354,7 @@ impl Instance {
         condition.last_error = None;
     }
 
-    fn lock(&self) -> MutexGuard<'_, Condition> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Condition> {
         self.standing.condition.lock().expect("nothing panics while it holds the condition")
     }
 }

@@ -258,9 +258,13 @@ async fn a_verdict_lives_as_long_whatever_the_clock_of_who_stores_it() {
 }
 
 #[tokio::test]
-async fn a_user_that_may_not_ask_for_the_time_learns_of_the_generation() {
+async fn a_user_of_an_older_users_acl_learns_of_the_generation() {
     let server = RedisServer::start().unwrap();
-    server.command(&format!("ACL SETUSER {MILTER} -time")).unwrap();
+    // As before there was either: no TIME, and only two keys of the farm.
+    server.command(&format!("ACL SETUSER {MILTER} -time resetkeys ~tg:1:{{jobs-*}}:bytes")).unwrap();
+    server
+        .command(&format!("ACL SETUSER {MILTER} %R~tg:1:{{farm}}:signatures %R~tg:1:{{farm}}:bumped"))
+        .unwrap();
     let milter = with_clock(&server, MILTER, 120_000).await;
     let operator = with_clock(&server, OPERATOR, 0).await;
     let generation = operator.bump().await.unwrap();

@@ -133,11 +133,12 @@ async fn everything_about_a_sample(hub: &End) {
         signatures: Some("2026/01/12-160550".into()),
         ..InstanceReport::default()
     };
-    let report = FarmReport { worker: "w".into(), at: now(), instances: vec![instance] };
+    let report = FarmReport { worker: "w".into(), at: now(), instances: vec![instance], doubt: None };
     hub.worker.report(&report, None).await.unwrap();
     assert_eq!(hub.operator.farm().await.unwrap(), [report]);
     let bumped_at = hub.operator.bump().await.unwrap().bumped_at;
-    let generation = Generation { signatures: Some("2026/01/12-160550".into()), bumped_at };
+    let generation =
+        Generation { signatures: Some("2026/01/12-160550".into()), bumped_at, blind: Vec::new() };
     assert!(bumped_at > 0);
     eventually("the milter learns of it", async || *hub.milter.generation() == generation).await;
 }
@@ -262,7 +263,7 @@ async fn what_was_sealed_elsewhere_does_not_change_the_generation() {
     eventually("the milter learns of it", async || *hub.milter.generation() == before).await;
     let _: () = site.raw().set("tg:1:{farm}:bumped", "1").unwrap();
     let _: () = site.raw().set("tg:1:{farm}:signatures", "0000/01/01-000000").unwrap();
-    let report = FarmReport { worker: "w".into(), at: now(), instances: Vec::new() };
+    let report = FarmReport { worker: "w".into(), at: now(), instances: Vec::new(), doubt: None };
     hub.worker.report(&report, None).await.unwrap();
     assert_eq!(*hub.milter.generation(), before);
     let _: () = site.raw().hset("tg:1:{farm}:reports", "x", format!("{} {{}}", now())).unwrap();

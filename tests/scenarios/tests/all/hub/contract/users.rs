@@ -77,6 +77,8 @@ async fn a_milter_that_was_taken_over_can_forge_nothing() {
         cmd("RESTORE").arg(&verdict).arg(0).arg("x"),
         cmd("SET").arg("tg:1:{farm}:signatures").arg("0000/01/01-000000"),
         cmd("DEL").arg("tg:1:{farm}:bumped"),
+        cmd("DEL").arg("tg:1:{farm}:blind"),
+        cmd("GET").arg("tg:1:{farm}:oversight"),
         cmd("XREADGROUP")
             .arg("GROUP")
             .arg("workers")

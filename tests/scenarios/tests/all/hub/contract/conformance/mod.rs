@@ -2,6 +2,7 @@
 //! What every hub does. Scenarios know two processes' ends of it and nothing of what lies behind them.
 
 mod failures;
+mod oversight;
 mod queue;
 mod samples;
 
@@ -47,6 +48,9 @@ scenarios!(
     samples::a_job_needs_a_verdict_of_its_signatures,
     samples::a_known_verdict_ends_no_scan_for_a_better_one,
     samples::a_scan_that_comes_late_clears_no_finding,
+    oversight::what_a_blind_instance_called_clean_is_stale_everywhere,
+    oversight::who_is_blind_or_late_does_not_count_for_the_generation,
+    oversight::one_worker_leads_and_keeps_it,
     queue::a_claim_waits_for_a_job_and_mail_goes_first,
     queue::a_dead_workers_job_is_delivered_again,
     queue::a_renewed_job_is_not_reclaimed,

@@ -266,6 +266,6 @@ pub async fn report(hub: &dyn hub::Worker, signatures: &str) {
         signatures: Some(signatures.to_owned()),
         ..InstanceReport::default()
     };
-    let report = FarmReport { worker: "worker".into(), at: now(), instances: vec![instance] };
+    let report = FarmReport { worker: "worker".into(), at: now(), instances: vec![instance], doubt: None };
     hub.report(&report, None).await.unwrap();
 }

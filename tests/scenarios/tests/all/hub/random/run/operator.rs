@@ -18,14 +18,21 @@ impl Run {
         let instance =
             InstanceReport { name: "storm1".into(), healthy: true, signatures, ..InstanceReport::default() };
         self.model.report(instance.signatures.as_deref().unwrap_or_default());
-        self.tell_all(&FarmReport { worker: "farm".into(), at: now(), instances: vec![instance] }).await
+        self.tell_all(&FarmReport {
+            worker: "farm".into(),
+            at: now(),
+            instances: vec![instance],
+            doubt: None,
+        })
+        .await
     }
 
     pub async fn bump(&mut self) -> Outcome {
         let observed = said(self.stage.ends[0].bump().await)?;
         prop_assert!(now() - observed.bumped_at <= 1, "bumped {} s ago", now() - observed.bumped_at);
         self.model.bump(observed)?;
-        self.tell_all(&FarmReport { worker: "no farm".into(), at: now(), instances: Vec::new() }).await
+        self.tell_all(&FarmReport { worker: "no farm".into(), at: now(), instances: Vec::new(), doubt: None })
+            .await
     }
 
     /// A process that reports learns the generation at once, the others within seconds. So that the model need not
