@@ -24,7 +24,7 @@ pub struct BlindSpan {
 
 impl BlindSpan {
     /// Whether it is about the scan behind `verdict`: that ended after `from`, and had not begun after `to`.
-    pub(crate) fn covers(&self, verdict: &Verdict) -> bool {
+    pub fn covers(&self, verdict: &Verdict) -> bool {
         (self.instance == ANY || self.instance == verdict.instance)
             && self.from <= verdict.scanned_at
             && self.to.is_none_or(|to| verdict.began_at() <= to)

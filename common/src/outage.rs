@@ -4,12 +4,36 @@
 //! one may start at any moment.
 
 use crate::generation::{FarmReport, InstanceReport, InstanceState};
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+/// An outage counts once it has lasted this long: a scanner that is restarted is back in seconds, and mail can wait for it.
+const GRACE: Duration = Duration::from_secs(5);
 /// Instances named in the reason.
 const MOST_NAMED: usize = 5;
 /// Bytes of one instance's error in the reason.
 const LONGEST_ERROR: usize = 200;
+
+/// An outage as this process knows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outage(Option<(Arc<str>, Instant)>);
+
+impl Outage {
+    /// At `now` no instance scans, for this `reason`; none where one does.
+    pub(crate) fn learn(&mut self, reason: Option<&str>, now: Instant) {
+        let since = self.0.as_ref().map_or(now, |(_, since)| *since);
+        self.0 = reason.map(|reason| (Arc::from(reason), since));
+    }
+
+    /// Why no instance scans, where it has been so for a while.
+    pub(crate) fn reason(&self, now: Instant) -> Option<Arc<str>> {
+        let lasts = |since: &Instant| now.saturating_duration_since(*since) >= GRACE;
+        self.0.as_ref().filter(|(_, since)| lasts(since)).map(|(reason, _)| Arc::clone(reason))
+    }
+}
 
 /// Why no instance scans, `storm1 connection refused; storm2 drained`; none where one does, or that is not known.
 pub fn outage(reports: &[FarmReport]) -> Option<String> {
@@ -69,6 +93,18 @@ mod tests {
         }
         assert_eq!(outage(&[]), None);
         assert_eq!(outage(&[report(1, &[])]), None);
+    }
+
+    #[test]
+    fn an_outage_counts_once_it_has_lasted_a_while() {
+        let (mut outage, began) = (Outage::default(), Instant::now());
+        outage.learn(Some("a"), began);
+        assert_eq!(outage.reason(began), None);
+        outage.learn(Some("b"), began + GRACE);
+        assert_eq!(outage.reason(began + GRACE).as_deref(), Some("b"));
+        outage.learn(None, began + GRACE);
+        outage.learn(Some("a"), began + GRACE);
+        assert_eq!(outage.reason(began + GRACE), None, "another one begins anew");
     }
 
     #[test]

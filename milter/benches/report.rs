@@ -56,6 +56,7 @@ fn clean() -> Inspection {
         size: 600,
         key: None,
         disposition: Disposition::Skipped(SkipReason::PlainText),
+        verdict: None,
         source: Source::None,
     };
     let attachment = Inspected {
@@ -64,6 +65,7 @@ fn clean() -> Inspection {
         size: 102_400,
         key: Some(SampleKey { digest: Digest::of(b""), hint: NameHint::Extension("pdf".to_owned()) }),
         disposition: Disposition::Clean,
+        verdict: None,
         source: Source::Local,
     };
     Inspection {

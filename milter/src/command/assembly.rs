@@ -93,6 +93,8 @@ impl Assembly {
         let observer = Arc::clone(&self.gate.observer);
         tasks.spawn(watch_pulse(self.watched, observer, self.one_process, scanner, pulse, drain.clone()));
         tasks.spawn(self.clerk.run());
+        let hub = Arc::clone(&self.gate.resolver.hub);
+        tasks.spawn(self.gate.believed.clone().watch(hub, drain.clone()));
         let (observer, ended) = (Arc::clone(&self.gate.observer), drain.clone());
         tasks.spawn(async move { observer.activity.remember(ended).await });
         if let Some(standalone) = self.standalone {

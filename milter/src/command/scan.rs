@@ -224,6 +224,7 @@ mod tests {
         let finding = Finding { level, message, score: 95, rules: vec![rule], ..Finding::default() };
         let verdict = Verdict { findings: vec![finding], ..Verdict::default() };
         let part = Inspected {
+            verdict: None,
             name: Some(hostile.clone()),
             media_type: hostile.clone(),
             size: 1,

@@ -11,6 +11,7 @@
 
 use crate::{
     inspect::{
+        believed::Believed,
         ledger::Ledger,
         resolve::{Asker, Resolver, Wanted},
         settings::{Scan, Wait},
@@ -39,6 +40,7 @@ use std::{
     thread::available_parallelism,
 };
 use thundergate_common::{
+    clock,
     sample::{NameHint, SampleKey},
     traces::Span,
     verdict::SkipReason,
@@ -67,6 +69,8 @@ pub struct Gate {
     pub observer: Arc<Observer>,
     /// What the configuration says of messages.
     pub settings: Settings,
+    /// Mails that clean verdicts let through.
+    pub(crate) believed: Believed,
     /// Attachments that came before.
     recall: Recall,
     /// Turns for taking large messages apart: as many as there are processors, so that the parts decoded meanwhile take
@@ -109,6 +113,7 @@ impl Gate {
             ledger,
             observer,
             memory: Memory::new(settings.limits.memory_bytes.as_u64()),
+            believed: Believed::default(),
             recall: Recall::default(),
             settings,
             turns: Arc::new(Semaphore::new(available_parallelism().map_or(1, NonZeroUsize::get))),
@@ -124,6 +129,7 @@ impl Gate {
         self.memory.resize(settings.limits.memory_bytes.as_u64());
         Self {
             memory: self.memory.clone(),
+            believed: self.believed.clone(),
             recall: self.recall.clone(),
             turns: Arc::clone(&self.turns),
             ..Self::new(settings, policy, resolver, self.ledger.clone(), Arc::clone(&self.observer))
@@ -162,6 +168,7 @@ impl Gate {
             span: &span,
         });
         self.ledger.record(envelope, &inspection);
+        self.believed.note(&envelope.queue_id, &inspection, clock::now());
         inspection
     }
 
@@ -207,7 +214,9 @@ impl Gate {
         let answers = self.resolver.resolve(&wanted, asker).await;
         for part in &mut parts {
             if let Some(answer) = part.key.as_ref().and_then(|key| answers.get(key)) {
-                (part.disposition, part.source) = (answer.disposition.clone(), answer.source);
+                part.disposition = answer.disposition.clone();
+                part.verdict = answer.verdict.clone();
+                part.source = answer.source;
             }
         }
         self.conclude(message_id, parts, malformed, extraction.ambiguities)
@@ -236,7 +245,7 @@ impl Gate {
         };
         let key = Some(self.key(part));
         let (name, media_type) = (part.name.as_deref().map(short), short(&part.media_type));
-        Inspected { name, media_type, size: part.size, key, disposition, source: Source::None }
+        Inspected { name, media_type, size: part.size, key, disposition, verdict: None, source: Source::None }
     }
 
     fn sample_bytes(&self) -> u64 {

@@ -62,6 +62,8 @@ pub(crate) struct Asker<'a> {
 pub(crate) struct Resolved {
     /// Its disposition.
     pub disposition: Disposition,
+    /// The verdict behind it, if there is one.
+    pub verdict: Option<Arc<Verdict>>,
     /// Where it comes from.
     pub source: Source,
 }
@@ -138,7 +140,7 @@ impl Resolver {
             }
             (Err(_), _) => Disposition::Failed(Failure::Unavailable),
         };
-        let rest = Resolved { disposition: rest, source: Source::None };
+        let rest = Resolved { disposition: rest, verdict: None, source: Source::None };
         for want in wanted {
             answers.known.entry(want.key.clone()).or_insert_with(|| rest.clone());
         }
@@ -293,7 +295,7 @@ impl Asking<'_> {
                 Answer::Verdict(verdict) => self.learn(&key, verdict, source, answers),
                 Answer::Skipped(reason) => {
                     let disposition = Disposition::Skipped(reason);
-                    answers.known.insert(key, Resolved { disposition, source });
+                    answers.known.insert(key, Resolved { disposition, verdict: None, source });
                 }
                 Answer::Failed(reason) => fail(&key, Failure::Scan(reason), answers),
             }
@@ -373,12 +375,14 @@ impl Answers {
         if stale {
             self.stale.push(key.clone());
         }
-        let disposition = if verdict.is_clean() { Disposition::Clean } else { Disposition::Found(verdict) };
-        self.known.insert(key.clone(), Resolved { disposition, source });
+        let clean = verdict.is_clean();
+        let disposition = if clean { Disposition::Clean } else { Disposition::Found(Arc::clone(&verdict)) };
+        self.known.insert(key.clone(), Resolved { disposition, verdict: Some(verdict), source });
     }
 }
 
 fn fail(key: &SampleKey, failure: Failure, answers: &mut Answers) {
     let disposition = Disposition::Failed(failure);
-    answers.known.insert(key.clone(), Resolved { disposition, source: Source::None });
+    let resolved = Resolved { disposition, verdict: None, source: Source::None };
+    answers.known.insert(key.clone(), resolved);
 }

@@ -285,6 +285,7 @@ mod tests {
 
     fn part(content: &[u8], disposition: Disposition) -> Inspected {
         Inspected {
+            verdict: None,
             name: None,
             media_type: "text/plain".to_owned(),
             size: 1,

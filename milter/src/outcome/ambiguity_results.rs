@@ -97,6 +97,7 @@ mod tests {
     fn part(disposition: Disposition) -> Inspected {
         let key = SampleKey { digest: Digest::of(b"a"), hint: NameHint::of(HintStyle::None, None) };
         Inspected {
+            verdict: None,
             name: None,
             media_type: String::new(),
             size: 1,

@@ -3,8 +3,8 @@
 //! metrics, the ledger and the command line.
 
 use crate::mail::forged::Forged;
-use std::time::Duration;
-use thundergate_common::sample::SampleKey;
+use std::{sync::Arc, time::Duration};
+use thundergate_common::{sample::SampleKey, verdict::Verdict};
 use thundergate_extract::{Ambiguity, Exceeded, Skipped};
 use thundergate_policy::{Action, Cause, Decision, Disposition, Source, Trouble};
 
@@ -24,6 +24,8 @@ pub struct Inspected {
     pub key: Option<SampleKey>,
     /// How it ended.
     pub disposition: Disposition,
+    /// The verdict behind that; none where there was none.
+    pub verdict: Option<Arc<Verdict>>,
     /// Where that comes from.
     pub source: Source,
 }
@@ -107,6 +109,7 @@ impl Inspected {
             size: part.size,
             key: None,
             disposition: Disposition::Skipped(part.reason),
+            verdict: None,
             source: Source::None,
         }
     }

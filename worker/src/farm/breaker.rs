@@ -45,6 +45,17 @@ enum Position {
     Open { until: Instant },
 }
 
+/// What opening did.
+#[derive(Clone, Copy, Debug)]
+enum Opened {
+    /// It was not open before.
+    News,
+    /// It was open, and the hold was over.
+    Again,
+    /// It was open, and the hold is not over.
+    Held,
+}
+
 impl Breaker {
     /// Opens after `threshold` failures to reach the instance in a row, for `hold` at first.
     pub(crate) fn new(threshold: u32, hold: Duration) -> Self {
@@ -102,12 +113,23 @@ impl Breaker {
     pub(crate) fn unreachable(&mut self, now: Instant) -> bool {
         self.unreachable = self.unreachable.saturating_add(1);
         let opens = self.unreachable >= self.threshold || matches!(self.position, Position::Unheard);
-        opens && self.open(now)
+        opens && self.gone(now)
     }
 
     /// It did not scan a known sample. True where this opened the breaker.
     pub(crate) fn disproved(&mut self, now: Instant) -> bool {
-        self.open(now)
+        let hold = self.hold.saturating_mul(1 << self.openings.min(16)).min(LONGEST_HOLD);
+        let opened = self.open(now, hold);
+        if !matches!(opened, Opened::Held) {
+            self.openings = self.openings.saturating_add(1);
+        }
+        matches!(opened, Opened::News)
+    }
+
+    /// It could not even be reached for a known sample. True where this opened the breaker. There is no hold: one that was
+    /// restarted is asked for a proof as soon as it answers again.
+    pub(crate) fn gone(&mut self, now: Instant) -> bool {
+        matches!(self.open(now, Duration::ZERO), Opened::News)
     }
 
     /// Whether a proof would change something.
@@ -119,16 +141,14 @@ impl Breaker {
         }
     }
 
-    fn open(&mut self, now: Instant) -> bool {
-        let was_open = match self.position {
-            Position::Open { until } if now < until => return false,
-            Position::Open { .. } => true,
-            Position::Unheard | Position::Closed { .. } => false,
+    fn open(&mut self, now: Instant, hold: Duration) -> Opened {
+        let opened = match self.position {
+            Position::Open { until } if now < until => return Opened::Held,
+            Position::Open { .. } => Opened::Again,
+            Position::Unheard | Position::Closed { .. } => Opened::News,
         };
-        let hold = self.hold.saturating_mul(1 << self.openings.min(16)).min(LONGEST_HOLD);
-        self.openings = self.openings.saturating_add(1);
         self.position = Position::Open { until: now + hold };
-        !was_open
+        opened
     }
 
     /// It answered 503 and wants to be left alone for `pause`; where it does not say so, for a while that doubles each
@@ -267,6 +287,19 @@ mod tests {
         let mut breaker = Breaker::new(3, SECOND);
         assert!(breaker.unreachable(now));
         assert!(breaker.proved(now + SECOND));
+    }
+
+    #[test]
+    fn a_server_that_was_gone_is_asked_for_a_proof_as_soon_as_it_answers() {
+        let now = Instant::now();
+        let mut breaker = closed(now);
+        assert!(breaker.gone(now) && !breaker.gone(now));
+        assert!(breaker.wants_proof(now) && breaker.proved(now));
+        for _ in 0..3 {
+            assert!(breaker.disproved(now), "that is held each time");
+            assert!(!breaker.wants_proof(now) && !breaker.gone(now), "and stays so");
+            assert!(breaker.proved(now + LONGEST_HOLD));
+        }
     }
 
     #[test]

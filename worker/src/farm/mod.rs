@@ -68,6 +68,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Pauses and slow starts end without a word: look again this often.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// An instance that is away is asked this often: mail may wait for its return.
+const RETURN: Duration = Duration::from_millis(500);
 
 /// All instances.
 #[derive(Debug)]
@@ -197,7 +199,8 @@ impl Farm {
             self.announce();
             // A tenth of jitter: the workers of a site shall not all probe in the same moment.
             let interval = self.roster().probe_interval.mul_f64(0.95 + fastrand::f64() / 10.0);
-            tokio::time::sleep(interval).await;
+            let returns_soon = instance.is_open(Instant::now());
+            tokio::time::sleep(if returns_soon { interval.min(RETURN) } else { interval }).await;
             if !self.roster().instances.iter().any(|one| Arc::ptr_eq(one, &instance)) {
                 return;
             }

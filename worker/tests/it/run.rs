@@ -209,7 +209,11 @@ async fn a_sample_that_cannot_be_scanned_fails_at_once_and_is_remembered() {
     let Answer::Failed(reason) = answer(ticket).await else { panic!("no failure") };
     assert!(reason.contains("500"), "{reason}");
     assert_eq!(stub.uploads().len(), 2, "in one delivery");
-    assert_eq!(worker.hub.look_up(&[sample.key.clone()]).await.unwrap(), [None], "a failure is no verdict");
+    assert_eq!(
+        worker.hub.look_up(std::slice::from_ref(&sample.key)).await.unwrap(),
+        [None],
+        "a failure is no verdict"
+    );
     let letters = worker.hub.dead_letters(9).await.unwrap();
     assert_eq!((letters.len(), letters[0].deliveries, letters[0].instance.as_str()), (1, 1, "one"));
     assert!(worker.metrics().contains("thundergate_worker_dead_letters_total 1"));

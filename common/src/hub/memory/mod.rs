@@ -18,7 +18,7 @@ use crate::{
         Operator, Queue, QueueState, Receipt, Reservation, Retried, Room, Worker,
     },
     job::{Job, Lane},
-    outage::outage,
+    outage::{Outage, outage},
     oversight::Oversight,
     sample::{Sample, SampleKey},
     verdict::{Answer, Verdict},
@@ -49,6 +49,7 @@ pub struct MemoryHub {
     generation: Mutex<Arc<Generation>>,
     /// The one worker's.
     report: Mutex<Option<FarmReport>>,
+    outage: Mutex<Outage>,
     oversight: Mutex<Oversight>,
     leader: Mutex<Option<(String, Instant)>>,
     verdicts: VerdictCache,
@@ -69,6 +70,7 @@ impl MemoryHub {
             cache,
             generation: Mutex::default(),
             report: Mutex::default(),
+            outage: Mutex::default(),
             oversight: Mutex::default(),
             leader: Mutex::default(),
             announcements: Announcements::default(),
@@ -163,8 +165,7 @@ impl Hub for MemoryHub {
     }
 
     fn outage(&self) -> Option<Arc<str>> {
-        let report = lock(&self.report);
-        outage(report.as_slice()).map(Arc::from)
+        lock(&self.outage).reason(std::time::Instant::now())
     }
 
     async fn ping(&self) -> Result<(), HubError> {
@@ -303,6 +304,8 @@ impl Worker for MemoryHub {
 
     async fn report(&self, report: &FarmReport, quorum: Option<NonZeroUsize>) -> Result<Oversight, HubError> {
         *lock(&self.report) = Some(report.clone());
+        let reason = outage(std::slice::from_ref(report));
+        lock(&self.outage).learn(reason.as_deref(), std::time::Instant::now());
         let oversight = lock(&self.oversight).clone();
         let reached = reached(std::slice::from_ref(report), quorum, &oversight.all_excluded());
         if let Some(signatures) = reached {

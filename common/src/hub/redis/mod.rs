@@ -270,7 +270,7 @@ impl Hub for RedisHub {
     }
 
     fn outage(&self) -> Option<Arc<str>> {
-        self.outage.borrow().clone()
+        self.outage.borrow().reason(std::time::Instant::now())
     }
 
     fn now(&self) -> u64 {

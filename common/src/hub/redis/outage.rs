@@ -2,9 +2,14 @@
 //! The farm's [outage](crate::outage): workers write what their reports add up to, milters read it every few seconds.
 
 use super::{RedisHub, connection::Connection, entry::millis, error::unusable, seal::Purpose, vault::Vault};
-use crate::{generation::FarmReport, hub::HubError, keys::Keys, outage::outage};
+use crate::{
+    generation::FarmReport,
+    hub::HubError,
+    keys::Keys,
+    outage::{Outage, outage},
+};
 use redis::{cmd, from_redis_value};
-use std::{sync::Arc, time::Duration};
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 /// How long an outage counts after the last report that told of it.
@@ -13,7 +18,7 @@ const LIFE: Duration = Duration::from_secs(30);
 const OUTAGE: &str = "outage";
 
 /// Why no instance scans, as this process knows it.
-pub(super) type Known = watch::Sender<Option<Arc<str>>>;
+pub(super) type Known = watch::Sender<Outage>;
 
 /// Writes what follows from all `reports`.
 pub(super) async fn tell(hub: &RedisHub, reports: &[FarmReport]) -> Result<(), HubError> {
@@ -38,11 +43,7 @@ pub(super) async fn learn(
     let sealed: Option<Vec<u8>> =
         from_redis_value(connection.one(cmd("GET").arg(keys.outage()).take()).await?).map_err(unusable)?;
     let opened = sealed.and_then(|sealed| vault.open(Purpose::Generation, OUTAGE, sealed));
-    let reason = opened.map(|text| Arc::from(String::from_utf8_lossy(&text)));
-    known.send_if_modified(|known| {
-        let changed = *known != reason;
-        *known = reason;
-        changed
-    });
+    let reason = opened.map(|text| String::from_utf8_lossy(&text).into_owned());
+    known.send_modify(|known| known.learn(reason.as_deref(), Instant::now()));
     Ok(())
 }

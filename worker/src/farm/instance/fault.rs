@@ -121,7 +121,10 @@ impl Instance {
             Ok(()) => (condition.breaker.proved(now), Proof::Passed),
             Err(CallError::Busy { .. }) => (condition.breaker.too_busy_for_proof(now), Proof::Busy),
             Err(error) => {
-                let opened = condition.breaker.disproved(now);
+                let opened = match error.meaning() {
+                    Meaning::Unreachable => condition.breaker.gone(now),
+                    _ => condition.breaker.disproved(now),
+                };
                 self.failed(condition, &error, opened);
                 (false, Proof::Failed)
             }
