@@ -118,6 +118,24 @@ fn a_bad_mail_may_pass_a_blind_or_late_instance_for_one_interval() {
 }
 
 #[test]
+fn a_scan_that_waited_behind_slow_samples_until_it_was_given_up_may_be_repeated() {
+    let after = |took: Millis, from: Millis| {
+        let (mut record, mut outcome) = well();
+        record.faults.push(fault(Kind::Slow, from, from + 5_000));
+        record.scans.push(scan(0, "cc.pdf", 20_000, Some(20_000 + took), Some(Answer::Clean)));
+        record.scans.push(scan(0, "cc.pdf", 27_000, Some(27_050), Some(Answer::Clean)));
+        record.contents.insert(0, vec![item("aa.pdf", false), item("cc.pdf", false)]);
+        record.attempts.retain(|one| one.end != End::Accepted);
+        record.attempts.push(attempt(0, 28_000, End::Accepted));
+        outcome.uploads.insert("cc.pdf".to_owned(), 2);
+        check(&record, &outcome).violations.len()
+    };
+    assert_eq!(after(6_000, 10_000), 0, "a slow sample may have had the thread");
+    assert_eq!(after(50, 10_000), 1, "it did not wait");
+    assert_eq!(after(6_000, 100), 1, "long after the last slow sample");
+}
+
+#[test]
 fn what_a_blind_instance_called_clean_is_scanned_again() {
     let again = |kind, target| {
         let (mut record, mut outcome) = well();
