@@ -143,9 +143,28 @@ impl Ran {
     }
 }
 
+/// One run, from the start of a site to what the checker says. Without `hostile` nobody sends hostile mails.
 async fn one(options: &Options, hostile: bool) -> anyhow::Result<Ran> {
     let journal = Arc::<Journal>::default();
-    let layout = Layout {
+    let site = Arc::new(Site::start(&layout(options), &journal).await?);
+    let mut schedule = planned(options, &site);
+    schedule.faults.retain(|fault| hostile || !fault.kind.is_hostile());
+    report::beginning(options, &site, &schedule);
+
+    let senders = Arc::new(senders(options, &site, &schedule, &journal));
+    journal.record().replicated = options.redis != RedisSort::Single;
+    journal.begin();
+    load(&site, &schedule, &senders, if options.twin { TWINS_SENDERS } else { SENDERS }).await;
+
+    let outcome = ended(options, &site, &schedule, &senders).await;
+    let record = journal.record().clone();
+    let verdict = checker::check(&record, &outcome);
+    report::end(options, &site, &record, &outcome, &verdict).await;
+    Ok(Ran { record, verdict })
+}
+
+fn layout(options: &Options) -> Layout {
+    Layout {
         redis: options.redis,
         defaults: options.defaults,
         postfix: options.postfix,
@@ -153,29 +172,28 @@ async fn one(options: &Options, hostile: bool) -> anyhow::Result<Ran> {
         sealed: options.sealed,
         upgrade_from: options.upgrade_from.clone(),
         twin: options.twin,
-    };
-    let site = Arc::new(Site::start(&layout, &journal).await?);
-    let mut schedule = planned(options, &site);
-    schedule.faults.retain(|fault| hostile || !fault.kind.is_hostile());
-    report::beginning(options, &site, &schedule);
+    }
+}
 
-    let senders = Arc::new(Senders {
-        outbox: Outbox::new(Arc::clone(&journal), options.mails, schedule.ends),
+fn senders(options: &Options, site: &Site, schedule: &Schedule, journal: &Arc<Journal>) -> Senders {
+    Senders {
+        outbox: Outbox::new(Arc::clone(journal), options.mails, schedule.ends),
         corpus: match (options.no_faults, options.twin) {
             (true, _) => Corpus::distinct(options.seed, DISTINCT),
             (_, true) => Corpus::fresh(options.seed),
             _ => Corpus::new(options.seed),
         },
-        journal: Arc::clone(&journal),
+        journal: Arc::clone(journal),
         addresses: site.addresses.clone(),
         patience: site.deadline + MARGIN,
         // They come by chance, and twins must differ in nothing but hostile mails.
         aborts: !options.no_faults && !options.twin,
-    });
-    journal.record().replicated = options.redis != RedisSort::Single;
-    journal.begin();
-    load(&site, &schedule, &senders, if options.twin { TWINS_SENDERS } else { SENDERS }).await;
+    }
+}
 
+/// What is there when all mails are decided and what the dead left behind has had its time.
+async fn ended(options: &Options, site: &Site, schedule: &Schedule, senders: &Senders) -> Outcome {
+    let journal = &senders.journal;
     let mut outcome = Outcome {
         mails: options.mails,
         milters: MILTERS,
@@ -184,16 +202,12 @@ async fn one(options: &Options, hostile: bool) -> anyhow::Result<Ran> {
         long_quiets: schedule.long_quiets.iter().map(|(from, to)| (millis(*from), millis(*to))).collect(),
         ..Outcome::default()
     };
-    outcome.postfix = delivered(&site, &journal).await;
+    outcome.postfix = delivered(site, journal).await;
     println!("  quiet period");
-    outcome.leftovers = quiet_period(&site, &journal, options.defaults).await;
+    outcome.leftovers = quiet_period(site, journal, options.defaults).await;
     outcome.uploads = site.uploads();
-    look_for_panics(&site, &journal).await;
-
-    let record = journal.record().clone();
-    let verdict = checker::check(&record, &outcome);
-    report::end(options, &site, &record, &outcome, &verdict).await;
-    Ok(Ran { record, verdict })
+    look_for_panics(site, journal).await;
+    outcome
 }
 
 /// Those of `all` that are wanted: what is named, or else what the programs stand.

@@ -232,7 +232,7 @@ impl Kind {
     fn lasts(self, random: &mut Rng, dead: Duration) -> Duration {
         match self {
             Self::WorkerKilled => dead,
-            _ if OF_TWINS.contains(&self) => Duration::from_millis(random.u64(6_000..8_000)),
+            _ if OF_TWINS.contains(&self) => Duration::from_millis(random.u64(4_000..6_000)),
             _ => Duration::from_millis(random.u64(2_000..4_000)),
         }
     }

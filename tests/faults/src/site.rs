@@ -35,6 +35,8 @@ queue.sample_ttl = "20s"
 cache.local_ttl = "2s"
 "#;
 const SHORT_WAIT: &str = "wait.deadline = \"6s\"\nwait.poll = \"500ms\"\n";
+/// Of a twin: the milter's own deadline, since whether a mail is deferred is what twins are about.
+const TWINS_WAIT: &str = "wait.poll = \"500ms\"\n";
 const FARM: &str = "probe_interval = \"500ms\"\nconnect_timeout = \"500ms\"\n";
 /// `farm.timeout`.
 const TIMEOUT: Duration = Duration::from_secs(4);
@@ -142,7 +144,7 @@ impl Site {
             clock,
             postfix: None,
             secret: if layout.sealed { Some(secret_file()?) } else { None },
-            deadline: Duration::from_secs(if layout.defaults { 20 } else { 6 }),
+            deadline: Duration::from_secs(if layout.defaults || layout.twin { 20 } else { 6 }),
             reclaimed_within: Duration::from_secs(if layout.defaults { 16 } else { 6 }),
         };
         site.milters = (0..MILTERS).map(|number| site.milter(number, layout)).collect::<Result<_, _>>()?;
@@ -203,7 +205,11 @@ impl Site {
 
     fn milter(&self, number: usize, layout: &Layout) -> anyhow::Result<Revenant> {
         let listen = format!("listen = [\"{}\"]\n", self.addresses[number]);
-        let short = if layout.defaults { "" } else { SHORT_WAIT };
+        let short = match layout {
+            Layout { defaults: true, .. } => "",
+            Layout { twin: true, .. } => TWINS_WAIT,
+            Layout { .. } => SHORT_WAIT,
+        };
         let redis = self.redis_section(MILTER, self.milter_links.get(number), layout);
         let config = format!("{listen}{BOTH}{POLICY}{short}{}\n{redis}", layout.milter);
         self.program("milter", number, MILTERS, config, layout)

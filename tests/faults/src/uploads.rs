@@ -5,6 +5,7 @@
 use super::{
     blind,
     checker::{Outcome, Violation, truths},
+    hostile::SLOW,
     journal::{Answer, Fault, Millis, Record, Scan},
     schedule::Kind,
 };
@@ -16,6 +17,8 @@ const PROBED_WITHIN: Millis = 3_000;
 const TAIL: Millis = 1_000;
 /// A worker may notice the end of a connection so much earlier than the link in between.
 const NOTICED: Millis = 250;
+/// A worker gives a scan up at `farm.timeout`, 4 or 6 seconds, and the answer may be on its way by then.
+const GIVEN_UP: Millis = 3_500;
 /// A verdict that was not stored leaves a job behind, which is taken over and scanned again within this.
 const RECLAIMED_WITHIN: Millis = 30_000;
 
@@ -93,7 +96,8 @@ fn reason(record: &Record, before: &[&Scan], this: &Scan, found: bool) -> Option
     let answered = before.iter().rev().find(|scan| scan.is_answered() && scan.ended <= Some(this.began));
     let interrupted = |scan: &Scan, until: Millis| {
         let from = scan.began.saturating_sub(TAIL);
-        let faults = record.faults.iter().filter(|fault| fault.overlaps(from, until));
+        let faults =
+            record.faults.iter().filter(|fault| fault.overlaps(from - after(fault).min(from), until));
         faults.filter(|fault| interrupts(fault, scan)).map(|fault| fault.kind).next()
     };
     match answered {
@@ -144,6 +148,11 @@ fn is_outdated(record: &Record, scanned: Millis, now: Millis) -> bool {
     updates.any(|update| scanned <= update.to.saturating_add(PROBED_WITHIN) && now >= update.from)
 }
 
+/// How long a fault goes on after its end.
+fn after(fault: &Fault) -> Millis {
+    if fault.kind == Kind::Slow { super::millis(SLOW) } else { 0 }
+}
+
 /// Whether the worker of this scan can fail to store its verdict or to keep its claim because of it.
 fn interrupts(fault: &Fault, scan: &Scan) -> bool {
     match fault.kind {
@@ -152,6 +161,8 @@ fn interrupts(fault: &Fault, scan: &Scan) -> bool {
             fault.target == scan.worker && scan.ended.is_none_or(|end| end >= fault.from)
         }
         Kind::InstanceHung | Kind::InstanceSlow => fault.target == scan.instance,
+        // Every thread may be another's for that long.
+        Kind::Slow => scan.ended.is_none_or(|ended| ended - scan.began > GIVEN_UP),
         Kind::RedisRestarted
         | Kind::RedisEmptied
         | Kind::RedisFrozen

@@ -18,6 +18,7 @@ mod serve;
 pub mod settings;
 pub mod shapes;
 pub mod uploads;
+mod zip;
 
 pub use drift::Drift;
 pub use hostile::{Hostility, SINCE};

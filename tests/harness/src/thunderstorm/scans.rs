@@ -11,12 +11,14 @@ use super::{
     settings::{Asked, Fault, FaultPlan, Settings},
     shapes::Counters,
     uploads::{Origin, Uploads},
+    zip::stored_members,
 };
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use std::{
     collections::BTreeMap,
     future::pending,
+    iter,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst},
@@ -290,8 +292,9 @@ impl Scans {
         let matching = tokio::task::spawn_blocking(move || {
             let marks = Marks::of(&upload.bytes);
             let sees = !settings.blind && marks.are_known_to(&settings.signatures);
-            let assessment = if sees { rules.assess(&upload.bytes, &upload.name) } else { None };
-            (marks.hostility, assessment)
+            let members = if settings.unpacks { stored_members(&upload.bytes) } else { Vec::new() };
+            let mut files = iter::once(&*upload.bytes).chain(members).filter(|_| sees);
+            (marks.hostility, files.find_map(|bytes| rules.assess(bytes, &upload.name)))
         });
         matching.await.expect("matching does not panic")
     }

@@ -30,6 +30,8 @@ pub struct Settings {
     pub thor_version: String,
     /// Larger files are not scanned: the answer is `[]`, as if they were clean.
     pub max_file_bytes: usize,
+    /// The members of a ZIP are matched too, where they are stored as they are.
+    pub unpacks: bool,
     /// Nothing is ever found, whatever is sent: signatures that are empty or broken.
     pub blind: bool,
     /// How long it is away after a file with `THUNDERGATE-TEST-CRASH` in it.
@@ -129,6 +131,7 @@ impl Default for Settings {
             signatures: "2026/11/01-120000".to_owned(),
             thor_version: "10.7.20".to_owned(),
             max_file_bytes: 200 << 20,
+            unpacks: false,
             blind: false,
             restart: Duration::from_secs(2),
             slow: Duration::from_secs(60),

@@ -27,6 +27,13 @@ fn hostile(hostility: Hostility) -> Vec<u8> {
     format!("a file with {} in it", hostility.mark()).into_bytes()
 }
 
+/// A member of a ZIP, stored as it is; nobody looks for the directory at the end.
+fn stored(name: &str, bytes: &[u8]) -> Vec<u8> {
+    let size = u32::try_from(bytes.len()).unwrap().to_le_bytes();
+    let name_length = u16::try_from(name.len()).unwrap().to_le_bytes();
+    [b"PK\x03\x04".as_slice(), &[0; 14], &size, &size, &name_length, &[0; 2], name.as_bytes(), bytes].concat()
+}
+
 async fn scan(standin: &Standin, bytes: &[u8]) -> reqwest::Result<Response> {
     post(&standin.url(), "/api/check", "a.bin", bytes).await
 }
@@ -61,7 +68,6 @@ async fn a_file_that_kills_it_takes_everybodys_scan_along_and_it_comes_back() {
     let (innocent, killer) = (scan(&standin, b"innocent"), hostile(Hostility::Crash));
     let killers = async {
         eventually(PATIENCE, "the innocent one is being scanned", async || standin.scanning() == 1).await;
-        // Two of them in one moment are one death.
         tokio::join!(scan(&standin, &killer), scan(&standin, &killer))
     };
     let (innocent, (one, two)) = timeout(PATIENCE, async { tokio::join!(innocent, killers) }).await.unwrap();
@@ -98,6 +104,18 @@ async fn a_slow_file_keeps_its_thread_after_its_client_has_gone() {
     standin.settings(|settings| settings.slow = SHORT);
     assert_eq!(check(&standin, "/api/check", "a.bin", &slow).await, json!([]));
     assert!(standin.busy() >= SHORT);
+}
+
+#[tokio::test]
+async fn one_that_unpacks_finds_what_is_stored_in_an_archive_up_to_its_limit() {
+    let standin = Standin::start(Settings::default()).await;
+    let archive = [stored("filler.bin", &[b'x'; 5_000]), stored("eicar.com", &eicar())].concat();
+    let is_found = async || check(&standin, "/api/check", "a.zip", &archive).await != json!([]);
+    assert!(!is_found().await);
+    standin.settings(|settings| settings.unpacks = true);
+    assert!(is_found().await);
+    standin.settings(|settings| settings.max_file_bytes = archive.len() - 1);
+    assert!(!is_found().await);
 }
 
 #[tokio::test]

@@ -48,14 +48,11 @@ fn a_mail_is_harmed_that_is_deferred_lost_or_decided_otherwise_in_the_first_run_
     for end in [deferred(), End::Broken("reset".to_owned()), End::Hung] {
         assert_eq!(harms(|with, _| first(with, end)), [(0, crashing)]);
     }
-    let both = |with: &mut Record, without: &mut Record| [with, without].map(|one| first(one, deferred()));
-    assert_eq!(
-        harms(|with, without| {
-            both(with, without);
-        }),
-        [],
-        "it is deferred anyway"
-    );
+    let both = |with: &mut Record, without: &mut Record| {
+        first(with, deferred());
+        first(without, deferred());
+    };
+    assert_eq!(harms(both), [], "it is deferred anyway");
     assert_eq!(harms(|_, without| first(without, deferred())), [], "only without them");
     assert_eq!(harms(|with, _| drop(with.attempts.remove(1))), [(1, None)], "it was never tried");
     assert_eq!(harms(|with, _| with.attempts[1].end = End::Held), [(1, crashing)]);
@@ -118,6 +115,24 @@ fn a_bad_mail_may_pass_a_blind_or_late_instance_for_one_interval() {
     record.attempts[2] = attempt(1, 1_000, End::Accepted);
     let violations = check(&record, &outcome).violations;
     assert_eq!(violations.len(), 1, "hostile mails excuse nothing");
+}
+
+#[test]
+fn a_scan_that_waited_behind_slow_samples_until_it_was_given_up_may_be_repeated() {
+    let after = |took: Millis, from: Millis| {
+        let (mut record, mut outcome) = well();
+        record.faults.push(fault(Kind::Slow, from, from + 5_000));
+        record.scans.push(scan(0, "cc.pdf", 20_000, Some(20_000 + took), Some(Answer::Clean)));
+        record.scans.push(scan(0, "cc.pdf", 27_000, Some(27_050), Some(Answer::Clean)));
+        record.contents.insert(0, vec![item("aa.pdf", false), item("cc.pdf", false)]);
+        record.attempts.retain(|one| one.end != End::Accepted);
+        record.attempts.push(attempt(0, 28_000, End::Accepted));
+        outcome.uploads.insert("cc.pdf".to_owned(), 2);
+        check(&record, &outcome).violations.len()
+    };
+    assert_eq!(after(6_000, 10_000), 0, "a slow sample may have had the thread");
+    assert_eq!(after(50, 10_000), 1, "it did not wait");
+    assert_eq!(after(6_000, 100), 1, "long after the last slow sample");
 }
 
 #[test]
