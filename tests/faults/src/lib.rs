@@ -151,7 +151,7 @@ async fn one(options: &Options, hostile: bool) -> anyhow::Result<Ran> {
     schedule.faults.retain(|fault| hostile || !fault.kind.is_hostile());
     report::beginning(options, &site, &schedule);
 
-    let senders = Arc::new(senders(options, &site, &schedule, &journal));
+    let senders = Arc::new(senders_of(options, &site, &schedule, &journal));
     journal.record().replicated = options.redis != RedisSort::Single;
     journal.begin();
     load(&site, &schedule, &senders, if options.twin { TWINS_SENDERS } else { SENDERS }).await;
@@ -175,7 +175,7 @@ fn layout(options: &Options) -> Layout {
     }
 }
 
-fn senders(options: &Options, site: &Site, schedule: &Schedule, journal: &Arc<Journal>) -> Senders {
+fn senders_of(options: &Options, site: &Site, schedule: &Schedule, journal: &Arc<Journal>) -> Senders {
     Senders {
         outbox: Outbox::new(Arc::clone(journal), options.mails, schedule.ends),
         corpus: match (options.no_faults, options.twin) {
