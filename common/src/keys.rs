@@ -20,6 +20,7 @@
 //! | `<prefix>:1:{farm}:signatures` | string: the version that the farm has reached | worker | 30 days after the last report |
 //! | `<prefix>:1:{farm}:outage` | string: why no instance scans | worker | 30 s after the last report; deleted when one does |
 //! | `<prefix>:1:{farm}:bumped` | string: seconds since the epoch | operator | 30 days, or `cache.clean_ttl` where that is longer |
+//! | `<prefix>:1:{farm}:suspect` | string: the worker that scans suspects, and at which instance | worker | 5 s, renewed |
 //! | `<prefix>:1:{farm}:leader` | string: the worker that looks after the instances for all | worker | 30 s, renewed |
 //! | `<prefix>:1:{farm}:oversight` | string, JSON of an [`Oversight`](crate::oversight::Oversight) | worker | 30 days after its last change, or `cache.clean_ttl` where that is longer |
 //! | `<prefix>:1:{farm}:blind` | string, JSON: when instances were blind ([`BlindSpan`](crate::blind::BlindSpan)) | worker | the same |
@@ -146,6 +147,11 @@ impl Keys {
     /// When an operator bumped the generation.
     pub fn bumped(&self) -> String {
         format!("{}:{{farm}}:bumped", self.root)
+    }
+
+    /// Which worker scans suspects, and where.
+    pub fn suspect(&self) -> String {
+        format!("{}:{{farm}}:suspect", self.root)
     }
 
     /// The worker that looks after the instances for all.

@@ -28,6 +28,11 @@ impl Outage {
         self.0 = reason.map(|reason| (Arc::from(reason), since));
     }
 
+    /// Whether no instance scans, for however short a time.
+    pub(crate) fn is_known(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Why no instance scans, where it has been so for a while.
     pub(crate) fn reason(&self, now: Instant) -> Option<Arc<str>> {
         let lasts = |since: &Instant| now.saturating_duration_since(*since) >= GRACE;

@@ -31,6 +31,7 @@ pub(crate) mod reporter;
 pub mod runner;
 pub mod scan;
 pub mod status;
+pub(crate) mod suspects;
 pub mod thunderstorm;
 
 pub use runner::Worker;

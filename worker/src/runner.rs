@@ -18,6 +18,7 @@ use crate::{
     renewer::{self, Running},
     reporter,
     scan::Scanning,
+    suspects::Turns,
     thunderstorm::settings::SetupError,
 };
 use futures_util::future::join_all;
@@ -51,6 +52,7 @@ pub struct Worker {
     metrics: WorkerMetrics,
     seen: QueueMetrics,
     canary: Option<Canary>,
+    turns: Arc<Turns>,
 }
 
 impl Worker {
@@ -71,7 +73,8 @@ impl Worker {
         registry.register_collector(Box::new(FarmState(Arc::clone(&farm))));
         let (metrics, seen) = (WorkerMetrics::new(registry), QueueMetrics::new(registry, queue));
         let (name, queue) = (telemetry::process_name(), queue.clone());
-        Ok(Self { name, hub, observer, farm, queue, memory, metrics, seen, canary: None })
+        let turns = Arc::new(Turns::new(Arc::clone(&hub), &name));
+        Ok(Self { name, hub, observer, farm, queue, memory, metrics, seen, canary: None, turns })
     }
 
     /// It looks after the instances for all workers, while it is the one that does, with this canary.
@@ -113,6 +116,7 @@ impl Worker {
             reporter::report(&*self.hub, &self.name, &self.farm, &ended),
             self.seen.watch(&*self.observer, &ended),
             self.oversee(&ended),
+            self.turns.watch(&self.farm, &ended),
             work,
         );
     }
@@ -138,6 +142,7 @@ impl Worker {
             hub: Arc::clone(&self.hub),
             farm: Arc::clone(&self.farm),
             memory: self.memory.clone(),
+            turns: Arc::clone(&self.turns),
             max_deliveries: self.queue.max_deliveries,
             failed_ttl: self.queue.failed_ttl,
             metrics: self.metrics.clone(),

@@ -17,10 +17,11 @@ use crate::{
     farm::{Farm, ScanError, Scanned, with_causes},
     memory::Memory,
     metrics::WorkerMetrics,
+    suspects::Turns,
 };
 use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::BoxFuture};
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use thundergate_common::{
     clock::{now, now_ms},
@@ -45,6 +46,8 @@ pub struct Scanning {
     pub farm: Arc<Farm>,
     /// For the bytes of samples.
     pub memory: Memory,
+    /// Its turns to scan suspects.
+    pub(crate) turns: Arc<Turns>,
     /// After so many deliveries that ended without a word a job is a dead letter.
     pub max_deliveries: u32,
     /// How long a sample that cannot be scanned is remembered.
@@ -133,7 +136,9 @@ impl Scanning {
         }
         // Neither its bytes nor a place wait with it: many suspects cost other mail nothing.
         let _turn = self.farm.turn().await;
-        self.alone(claim, suspicion, span).await
+        let ending = self.turns.keep(self.alone(claim, suspicion, span)).await;
+        self.turns.scanned(self.farm.suspects() > 1 && !self.farm.has_one_left()).await;
+        ending
     }
 
     async fn beside_others<P>(&self, claim: &Claim, place: P, span: &Span) -> Ending {
@@ -164,7 +169,11 @@ impl Scanning {
         let (sample, needs) = (Sample { key: job.sample.clone(), bytes }, self.needs(job));
         let bumped_at = self.hub.generation().bumped_at;
         let lost = &suspicion.instance;
-        let scanned = self.farm.scan_alone(&sample, &job.source, needs.as_deref(), lost, span).await;
+        let turns = &self.turns;
+        let claim = move |instance: String| -> BoxFuture<'_, bool> {
+            Box::pin(async move { turns.claim(&instance).await })
+        };
+        let scanned = self.farm.scan_alone(&sample, &job.source, needs.as_deref(), lost, span, &claim).await;
         self.ending(job, scanned, bumped_at, Some(&suspicion)).await
     }
 

@@ -293,6 +293,16 @@ pub trait Worker: Hub {
     /// Whether `worker` is the one that looks after the instances for all, for another `ttl`: one at a time is.
     async fn lead(&self, worker: &str, ttl: Duration) -> Result<bool, HubError>;
 
+    /// Takes or keeps the turn to scan suspects at `instance`, for `ttl`. False where another worker has it: no two scan
+    /// suspects at the same time, and the others leave that instance alone meanwhile.
+    async fn take_turn(&self, worker: &str, instance: &str, ttl: Duration) -> Result<bool, HubError>;
+
+    /// The worker that has the turn, and its instance.
+    async fn turn(&self) -> Result<Option<(String, String)>, HubError>;
+
+    /// Ends the turn, where it is this worker's.
+    async fn end_turn(&self, worker: &str) -> Result<(), HubError>;
+
     /// What the workers together know of their instances.
     async fn oversight(&self) -> Result<Oversight, HubError>;
 

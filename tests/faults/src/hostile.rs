@@ -37,7 +37,8 @@ static REFUSING: Attack = Attack {
     every: Duration::from_secs(2),
 };
 /// Three samples at once could kill every instance at once, and then nobody can scan anything.
-static CRASHING: Attack = Attack { does: &[Hostility::Crash], samples: 1..=2, every: Duration::from_secs(5) };
+static CRASHING: Attack =
+    Attack { does: &[Hostility::Crash], samples: 1..=2, every: Duration::from_secs(10) };
 /// Two uploads each for [`SLOW`]: about half of all threads.
 static SLOWING: Attack = Attack { does: &[Hostility::Slow], samples: 1..=6, every: Duration::from_secs(5) };
 

@@ -3,13 +3,15 @@
 //! once more by itself: one suspect at a time, on an instance that runs nothing else for this process.
 //!
 //! The last healthy instance of a farm of several is given to a suspect only after a while, since another one may come
-//! back meanwhile; and only for a short time, because everybody else waits. Other workers do not know of the reservation:
-//! what they have in flight there is charged to nobody.
+//! back meanwhile; and only for a short time, because everybody else waits. Of all workers one at a time scans a suspect
+//! ([`take_turn`](thundergate_common::hub::Worker::take_turn)); the others do not know of the reservation, and what they have
+//! in flight there is charged to nobody.
 
 use super::{
     instance::Instance,
     roster::{Place, Roster, Wish},
 };
+use futures_util::future::BoxFuture;
 use std::{
     sync::{
         Arc, Mutex,
@@ -29,6 +31,9 @@ const EMPTY: Duration = Duration::from_secs(2);
 const ONLY_ONE: Duration = Duration::from_secs(3);
 /// Where there are others it keeps them from it until it is over, which is sooner than this.
 const UNTIL_IT_IS_OVER: Duration = Duration::from_secs(24 * 3600);
+
+/// Says whether all workers leave the instance of this name alone from now on.
+pub(crate) type ClaimFor<'a> = &'a (dyn Fn(String) -> BoxFuture<'a, bool> + Sync);
 
 /// The suspects of this process.
 #[derive(Debug)]
@@ -78,17 +83,19 @@ impl Suspects {
     }
 
     /// A place where the suspect with this `wish` is alone, by what `rosters` gives at each look; none until `give_up`.
+    /// `claim` says whether all workers leave the instance of this name alone from now on.
     pub(crate) async fn place(
         &self,
         rosters: impl Fn() -> Arc<Roster>,
         wish: &Wish,
         give_up: Instant,
+        claim: ClaimFor<'_>,
     ) -> Option<PlaceAlone> {
         loop {
             let (roster, now) = (rosters(), Instant::now());
             let is_last = roster.is_last(now);
             if let Some(instance) = roster.choose_for_suspect(wish, self.spares_the_last(is_last, now), now)
-                && let Some(place) = reserve(instance, is_last).await
+                && let Some(place) = reserve(instance, is_last, claim).await
             {
                 return Some(place);
             }
@@ -131,10 +138,13 @@ impl Drop for PlaceAlone {
 }
 
 /// The instance once nothing else runs there; none where it gets no samples any more.
-async fn reserve(instance: Arc<Instance>, is_last: bool) -> Option<PlaceAlone> {
-    let began = Instant::now();
-    instance.reserve(began + UNTIL_IT_IS_OVER);
+async fn reserve(instance: Arc<Instance>, is_last: bool, claim: ClaimFor<'_>) -> Option<PlaceAlone> {
+    instance.reserve(Instant::now() + UNTIL_IT_IS_OVER);
     let mut alone = PlaceAlone { instance: Arc::clone(&instance), place: None };
+    if !claim(instance.name().to_owned()).await {
+        return None;
+    }
+    let began = Instant::now();
     while instance.in_flight() > 0 && began.elapsed() < EMPTY {
         tokio::time::sleep(LOOK_AGAIN).await;
     }

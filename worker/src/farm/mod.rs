@@ -136,6 +136,20 @@ impl Farm {
         self.roster().instances.iter().any(|one| one.is_healthy(now))
     }
 
+    /// Another worker scans suspects at this instance: nothing is sent there for a moment.
+    pub(crate) fn leave_alone(&self, instance: &str, moment: Duration) {
+        let (roster, now) = (self.roster(), Instant::now());
+        let named = roster.instances.iter().find(|one| one.name() == instance);
+        if let Some(one) = named.filter(|_| !roster.is_last(now)) {
+            one.reserve(now + moment);
+        }
+    }
+
+    /// Whether no more than one instance scans: everybody needs it.
+    pub(crate) fn has_one_left(&self) -> bool {
+        self.roster().is_last(Instant::now())
+    }
+
     /// How many scans the available instances run at a time.
     pub fn capacity(&self) -> usize {
         self.roster().capacity(Instant::now())

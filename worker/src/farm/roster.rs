@@ -169,9 +169,10 @@ impl Roster {
         if spares_the_last && several && self.is_last(now) {
             return None;
         }
-        let able = || self.able(wish, now).into_iter().min_by_key(|one| one.in_flight());
+        let able =
+            || self.able(wish, now).into_iter().min_by_key(|one| (one.in_flight(), one.name().to_owned()));
         let untried = self.able(wish, now).into_iter().filter(|one| !wish.has_tried(one));
-        let untried = untried.min_by_key(|one| one.in_flight());
+        let untried = untried.min_by_key(|one| (one.in_flight(), one.name().to_owned()));
         // Where the others may come back, it does not return to the one where it failed so soon.
         let may_return = !(spares_the_last && several);
         untried.or_else(|| may_return.then(able).flatten()).cloned()

@@ -3,7 +3,7 @@
 
 use super::{
     Farm, LOOK_AGAIN, ScanError,
-    alone::Turn,
+    alone::{ClaimFor, Turn},
     instance::{Instance, Scanned, Unscanned, Whose},
     roster::{Place, Wish},
     with_causes,
@@ -61,7 +61,9 @@ impl Farm {
         match self.scan_until_free(sample, source, needs, &span).await {
             Err(ScanError::Suspect { instance, .. }) => {
                 let _turn = self.turn().await;
-                Ok(self.scan_alone(sample, source, needs, &instance, &span).await?.verdict().await)
+                let alone =
+                    self.scan_alone(sample, source, needs, &instance, &span, &|_| Box::pin(async { true }));
+                Ok(alone.await?.verdict().await)
             }
             outcome => Ok(outcome?.verdict().await),
         }
@@ -142,7 +144,8 @@ impl Farm {
     }
 
     /// Has a suspect scanned on an instance that does nothing else meanwhile, rather not on `lost`, where it was before.
-    /// The caller has its turn.
+    /// The caller has its turn; `claim` says whether all workers leave the
+    /// instance of that name alone from now on.
     ///
     /// # Errors
     ///
@@ -154,6 +157,7 @@ impl Farm {
         needs: Option<&str>,
         lost: &str,
         span: &Span,
+        claim: ClaimFor<'_>,
     ) -> Result<Scanned, ScanError> {
         let roster = self.roster();
         let tried = roster.instances.iter().filter(|one| one.name() == lost).cloned().collect();
@@ -166,7 +170,7 @@ impl Farm {
             }
             let give_up = end.min(Instant::now() + roster.patience);
             let wish = journey.wish();
-            let place = self.suspects.place(|| self.roster(), &wish, give_up).await;
+            let place = self.suspects.place(|| self.roster(), &wish, give_up, claim).await;
             let Some(place) = place else { break };
             let instance = place.instance();
             let slot = Slot { place: Some(place), farm: self };

@@ -103,6 +103,15 @@ impl Worker for Faulty {
     async fn lead(&self, worker: &str, ttl: Duration) -> Result<bool, HubError> {
         self.hub.lead(worker, ttl).await
     }
+    async fn take_turn(&self, worker: &str, instance: &str, ttl: Duration) -> Result<bool, HubError> {
+        self.hub.take_turn(worker, instance, ttl).await
+    }
+    async fn turn(&self) -> Result<Option<(String, String)>, HubError> {
+        self.hub.turn().await
+    }
+    async fn end_turn(&self, worker: &str) -> Result<(), HubError> {
+        self.hub.end_turn(worker).await
+    }
     async fn oversight(&self) -> Result<Oversight, HubError> {
         self.hub.oversight().await
     }

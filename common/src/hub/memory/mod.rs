@@ -328,6 +328,19 @@ impl Worker for MemoryHub {
         Ok(leads)
     }
 
+    /// There is no other worker.
+    async fn take_turn(&self, _worker: &str, _instance: &str, _ttl: Duration) -> Result<bool, HubError> {
+        Ok(true)
+    }
+
+    async fn turn(&self) -> Result<Option<(String, String)>, HubError> {
+        Ok(None)
+    }
+
+    async fn end_turn(&self, _worker: &str) -> Result<(), HubError> {
+        Ok(())
+    }
+
     async fn oversight(&self) -> Result<Oversight, HubError> {
         Ok(lock(&self.oversight).clone())
     }

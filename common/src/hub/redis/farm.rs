@@ -40,6 +40,8 @@ use tracing::warn;
 
 /// How often a process looks at the generation: with the workers' probes before it, milters learn of a new one within 10 s.
 const EVERY: Duration = Duration::from_secs(3);
+/// The same while no instance scans.
+const OUTAGE_EVERY: Duration = Duration::from_millis(500);
 /// For how many seconds a report counts.
 const FRESH: u64 = 30;
 /// So many seconds may clocks differ, and reports be older than they seem, where they are sealed.
@@ -75,8 +77,10 @@ impl Watcher {
     /// Looks again and again, until it is dropped.
     pub(super) async fn run(self) {
         loop {
+            // The end of an outage is not to be missed.
+            let every = if self.outage.borrow().is_known() { OUTAGE_EVERY } else { EVERY };
             // Jitter: the processes of a site shall not all ask in the same moment.
-            sleep(EVERY.mul_f64(0.9 + fastrand::f64() / 10.0)).await;
+            sleep(every.mul_f64(0.9 + fastrand::f64() / 10.0)).await;
             // An outage is told by whoever needs the hub for mail.
             let _ = self.look().await;
         }

@@ -43,6 +43,32 @@ pub(super) async fn lead(hub: &RedisHub, worker: &str, ttl: Duration) -> Result<
     Ok(hub.verdicts.one(take).await? != Value::Nil)
 }
 
+/// See [`crate::hub::Worker::take_turn`].
+pub(super) async fn take_turn(
+    hub: &RedisHub,
+    worker: &str,
+    instance: &str,
+    ttl: Duration,
+) -> Result<bool, HubError> {
+    let take = SCRIPTS.take_turn.on([hub.keys.suspect()]).arg(worker).arg(instance).arg(millis(ttl));
+    from_redis_value(hub.verdicts.one(take).await?).map_err(unusable)
+}
+
+/// See [`crate::hub::Worker::turn`].
+pub(super) async fn turn(hub: &RedisHub) -> Result<Option<(String, String)>, HubError> {
+    let turn = hub.verdicts.one(cmd("GET").arg(hub.keys.suspect()).take()).await?;
+    let turn: Option<String> = from_redis_value(turn).map_err(unusable)?;
+    Ok(turn.and_then(|turn| {
+        let (worker, instance) = turn.split_once(' ')?;
+        Some((worker.to_owned(), instance.to_owned()))
+    }))
+}
+
+/// See [`crate::hub::Worker::end_turn`].
+pub(super) async fn end_turn(hub: &RedisHub, worker: &str) -> Result<(), HubError> {
+    hub.verdicts.one(SCRIPTS.end_turn.on([hub.keys.suspect()]).arg(worker)).await.map(drop)
+}
+
 /// See [`crate::hub::Worker::oversight`].
 pub(super) async fn read(hub: &RedisHub) -> Result<Oversight, HubError> {
     opened(hub, Ok(hub.verdicts.one(reading(hub)).await?))

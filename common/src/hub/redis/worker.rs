@@ -144,6 +144,18 @@ impl Worker for RedisHub {
         oversight::lead(self, worker, ttl).await
     }
 
+    async fn take_turn(&self, worker: &str, instance: &str, ttl: Duration) -> Result<bool, HubError> {
+        oversight::take_turn(self, worker, instance, ttl).await
+    }
+
+    async fn turn(&self) -> Result<Option<(String, String)>, HubError> {
+        oversight::turn(self).await
+    }
+
+    async fn end_turn(&self, worker: &str) -> Result<(), HubError> {
+        oversight::end_turn(self, worker).await
+    }
+
     async fn oversight(&self) -> Result<Oversight, HubError> {
         oversight::read(self).await
     }

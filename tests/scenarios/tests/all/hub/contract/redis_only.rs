@@ -326,3 +326,22 @@ async fn a_clusters_queue_is_spread_over_shards_on_several_nodes() {
     let nodes: BTreeSet<usize> = (0..CLUSTER_SHARDS).map(holder).collect();
     assert!(nodes.len() > 1, "all shards are on one node");
 }
+
+#[tokio::test]
+async fn one_worker_at_a_time_scans_suspects_and_all_know_where() {
+    let stage = over_redis().await;
+    let (one, two) = (&stage.here.worker, &stage.there.worker);
+    let ttl = Duration::from_millis(300);
+    assert_eq!(one.turn().await.unwrap(), None);
+    assert!(one.take_turn("one", "storm1", ttl).await.unwrap());
+    assert!(!two.take_turn("two", "storm2", ttl).await.unwrap());
+    assert!(one.take_turn("one", "storm3", ttl).await.unwrap(), "it may go elsewhere");
+    assert_eq!(two.turn().await.unwrap(), Some(("one".to_owned(), "storm3".to_owned())));
+    two.end_turn("two").await.unwrap();
+    assert!(two.turn().await.unwrap().is_some(), "nobody ends another's");
+    one.end_turn("one").await.unwrap();
+    assert!(two.take_turn("two", "storm2", ttl).await.unwrap());
+    eventually("a turn that is not kept is over", async || one.take_turn("one", "a b", ttl).await.unwrap())
+        .await;
+    assert_eq!(two.turn().await.unwrap(), Some(("one".to_owned(), "a b".to_owned())));
+}
