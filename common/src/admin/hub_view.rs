@@ -44,6 +44,8 @@ impl HubView {
         status.hub_error = ping.err().map(|error| error.to_string());
         status.queue = queue;
         let reports = farm.filter(|reports| !reports.is_empty()).or_else(|| own.map(|own| vec![own]));
+        let doubts = reports.iter().flatten().filter_map(|report| report.doubt);
+        status.canary_in_doubt_since = doubts.min();
         status.farm = reports.map(|reports| instances(&reports, SystemTime::now()));
         status.signatures = self.hub.generation().signatures.clone();
         status.dead_letters = letters.map(|letters| letters.iter().map(Dead::from).collect());
@@ -91,6 +93,8 @@ fn instance(name: &str, seen: &[&InstanceReport], now: SystemTime) -> Instance {
         latency_ms: latencies().min().zip(latencies().max()),
         licence_days: licence.and_then(|words| days_left(&words, now)),
         last_error: first(|one| one.last_error.as_ref()).map(|error| short(&error)),
+        max_file_bytes: seen.iter().filter_map(|one| one.max_file_bytes).min(),
+        size_proved: seen.iter().filter_map(|one| one.size_proved).min(),
     }
 }
 

@@ -51,6 +51,9 @@ pub struct Status {
     /// The scanners.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub farm: Option<Vec<Instance>>,
+    /// Since when no scanner that answers finds the canary, in seconds since the epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub canary_in_doubt_since: Option<u64>,
     /// The signature version that the farm as a whole has reached.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signatures: Option<String>,
@@ -232,6 +235,10 @@ pub struct Instance {
     pub licence_days: Option<i64>,
     /// Why the last call failed.
     pub last_error: Option<String>,
+    /// The largest file in bytes that it gets; none where it was not tried yet what it scans.
+    pub max_file_bytes: Option<u64>,
+    /// Whether something was found in a file of that size.
+    pub size_proved: Option<bool>,
 }
 
 /// A sample that was given up.

@@ -23,6 +23,12 @@ pub(super) fn remarks(status: &Status) -> Vec<Remark> {
     }
     status.unscanned.iter().flatten().for_each(|one| unscanned(one, status, &mut say));
     status.farm.iter().for_each(|farm| scanners(farm, &mut say));
+    if status.canary_in_doubt_since.is_some() {
+        say(
+            Level::Bad,
+            "No scanner that answers finds the canary: is it wrong, or are all of them blind?".to_owned(),
+        );
+    }
     waiting(status, &mut say);
     if let Some(queue) = status.queue.as_ref().filter(|queue| queue.dead_letters > 0) {
         let kept = queue.dead_letters;
@@ -68,8 +74,11 @@ fn unscanned(one: &Unscanned, status: &Status, say: &mut impl FnMut(Level, Strin
 }
 
 fn scanners(farm: &[Instance], say: &mut impl FnMut(Level, String)) {
-    // Who was never asked yet is not away.
-    let away = farm.iter().filter(|one| one.healthy == 0 && one.state != InstanceState::Unheard).count();
+    // Who was never asked yet is not away, nor who is kept from scanning.
+    let away = |one: &&Instance| {
+        one.healthy == 0 && matches!(one.state, InstanceState::Open | InstanceState::Closed)
+    };
+    let away = farm.iter().filter(away).count();
     let all = farm.len();
     match away {
         0 => {}
@@ -78,6 +87,21 @@ fn scanners(farm: &[Instance], say: &mut impl FnMut(Level, String)) {
         _ => say(Level::Warn, format!("{away} of {all} scanners do not answer.")),
     }
     for one in farm {
+        match one.state {
+            InstanceState::Blind => {
+                say(
+                    Level::Bad,
+                    format!("{} is blind: it does not find the canary and gets no mail.", one.name),
+                );
+            }
+            InstanceState::Late => {
+                say(
+                    Level::Warn,
+                    format!("{} has old signatures and gets no mail until it has new ones.", one.name),
+                );
+            }
+            _ => {}
+        }
         match one.licence_days {
             Some(days) if days < 0 => say(Level::Bad, format!("The licence of {} has ended.", one.name)),
             Some(days) if days < LICENCE_DAYS => {

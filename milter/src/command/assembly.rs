@@ -84,6 +84,15 @@ impl Assembly {
         Ok(Self { gate, watched, standalone, one_process, clerk })
     }
 
+    /// A process that serves looks after its scanners, where no worker does.
+    pub(crate) fn overseeing(mut self, config: &Config) -> Self {
+        if self.one_process {
+            let canary = config.canary.clone().unwrap_or_default();
+            self.standalone = self.standalone.map(|standalone| standalone.overseeing(&canary));
+        }
+        self
+    }
+
     /// Starts the tasks. They run until [`Running::stop`]; `leave` cuts that short.
     pub(crate) fn start(self, leave: CancellationToken) -> (Arc<Gate>, Running) {
         let mut tasks = JoinSet::new();

@@ -37,7 +37,7 @@ impl Server {
     /// Binds what `config` says, but where MTAs connect if that was `passed`; nothing is accepted yet.
     pub async fn bind(config: &Config, passed: Passed) -> anyhow::Result<Self> {
         let mut registry = metrics::registry("thundergate-milter");
-        let assembly = Assembly::new(config, &mut registry).await?;
+        let assembly = Assembly::new(config, &mut registry).await?.overseeing(config);
         let acceptor = milter::Acceptor::bind(&config.listen, config.socket_mode.0, passed).await?;
         Ok(Self {
             assembly,

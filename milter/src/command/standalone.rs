@@ -10,7 +10,7 @@ use thundergate_common::{
     freshness::Cache,
     hub::{Queue, memory::MemoryHub},
 };
-use thundergate_worker::{Worker, farm, memory::Memory, thunderstorm::settings::SetupError};
+use thundergate_worker::{Worker, farm, memory::Memory, oversee::Canary, thunderstorm::settings::SetupError};
 use tokio_util::sync::CancellationToken;
 
 /// A worker and the hub it serves.
@@ -44,6 +44,11 @@ impl Standalone {
         let hub = MemoryHub::new(queue, cache);
         let worker = Worker::new(hub.clone(), hub.clone(), farm, queue, Memory::shared(), registry)?;
         Ok(Self { hub, worker })
+    }
+
+    /// It looks after its scanners with this canary. Beside Redis the workers do.
+    pub(crate) fn overseeing(self, canary: &Canary) -> Self {
+        Self { worker: self.worker.overseeing(canary), ..self }
     }
 
     /// Where its samples and verdicts meet.

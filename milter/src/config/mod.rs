@@ -26,6 +26,7 @@ use thundergate_common::{
     traces::Traces,
 };
 use thundergate_policy::PolicyConfig;
+use thundergate_worker::oversee::Canary;
 
 /// The compiled-in default, and the documentation of every key.
 pub const DEFAULTS: &str = include_str!("../../../deploy/milter.toml");
@@ -51,6 +52,8 @@ pub struct Config {
     pub redis: Option<Redis>,
     /// The scanners this process may use itself. Always there where `redis` is not.
     pub farm: Option<Farm>,
+    /// The sample that each scanner must find, for a milter without Redis.
+    pub canary: Option<Canary>,
     /// What to do without Redis.
     pub fallback: Fallback,
     /// What is a sample, and under which name.
@@ -126,6 +129,13 @@ impl Config {
         }
         self.redis.as_ref().map_or(Ok(()), Redis::check)?;
         self.farm.as_ref().map_or(Ok(()), Farm::check)?;
+        self.canary.as_ref().map_or(Ok(()), Canary::check)?;
+        if self.redis.is_some() && self.canary.is_some() {
+            return Err(Fault::new(
+                &["canary.every", "canary.file"],
+                "with [redis] the workers look after the scanners: [canary] belongs into worker.toml",
+            ));
+        }
         self.queue.check()?;
         self.cache.check()?;
         self.traces.check()?;

@@ -11,7 +11,7 @@ use crate::{
     farm::{Farm, metrics::FarmMetrics},
 };
 use serde::Serialize;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use thundergate_common::{
     generation::{FarmReport, InstanceReport, InstanceState},
     licence, terminal,
@@ -53,6 +53,10 @@ pub(super) async fn show(config: &Config, workers: &[FarmReport], json: bool) ->
         print_json(&shown)?;
     } else {
         say_all(&lines(&shown, SystemTime::now()));
+        if let Some(since) = workers.iter().filter_map(|worker| worker.doubt).min() {
+            let since = humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(since));
+            say!("The canary is in doubt since {since}: no scanner that answers finds it.");
+        }
     }
     if farm.available() { Ok(()) } else { Err(CliError::Unavailable("no instance is available")) }
 }
@@ -148,6 +152,8 @@ fn below(one: &Shown) -> Vec<String> {
     let mut lines = vec![one.own.url.clone()];
     lines.extend(one.own.last_error.as_ref().map(|error| format!("error: {error}")));
     let (usual, _) = commonest(one);
+    lines.extend(why(usual).map(str::to_owned));
+    lines.extend(size(one));
     let least = one.workers.iter().filter_map(|seen| seen.report.latency_ms).min().unwrap_or(0);
     let slow =
         |seen: &Seen| seen.report.latency_ms.is_some_and(|ms| ms > least.saturating_mul(SLOWER).max(1));
@@ -158,6 +164,24 @@ fn below(one: &Shown) -> Vec<String> {
         format!("{}: {}, {} in flight{latency}{error}", seen.worker, seen.report.state, seen.report.in_flight)
     }));
     lines
+}
+
+/// What keeps an instance from scanning although it answers.
+fn why(state: InstanceState) -> Option<&'static str> {
+    match state {
+        InstanceState::Blind => Some("blind: it does not find the canary and gets no mail"),
+        InstanceState::Late => Some("late: behind with signatures for longer than farm.lag, gets no mail"),
+        InstanceState::Drained => Some("drained: concurrency = 0"),
+        _ => None,
+    }
+}
+
+/// The largest file that it gets, as the workers have it, which may have other limits.
+fn size(one: &Shown) -> Option<String> {
+    let of = |seen: &Seen| Some((seen.report.max_file_bytes?, seen.report.size_proved?));
+    let (bytes, proved) = one.workers.iter().filter_map(of).min()?;
+    let proved = if proved { "proved" } else { "not proved" };
+    Some(format!("files up to {bytes} bytes, {proved}"))
 }
 
 /// `text`, no longer than `most` characters; a mark shows where something is missing.
@@ -258,6 +282,26 @@ mod tests {
         assert_eq!(
             (&json[1]["workers"][0]["worker"], &json[1]["workers"][0]["latency_ms"]),
             (&"a".into(), &30.into())
+        );
+    }
+
+    #[test]
+    fn who_is_blind_or_scans_only_small_files_says_so() {
+        let blind = InstanceReport {
+            state: InstanceState::Blind,
+            max_file_bytes: Some(15_000_000),
+            size_proved: Some(true),
+            ..seen(0, 30)
+        };
+        let shown = shown(&[instance("storm1")], &[worker("a", &[blind])]);
+        let lines: Vec<_> = shown.lines().skip(1).collect();
+        assert!(lines[0].starts_with("storm1  blind "), "{}", lines[0]);
+        assert_eq!(
+            lines[2..],
+            [
+                "    blind: it does not find the canary and gets no mail",
+                "    files up to 15000000 bytes, proved"
+            ]
         );
     }
 

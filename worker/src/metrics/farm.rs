@@ -5,9 +5,13 @@
 //! They are read when somebody asks for them; what is counted is in [`crate::farm::metrics`].
 //!
 //! * `thundergate_farm_instance_available{farm_instance}`: 1 where it gets samples, 0 where not
-//! * `thundergate_farm_instance_state{farm_instance,state}`: 1 for the state of its breaker, 0 for the others. `closed`
-//!   (gets samples), `paused` (503), `open` (cannot be reached or failed its proof), `unheard`
-//!   (has not scanned its first proof yet)
+//! * `thundergate_farm_instance_state{farm_instance,state}`: 1 for its state, 0 for the others. `closed` (gets samples),
+//!   `paused` (503), `open` (cannot be reached or failed its proof), `unheard` (has not scanned its first proof
+//!   yet), `drained` (by the configuration), `blind`
+//!   (does not find the canary), `late` (too long behind with signatures)
+//! * `thundergate_farm_instance_max_file_bytes{farm_instance}`: the largest file that it gets; absent where it was not tried
+//!   yet what it scans
+//! * `thundergate_farm_canary_in_doubt`: 1 where all instances that answered missed the canary
 //! * `thundergate_farm_in_flight_scans{farm_instance}`, `thundergate_farm_capacity_scans{farm_instance}`
 //! * `thundergate_farm_latency_seconds{farm_instance}`: moving average of the scans; absent before the first one
 //! * `thundergate_farm_instance_info{farm_instance,signatures,thor}`: always 1; the versions that it says it has
@@ -45,7 +49,7 @@ impl Collector for FarmState {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         let instances = self.0.reports();
         type Value = fn(&InstanceReport) -> Option<f64>;
-        let gauges: [(&str, &str, Value); 6] = [
+        let gauges: [(&str, &str, Value); 7] = [
             ("instance_available", "1 where the instance gets samples", |one| {
                 Some(if one.capacity > 0 { 1.0 } else { 0.0 })
             }),
@@ -57,6 +61,9 @@ impl Collector for FarmState {
             }),
             ("latency_seconds", "Moving average of how long a scan takes", |one| {
                 Some(one.latency_ms? as f64 / 1000.0)
+            }),
+            ("instance_max_file_bytes", "The largest file that the instance gets, in bytes", |one| {
+                Some(one.max_file_bytes? as f64)
             }),
             (
                 "instance_signatures_timestamp_seconds",
@@ -77,13 +84,17 @@ impl Collector for FarmState {
                 ConstGauge::new(value).encode(family.encode_family(&[("farm_instance", &*one.name)])?)?;
             }
         }
+        let (name, help) =
+            ("thundergate_farm_canary_in_doubt", "1 where all instances that answered missed the canary");
+        let doubt = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        ConstGauge::new(i64::from(self.0.doubt().is_some())).encode(doubt)?;
         encode_states(&mut encoder, &instances)?;
         encode_versions(&mut encoder, &instances)
     }
 }
 
 fn encode_states(encoder: &mut DescriptorEncoder<'_>, instances: &[InstanceReport]) -> fmt::Result {
-    let (name, help) = ("thundergate_farm_instance_state", "1 for the state of the instance's breaker");
+    let (name, help) = ("thundergate_farm_instance_state", "1 for the state of the instance");
     let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
     for one in instances {
         for state in InstanceState::ALL {

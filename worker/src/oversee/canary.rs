@@ -27,10 +27,17 @@ const BLANKS: u32 = u32::BITS;
 #[serde(deny_unknown_fields)]
 pub struct Canary {
     /// The time between two; 0: none are sent, and nobody is blind.
-    #[serde(with = "humantime_serde")]
+    #[serde(default = "Canary::default_every", with = "humantime_serde")]
     pub every: Duration,
     /// A file that each instance must find; empty: the EICAR test file.
+    #[serde(default)]
     pub file: PathBuf,
+}
+
+impl Default for Canary {
+    fn default() -> Self {
+        Self { every: Self::default_every(), file: PathBuf::new() }
+    }
 }
 
 /// What a round sends.
@@ -75,6 +82,10 @@ impl Canary {
         let name = self.file.file_name().and_then(|name| name.to_str());
         let hint = NameHint::of(HintStyle::Extension, name);
         Ok(Sent { bytes: tokio::fs::read(&self.file).await?.into(), hint, padded: false })
+    }
+
+    fn default_every() -> Duration {
+        Duration::from_secs(600)
     }
 
     fn is_own(&self) -> bool {

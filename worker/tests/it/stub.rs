@@ -49,6 +49,7 @@ struct Site {
     info: Mutex<Reply>,
     results: Mutex<Vec<Reply>>,
     uploads: Mutex<Vec<Upload>>,
+    own: Mutex<Vec<Upload>>,
     infos: AtomicUsize,
     hangs: AtomicBool,
     frozen: AtomicBool,
@@ -111,6 +112,7 @@ impl Stub {
             info: Mutex::new(info("2026/01/01-000000", 4)),
             results: Mutex::default(),
             uploads: Mutex::default(),
+            own: Mutex::default(),
             infos: AtomicUsize::new(0),
             hangs: AtomicBool::new(false),
             frozen: AtomicBool::new(false),
@@ -147,6 +149,11 @@ impl Stub {
 
     pub fn uploads(&self) -> Vec<Upload> {
         self.site.uploads.lock().unwrap().clone()
+    }
+
+    /// What the worker sent to learn of the scanner, not of the sample.
+    pub fn own_uploads(&self) -> Vec<Upload> {
+        self.site.own.lock().unwrap().clone()
     }
 
     pub fn infos(&self) -> usize {
@@ -199,6 +206,7 @@ async fn serve(State(site): State<Arc<Site>>, request: Request) -> Response<Body
         Some("/check" | "/checkAsync") => {
             let upload = receive(request).await;
             if upload.is_own() {
+                site.own.lock().unwrap().push(upload.clone());
                 return site.answer.lock().unwrap()(&upload).response();
             }
             site.uploads.lock().unwrap().push(upload.clone());

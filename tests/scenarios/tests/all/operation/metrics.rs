@@ -91,6 +91,7 @@ async fn busy(site: &Site) -> [Program; 3] {
             "thundergate_queue_jobs{",
             "thundergate_farm_latency_seconds{",
             "licence_expiry_timestamp_seconds{",
+            "thundergate_farm_instance_max_file_bytes{",
         ] {
             eventually(PATIENCE, sign, async || text_of(program).await.contains(sign)).await;
         }
