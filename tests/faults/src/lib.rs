@@ -41,7 +41,7 @@ use corpus::Corpus;
 use inject::Injector;
 use journal::{End, Journal, Record};
 use outbox::Outbox;
-use schedule::{Kind, MILTERS, NOT_STOOD, OF_TWINS, Schedule};
+use schedule::{Kind, MILTERS, OF_TWINS, Schedule};
 use senders::{MARGIN, Senders, mail_of};
 use site::{Layout, Site};
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
@@ -210,12 +210,9 @@ async fn ended(options: &Options, site: &Site, schedule: &Schedule, senders: &Se
     outcome
 }
 
-/// Those of `all` that are wanted: what is named, or else what the programs stand.
+/// Those of `all` that are wanted: what is named, or else all of them.
 fn kinds(options: &Options, all: &[Kind]) -> Vec<Kind> {
-    let wanted = |kind: &Kind| match options.only.is_empty() {
-        true => !NOT_STOOD.contains(kind),
-        false => options.only.contains(kind),
-    };
+    let wanted = |kind: &Kind| options.only.is_empty() || options.only.contains(kind);
     all.iter().copied().filter(wanted).collect()
 }
 

@@ -135,9 +135,6 @@ pub const ALL: [Kind; 32] = [
 /// What twin runs are about: one sender, or one instance, at the cost of other people's mail.
 pub const OF_TWINS: [Kind; 5] = [Kind::Refusing, Kind::Crashing, Kind::Slow, Kind::Blind, Kind::Late];
 
-/// Kinds that the programs do not stand yet. They are done only where they are named.
-pub const NOT_STOOD: &[Kind] = &OF_TWINS;
-
 /// One fault of a schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Planned {

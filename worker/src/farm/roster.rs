@@ -149,7 +149,7 @@ impl Roster {
 
     /// Whether `instance` is the only one that may get samples.
     pub(crate) fn is_only(&self, instance: &Instance) -> bool {
-        self.instances.iter().all(|one| one.name() == instance.name() || one.is_drained())
+        self.instances.iter().all(|one| one.name() == instance.name() || !one.is_member())
     }
 
     /// Whether no more than one instance scans.
@@ -165,7 +165,7 @@ impl Roster {
         spares_the_last: bool,
         now: Instant,
     ) -> Option<Arc<Instance>> {
-        let several = self.instances.iter().filter(|one| !one.is_drained()).count() > 1;
+        let several = self.instances.iter().filter(|one| one.is_member()).count() > 1;
         if spares_the_last && several && self.is_last(now) {
             return None;
         }

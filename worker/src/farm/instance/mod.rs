@@ -143,6 +143,11 @@ impl Instance {
         self.settings.concurrency == Some(0)
     }
 
+    /// Whether it is to get samples, once it answers: neither drained nor blind nor late.
+    pub(crate) fn is_member(&self) -> bool {
+        !self.is_drained() && self.lock().orders.excluded.is_none()
+    }
+
     /// Whether it takes a sample of so many bytes, as far as is known: 413 is remembered for a while.
     pub fn takes(&self, bytes: u64, now: Instant) -> bool {
         self.lock().takes(bytes, now)

@@ -49,9 +49,12 @@ async fn a_scanner_that_goes_blind_gets_no_mail_and_what_it_let_through_is_found
     told(&site, "closed").await;
     blind(&site, 1, true);
     let mut let_through = Vec::new();
+    let mut ids = Vec::new();
     for number in 0..40 {
-        if passes(&milter, number).await {
+        let mail = malware(number);
+        if milter.send(&mail).await.delivers() {
             let_through.push(number);
+            ids.push(mail.queue_id);
         }
         if let_through.len() > 1 {
             break;
@@ -59,6 +62,14 @@ async fn a_scanner_that_goes_blind_gets_no_mail_and_what_it_let_through_is_found
     }
     told(&site, "blind").await;
     assert!(!let_through.is_empty(), "it had some of the mail while nobody knew");
+    for id in &ids {
+        let named = |line: &serde_json::Value| {
+            line["msg"] == "Mail was let through on the word of an instance that was blind"
+                && line["farm.instance"] == "storm1"
+                && line["queue.ids"].as_str().is_some_and(|ids| ids.split(',').any(|one| one == id))
+        };
+        assert!(milter.program.wait_for(named, PATIENCE).await.is_some(), "the milter names {id}");
+    }
     let before = site.farm[1].total();
     for number in &let_through {
         eventually(PATIENCE, "it is found now", async || !passes(&milter, *number).await).await;
