@@ -80,6 +80,9 @@ impl Worker {
     /// It looks after the instances for all workers, while it is the one that does, with this canary.
     #[must_use]
     pub fn overseeing(mut self, canary: &Canary) -> Self {
+        if !canary.every.is_zero() {
+            self.farm.expect_sizes();
+        }
         self.canary = Some(canary.clone());
         self
     }

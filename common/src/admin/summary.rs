@@ -80,9 +80,14 @@ fn scanners(farm: &[Instance], say: &mut impl FnMut(Level, String)) {
     };
     let away = farm.iter().filter(away).count();
     let all = farm.len();
+    let kept = |one: &Instance| {
+        matches!(one.state, InstanceState::Drained | InstanceState::Blind | InstanceState::Late)
+    };
+    let nobody = farm.iter().all(|one| one.healthy == 0);
     match away {
+        0 if all > 0 && farm.iter().all(kept) => say(Level::Bad, "No scanner gets mail.".to_owned()),
         0 => {}
-        _ if away == all => say(Level::Bad, "No scanner answers.".to_owned()),
+        _ if nobody => say(Level::Bad, "No scanner answers.".to_owned()),
         1 => say(Level::Warn, format!("1 of {all} scanners does not answer.")),
         _ => say(Level::Warn, format!("{away} of {all} scanners do not answer.")),
     }
@@ -191,6 +196,17 @@ mod tests {
             (Level::Note, "2 mails a minute are deferred: encrypted.".to_owned()),
         ];
         assert_eq!(said(&status), expected);
+    }
+
+    #[test]
+    fn scanners_that_are_kept_from_mail_are_not_away_and_all_of_them_are_an_alarm() {
+        let drained = || Instance { state: InstanceState::Drained, ..storm(0) };
+        let of = |farm: Vec<Instance>| said(&Status { farm: Some(farm), ..milter(9) });
+        let texts = |farm| of(farm).into_iter().map(|(_, text)| text).collect::<Vec<_>>();
+        assert!(!texts(vec![storm(1), drained()]).iter().any(|text| text.contains("scanner")));
+        assert_eq!(of(vec![drained()])[0], (Level::Bad, "No scanner gets mail.".to_owned()));
+        let away = Instance { state: InstanceState::Open, ..storm(0) };
+        assert_eq!(of(vec![away, drained()])[0], (Level::Bad, "No scanner answers.".to_owned()));
     }
 
     #[test]

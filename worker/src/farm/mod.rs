@@ -36,6 +36,7 @@ pub mod limit;
 pub mod line;
 pub mod metrics;
 mod orders;
+mod overseen;
 mod proof;
 pub(crate) mod roster;
 mod scan;
@@ -78,7 +79,7 @@ pub struct Farm {
     line: Line,
     suspects: Suspects,
     busy: Busy,
-    overseen: orders::Overseen,
+    overseen: overseen::Overseen,
     changed: watch::Sender<()>,
     metrics: FarmMetrics,
 }
@@ -97,7 +98,7 @@ impl Farm {
             line: Line::default(),
             suspects: Suspects::default(),
             busy: Busy::default(),
-            overseen: orders::Overseen::default(),
+            overseen: overseen::Overseen::default(),
             changed: watch::Sender::new(()),
             metrics,
         })

@@ -60,6 +60,8 @@ pub(crate) struct Wish {
     pub needs: Option<String>,
     /// How large it is.
     pub bytes: u64,
+    /// Whether it waits until it is known how large a file an instance scans.
+    pub waits_for_size: bool,
 }
 
 impl Wish {
@@ -182,7 +184,10 @@ impl Roster {
     fn able(&self, wish: &Wish, now: Instant) -> Vec<&Arc<Instance>> {
         let needs = wish.needs.as_deref();
         let is_able = |one: &&Arc<Instance>| {
-            one.capacity(now) > 0 && one.has_signatures(needs) && one.takes(wish.bytes, now)
+            one.capacity(now) > 0
+                && one.has_signatures(needs)
+                && one.takes(wish.bytes, now)
+                && (!wish.waits_for_size || one.knows_its_size(now))
         };
         self.instances.iter().filter(is_able).collect()
     }

@@ -25,6 +25,9 @@ const UNAVAILABLE: Duration = Duration::from_secs(1);
 /// So often a sample that scanners refuse is uploaded, and so often it is alone with one that it may have killed.
 const UPLOADS: u32 = 2;
 
+/// A sample of so many bytes every instance scans.
+const LEAST_SIZE: u64 = 1 << 20;
+
 /// A place at one instance; once it is free again, the next in the line gets it.
 struct Slot<'a, P> {
     place: Option<P>,
@@ -37,6 +40,8 @@ struct Journey<'a> {
     source: &'a str,
     needs: Option<&'a str>,
     span: &'a Span,
+    /// Whether somebody finds out how large a file each instance scans.
+    waits_for_size: bool,
     /// Where it has failed.
     tried: Vec<Arc<Instance>>,
     /// How often it was sent.
@@ -83,7 +88,7 @@ impl Farm {
         span: &Span,
     ) -> Result<Scanned, ScanError> {
         let roster = self.roster();
-        let mut journey = Journey { sample, source, needs, span, tried: Vec::new(), sent: 0 };
+        let mut journey = self.journey(sample, source, needs, span);
         let (mut refused, mut proven, mut lost, mut moved) = (0, false, 0, 0);
         let end = Instant::now() + roster.longest;
         let mut give_up = Instant::now() + roster.patience;
@@ -160,8 +165,8 @@ impl Farm {
         claim: ClaimFor<'_>,
     ) -> Result<Scanned, ScanError> {
         let roster = self.roster();
-        let tried = roster.instances.iter().filter(|one| one.name() == lost).cloned().collect();
-        let mut journey = Journey { sample, source, needs, span, tried, sent: 0 };
+        let mut journey = self.journey(sample, source, needs, span);
+        journey.tried = roster.instances.iter().filter(|one| one.name() == lost).cloned().collect();
         let mut attempts = 0;
         let end = Instant::now() + roster.longest;
         while attempts < roster.attempts && Instant::now() < end {
@@ -190,6 +195,17 @@ impl Farm {
             journey.tried.push(instance);
         }
         Err(ScanError::NoInstance)
+    }
+
+    fn journey<'a>(
+        &self,
+        sample: &'a Sample,
+        source: &'a str,
+        needs: Option<&'a str>,
+        span: &'a Span,
+    ) -> Journey<'a> {
+        let waits_for_size = self.sizes_are_tried();
+        Journey { sample, source, needs, span, waits_for_size, tried: Vec::new(), sent: 0 }
     }
 
     /// Sends the sample to `instance`, and counts how that went.
@@ -259,7 +275,8 @@ impl Journey<'_> {
 
     fn wish(&self) -> Wish {
         let needs = self.needs.map(str::to_owned);
-        Wish { tried: self.tried.clone(), needs, bytes: self.bytes() }
+        let waits_for_size = self.waits_for_size && self.bytes() > LEAST_SIZE;
+        Wish { tried: self.tried.clone(), needs, bytes: self.bytes(), waits_for_size }
     }
 
     fn has_tried(&self, instance: &Instance) -> bool {

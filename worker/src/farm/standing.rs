@@ -22,6 +22,8 @@ pub(super) struct Standing {
     /// Always of the same size: a permit is a scan in flight, and the limit moves with `info` and the breaker.
     pub(super) slots: Arc<Semaphore>,
     pub(super) condition: Mutex<Condition>,
+    /// When it was first heard of.
+    pub(super) since: Instant,
     /// Held while `info` is read, so that one read serves many.
     pub(super) reading: tokio::sync::Mutex<()>,
     /// Held during a proof, for the same reason.
@@ -96,6 +98,7 @@ impl Condition {
 impl Standing {
     pub(super) fn new(breaker: Breaker) -> Self {
         Self {
+            since: Instant::now(),
             slots: Arc::new(Semaphore::new(MOST_SCANS)),
             condition: Mutex::new(Condition {
                 breaker,

@@ -202,9 +202,15 @@ async fn how_large_a_file_an_instance_scans_is_tried_once_and_larger_ones_are_no
 async fn an_instance_that_does_not_answer_the_probe_of_its_size_is_tried_again() {
     let stub = Stub::start().await;
     stub.answer(|upload| if upload.query.contains("size") { Reply::new(500, "") } else { alert(upload) });
-    let running = start(&[&stub], "max_file_bytes = \"1MiB\"", SECOND);
+    let running = start(&[&stub], "max_file_bytes = \"1536KiB\"", SECOND);
+    eventually("it gets samples", async || running.farm.available()).await;
+    let (farm, mut large) = (Arc::clone(&running.farm), JoinSet::new());
+    large.spawn(async move { farm.scan(&sample(&vec![b'x'; 1_300_000]), "mx1", None).await });
     eventually("it is tried twice", async || from(&stub, "thundergate-size").len() > 1).await;
     assert_eq!(running.report(0).max_file_bytes, None);
+    running.farm.scan(&sample(b"small"), "mx1", None).await.unwrap();
+    assert_eq!(stub.uploads().len(), 1, "a large one waits: it could be called clean without a look");
     sees(&stub);
-    eventually("it is known", async || running.report(0).max_file_bytes == Some(1 << 20)).await;
+    eventually("it is known", async || running.report(0).max_file_bytes == Some(1536 << 10)).await;
+    large.join_next().await.unwrap().unwrap().unwrap();
 }

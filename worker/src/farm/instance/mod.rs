@@ -106,6 +106,11 @@ impl Instance {
         &self.name
     }
 
+    /// When it was first heard of.
+    pub(super) fn first_heard(&self) -> Instant {
+        self.standing.since
+    }
+
     /// Its server.
     pub(super) fn client(&self) -> &Client {
         &self.client

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What an operator asks of the hub inside one process.
+
+use super::{MemoryHub, lock};
+use crate::{
+    clock::now,
+    generation::Generation,
+    hub::{DeadLetter, HubError, Operator, Receipt, Retried},
+    sample::SampleKey,
+};
+use async_trait::async_trait;
+use std::sync::Arc;
+
+#[async_trait]
+impl Operator for MemoryHub {
+    async fn bump(&self) -> Result<Generation, HubError> {
+        let mut generation = lock(&self.generation);
+        *generation = Arc::new(Generation { bumped_at: now(), ..Generation::clone(&generation) });
+        Ok(Generation::clone(&generation))
+    }
+
+    /// Nobody can ask for it from outside of the process, so the bytes are not kept.
+    async fn retry(&self, letter: &DeadLetter) -> Result<Retried, HubError> {
+        let known = lock(&self.letters).iter().any(|kept| kept.id == letter.id);
+        if known {
+            self.state().forgive(&letter.job.sample);
+        }
+        Ok(if known { Retried::BytesGone } else { Retried::Unknown })
+    }
+
+    async fn drop_letter(&self, letter: &DeadLetter) -> Result<bool, HubError> {
+        let mut letters = lock(&self.letters);
+        let before = letters.len();
+        letters.retain(|kept| kept.id != letter.id);
+        Ok(letters.len() < before)
+    }
+
+    async fn receipts(&self, key: &SampleKey, most: usize) -> Result<Vec<Receipt>, HubError> {
+        let receipts = lock(&self.receipts);
+        let of_key = receipts.iter().rev().filter(|(sample, _)| sample == key);
+        Ok(of_key.take(most).map(|(_, receipt)| receipt.clone()).collect())
+    }
+
+    async fn forget(&self, key: &SampleKey) -> Result<bool, HubError> {
+        let known = self.verdicts.get(key).is_some();
+        self.verdicts.remove(key);
+        Ok(known)
+    }
+}
