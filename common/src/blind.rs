@@ -41,6 +41,14 @@ impl BlindSpan {
     }
 }
 
+/// The same spans, as many as are kept.
+pub(crate) fn bounded(mut spans: Vec<BlindSpan>) -> Vec<BlindSpan> {
+    while spans.len() > MOST {
+        join_two(&mut spans);
+    }
+    spans
+}
+
 /// `instance` is blind since `from`.
 pub(crate) fn open(spans: &mut Vec<BlindSpan>, instance: &str, from: u64) {
     spans.push(BlindSpan { instance: instance.to_owned(), from, to: None });

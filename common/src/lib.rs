@@ -29,6 +29,8 @@ pub mod digest;
 pub mod exit;
 pub mod failed;
 pub mod freshness;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod generation;
 pub mod health;
 pub mod hub;

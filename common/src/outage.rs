@@ -14,8 +14,8 @@ use std::{
 const GRACE: Duration = Duration::from_secs(5);
 /// Instances named in the reason.
 const MOST_NAMED: usize = 5;
-/// Bytes of one instance's error in the reason.
-const LONGEST_ERROR: usize = 200;
+/// Bytes of one instance's name or error in the reason.
+const LONGEST_TEXT: usize = 190;
 
 /// An outage as this process knows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,10 +64,14 @@ fn reason(one: &InstanceReport) -> String {
         (InstanceState::Open, Some(error)) => {
             // What lies below all others says it best.
             let cause = error.rsplit(": ").next().unwrap_or(error);
-            format!("{} {}", one.name, &cause[..cause.floor_char_boundary(LONGEST_ERROR)])
+            format!("{} {}", short(&one.name), short(cause))
         }
-        (state, _) => format!("{} {state}", one.name),
+        (state, _) => format!("{} {state}", short(&one.name)),
     }
+}
+
+fn short(text: &str) -> &str {
+    &text[..text.floor_char_boundary(LONGEST_TEXT)]
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use super::{
     vault::Vault,
 };
 use crate::{
+    blind,
     blind::BlindSpan,
     clock::{Clock, Notice},
     generation::{FarmReport, Generation, reached},
@@ -226,7 +227,7 @@ impl Learner<'_> {
         }
         let Some(sealed) = read::<Option<Vec<u8>>>(answer)? else { return Ok(Some(Vec::new())) };
         let opened = self.vault.open(Purpose::Generation, BLIND, sealed);
-        Ok(opened.and_then(|plain| Versioned::<Spans>::decode(&plain)).map(|read| read.spans))
+        Ok(opened.and_then(|plain| Versioned::<Spans>::decode(&plain)).map(|read| blind::bounded(read.spans)))
     }
 }
 

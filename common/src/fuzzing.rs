@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What the fuzz target for the records that come out of Redis calls (`tests/fuzz/`), and the unit test with its stored
+//! inputs. Built for tests and for fuzzing only.
+
+use crate::{
+    blind,
+    failed::{self, FailedSample},
+    generation::{FarmReport, Generation, reached},
+    outage::outage,
+    oversight::{Oversight, Round},
+    verdict::Verdict,
+    wire::Versioned,
+};
+use std::{slice, time::Duration};
+
+/// When all of it is judged, in seconds since the epoch.
+const NOW: u64 = 1_800_000_000;
+/// Bytes of an outage's reason, at most.
+const LONGEST_REASON: usize = 2_000;
+/// Spans of one generation.
+const MOST_SPANS: usize = 64;
+
+/// Each kind of record, whatever the data is; nothing in it panics, and nothing that grows with it is kept.
+pub fn records(data: &[u8]) {
+    if let Some(failed) = Versioned::<FailedSample>::decode(data) {
+        let _ = (failed.holds(&Generation::default(), NOW), failed.life(NOW));
+        let _ = failed::pause(Duration::from_secs(failed.until), failed.times);
+        assert_eq!(Versioned::decode(&Versioned::encode(&failed)), Some(failed), "it travels");
+    }
+    if let Some(oversight) = Versioned::<Oversight>::decode(data) {
+        overseen(oversight);
+    }
+    if let Some(report) = Versioned::<FarmReport>::decode(data) {
+        let reports = slice::from_ref(&report);
+        assert!(outage(reports).is_none_or(|reason| reason.len() <= LONGEST_REASON));
+        let _ = reached(reports, None, &Oversight::default().all_excluded());
+        Oversight::default().observe(reports, NOW, Duration::from_secs(1));
+    }
+}
+
+fn overseen(mut oversight: Oversight) {
+    let spans = blind::bounded(oversight.spans.clone());
+    assert!(spans.len() <= MOST_SPANS);
+    let generation = Generation { blind: spans, ..Generation::default() };
+    for span in &oversight.spans {
+        let verdict =
+            Verdict { instance: span.instance.clone(), scanned_at: span.from, ..Verdict::default() };
+        assert!(
+            !span.covers(&verdict) || generation.outdates(&verdict),
+            "what was not believed still is not"
+        );
+    }
+    oversight.observe(&[], NOW, Duration::from_secs(1));
+    let answers = oversight.instances.keys().map(|name| (name.clone(), false)).collect();
+    oversight.judge(&Round { sent: NOW, ended: NOW, answers });
+    let _ = oversight.all_excluded();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    #[test]
+    fn records() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz/corpus/records");
+        let files = fs::read_dir(folder).expect("a folder of this repository");
+        let mut count = 0;
+        for file in files {
+            super::records(&fs::read(file.unwrap().path()).expect("a file of this repository"));
+            count += 1;
+        }
+        assert!(count > 0, "no corpus for records");
+    }
+}
