@@ -48,6 +48,19 @@ struct Journey<'a> {
     sent: usize,
 }
 
+/// What the failed attempts of one sample come to.
+#[derive(Debug, Default)]
+struct Tally {
+    /// Answers that were no verdict, from instances that scan.
+    refused: u32,
+    /// One of those instances scanned the known sample afterwards.
+    proven: bool,
+    /// Instances that could not be reached, or did not scan.
+    away: u32,
+    /// Attempts that were given up because the instance failed meanwhile.
+    moved: u32,
+}
+
 impl Farm {
     /// Has one of the instances scan `sample`; `source` is the host that its log shall name. Only instances whose
     /// signature version is `needs` or newer are asked, and while there is none it is as if none were available. Where
@@ -89,10 +102,10 @@ impl Farm {
     ) -> Result<Scanned, ScanError> {
         let roster = self.roster();
         let mut journey = self.journey(sample, source, needs, span);
-        let (mut refused, mut proven, mut lost, mut moved) = (0, false, 0, 0);
+        let mut tally = Tally::default();
         let end = Instant::now() + roster.longest;
         let mut give_up = Instant::now() + roster.patience;
-        while lost < roster.attempts && Instant::now() < end {
+        while tally.away < roster.attempts && Instant::now() < end {
             if self.roster().refuses(journey.bytes(), Instant::now()) {
                 return Err(ScanError::TooLarge);
             }
@@ -102,38 +115,15 @@ impl Farm {
                 let pause = journey.tried.len() as f64 * (0.5 + fastrand::f64());
                 tokio::time::sleep(LOOK_AGAIN.mul_f64(pause)).await;
             }
-            let Unscanned { error, whose } = match self.attempt(&mut journey, &instance, slot).await {
+            let unscanned = match self.attempt(&mut journey, &instance, slot).await {
                 Ok(scanned) => return Ok(scanned),
                 Err(unscanned) => unscanned,
             };
-            let name = instance.name().to_owned();
-            match (error.meaning(), whose) {
-                (Meaning::Busy | Meaning::TooLarge, _) => continue,
-                (Meaning::Lost, Whose::Sample | Whose::Unknown)
-                    if matches!(error, CallError::Timeout) && self.roster().is_only(&instance) =>
-                {
-                    // It may still be scanned there, and it is never scanned beside itself.
-                    let proven = whose == Whose::Sample;
-                    return Err(ScanError::Failed { instance: name, proven, last: error });
-                }
-                (Meaning::Lost, _) => return Err(ScanError::Suspect { instance: name, last: error }),
-                (Meaning::Moved, _) => {
-                    moved += 1;
-                    if moved >= UPLOADS {
-                        return Err(ScanError::Suspect { instance: name, last: error });
-                    }
-                }
-                (Meaning::Refused, Whose::Sample | Whose::Unknown | Whose::Nobody) => {
-                    refused += 1;
-                    proven |= whose == Whose::Sample;
-                    if refused >= UPLOADS {
-                        return Err(ScanError::Failed { instance: name, proven, last: error });
-                    }
-                }
-                (Meaning::Refused, Whose::Instance) | (Meaning::Unreachable, _) => lost += 1,
+            if !matches!(unscanned.error.meaning(), Meaning::Busy | Meaning::TooLarge) {
+                tally.note(instance.name(), unscanned, self.roster().is_only(&instance))?;
+                journey.tried.push(instance);
+                give_up = Instant::now() + roster.patience;
             }
-            journey.tried.push(instance);
-            give_up = Instant::now() + roster.patience;
         }
         Err(ScanError::NoInstance)
     }
@@ -265,6 +255,38 @@ impl Farm {
         };
         let instance = Arc::clone(&place.instance);
         Some((Slot { place: Some(place), farm: self }, instance))
+    }
+}
+
+impl Tally {
+    /// Takes note of an attempt that failed at `instance`, which is perhaps the only one. An error where the sample is
+    /// tried no more beside others.
+    fn note(&mut self, instance: &str, unscanned: Unscanned, is_only: bool) -> Result<(), ScanError> {
+        let Unscanned { error: last, whose } = unscanned;
+        let instance = instance.to_owned();
+        match last.meaning() {
+            // It may still be scanned there, and it is never scanned beside itself.
+            Meaning::Lost if is_only && matches!(last, CallError::Timeout) && whose != Whose::Instance => {
+                return Err(ScanError::Failed { instance, proven: whose == Whose::Sample, last });
+            }
+            Meaning::Lost => return Err(ScanError::Suspect { instance, last }),
+            Meaning::Moved => {
+                self.moved += 1;
+                if self.moved >= UPLOADS {
+                    return Err(ScanError::Suspect { instance, last });
+                }
+            }
+            Meaning::Refused if whose != Whose::Instance => {
+                self.refused += 1;
+                self.proven |= whose == Whose::Sample;
+                if self.refused >= UPLOADS {
+                    return Err(ScanError::Failed { instance, proven: self.proven, last });
+                }
+            }
+            Meaning::Refused | Meaning::Unreachable => self.away += 1,
+            Meaning::Busy | Meaning::TooLarge => {}
+        }
+        Ok(())
     }
 }
 
