@@ -28,6 +28,9 @@ use std::{
     time::Duration,
 };
 
+/// In seconds: an instance that sees again gets mail once every process knows that. What it called clean before would be
+/// scanned again for each mail.
+const RETURN: u64 = 6;
 /// After so long without a report an instance is forgotten.
 const FORGOTTEN: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -59,6 +62,8 @@ pub struct Known {
     pub good: Option<u64>,
     /// Since when it does not find them.
     pub blind_since: Option<u64>,
+    /// Since when it finds them again, while not every process knows of that yet.
+    pub back_since: Option<u64>,
     /// Since when it reports no signature version while others do.
     pub nameless_since: Option<u64>,
     /// How far it is behind with signatures.
@@ -96,7 +101,7 @@ impl Oversight {
     /// Why an instance gets no mail, if so.
     pub fn excluded(&self, instance: &str) -> Option<InstanceState> {
         let known = self.instances.get(instance)?;
-        if known.blind_since.is_some() {
+        if known.blind_since.is_some() || known.back_since.is_some() {
             return Some(InstanceState::Blind);
         }
         (known.delay == Delay::Late).then_some(InstanceState::Late)
@@ -122,6 +127,7 @@ impl Oversight {
             if known.seen.saturating_add(60) <= now {
                 known.seen = now;
             }
+            known.back_since = known.back_since.filter(|since| since.saturating_add(RETURN) > now);
         }
         self.forget(now);
         let is_new_here = self.versions.is_empty();
@@ -193,12 +199,14 @@ impl Oversight {
                 known.good = Some(round.sent);
                 known.blind_since = None;
                 before?;
+                known.back_since = Some(round.ended);
                 blind::close(&mut self.spans, name, round.ended);
                 Some(News::Sees { instance: name.to_owned() })
             }
             (false, None) => {
                 let from = known.good.unwrap_or(0);
                 known.blind_since = Some(round.ended);
+                known.back_since = None;
                 blind::open(&mut self.spans, name, from);
                 Some(News::Blind { instance: name.to_owned(), from })
             }

@@ -169,7 +169,13 @@ fn one_that_misses_is_blind_until_it_finds_again_and_its_verdicts_between_are_no
     assert_eq!(oversight.excluded("b"), Some(InstanceState::Blind));
     let told = oversight.judge(&round(400, &[("a", true), ("b", true)]));
     assert_eq!(told, [News::Sees { instance: "b".into() }]);
-    assert_eq!(oversight.excluded("b"), None);
+    assert_eq!(oversight.excluded("b"), Some(InstanceState::Blind), "until all know that its span is over");
+    let back = report(&[InstanceReport { name: "b".into(), ..InstanceReport::default() }]);
+    let excluded = [410, 411].map(|now| {
+        oversight.observe(&back, now, Duration::ZERO);
+        oversight.excluded("b")
+    });
+    assert_eq!(excluded, [Some(InstanceState::Blind), None]);
     assert_eq!(oversight.spans, [BlindSpan { instance: "b".into(), from: 100, to: Some(405) }]);
     let scan = |at| Verdict { instance: "b".into(), scanned_at: at, ..Verdict::default() };
     let covered = [99, 150, 405, 406].map(|at| oversight.spans[0].covers(&scan(at)));

@@ -17,7 +17,7 @@ pub(super) fn tell(news: &News) {
         News::Sees { instance } => tracing::info!(
             event = "blind",
             farm.instance = instance,
-            "An instance finds the canary again and gets mail"
+            "An instance finds the canary again and gets mail in some seconds"
         ),
         News::Doubt { instances } => tracing::error!(
             event = "canary",
