@@ -24,7 +24,7 @@ use bytes::Bytes;
 use futures_util::{FutureExt, future::BoxFuture};
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use thundergate_common::{
-    clock::{now, now_ms},
+    clock::now_ms,
     digest::Digest,
     failed::{self, FailedSample},
     generation::Generation,
@@ -235,8 +235,8 @@ impl Scanning {
         let failed = FailedSample {
             reason: with_causes(error),
             instance: error.instance().to_owned(),
-            failed_at: now(),
-            until: if suspect { 0 } else { now() + pause.as_secs() },
+            failed_at: self.hub.now(),
+            until: if suspect { 0 } else { self.hub.now() + pause.as_secs() },
             suspect: lost,
             times,
             generation: Generation { blind: Vec::new(), ..Generation::clone(&self.hub.generation()) },

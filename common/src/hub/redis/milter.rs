@@ -9,9 +9,8 @@ use super::{
     seal::Purpose,
 };
 use crate::{
-    clock::now,
     failed::FailedSample,
-    hub::{Admission, Announcements, HubError, Milter, Receipt, Reservation},
+    hub::{Admission, Announcements, Hub as _, HubError, Milter, Receipt, Reservation},
     job::{Job, Lane},
     keys::{Kept, Keys},
     sample::{Sample, SampleKey},
@@ -153,7 +152,7 @@ fn failure(
     };
     let bytes: Option<Vec<u8>> = from_redis_value(answer).map_err(unusable)?;
     let failed = bytes.and_then(|bytes| hub.failed(key, bytes));
-    Ok(failed.filter(|failed| failed.holds(&hub.generation.borrow(), now())))
+    Ok(failed.filter(|failed| failed.holds(&hub.generation.borrow(), hub.now())))
 }
 
 fn leaving(hub: &RedisHub, key: &SampleKey, lease: &str) -> Step {

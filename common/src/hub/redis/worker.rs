@@ -12,7 +12,6 @@ use super::{
     wire::{Announcement, Letter},
 };
 use crate::{
-    clock::now,
     failed::FailedSample,
     generation::FarmReport,
     hub::{Begin, Claim, Completion, Hub as _, HubError, Room, Worker},
@@ -105,7 +104,7 @@ impl Worker for RedisHub {
     async fn suspect(&self, claim: &Claim, failed: &FailedSample) -> Result<(), HubError> {
         let mut set = cmd("SET");
         set.arg(self.keys.of(&claim.job.sample, Kept::Failed));
-        set.arg(&*sealed_failure(self, claim, failed)).arg("PX").arg(millis(failed.life(now())));
+        set.arg(&*sealed_failure(self, claim, failed)).arg("PX").arg(millis(failed.life(self.now())));
         self.verdicts.one(set).await.map(drop)
     }
 
@@ -175,7 +174,7 @@ fn suffices(hub: &RedisHub, job: &Job, verdict: &Verdict) -> bool {
 
 /// Whether what is held against a sample still counts for a job.
 fn holds(hub: &RedisHub, job: &Job, failed: &FailedSample) -> bool {
-    failed.holds(&hub.generation.borrow().at_least(job.needs.as_deref()), now())
+    failed.holds(&hub.generation.borrow().at_least(job.needs.as_deref()), hub.now())
 }
 
 /// What stood in Redis when a job was begun.
@@ -252,7 +251,7 @@ async fn bury(
         reason: reason.to_owned(),
         instance: instance.to_owned(),
         deliveries: claim.deliveries,
-        buried_at: now(),
+        buried_at: hub.now(),
     };
     let call = SCRIPTS.bury.on(entry_and_letter_keys(hub, claim));
     let sealed = hub.vault.seal(Purpose::Letter, "", Versioned::encode(&letter));
@@ -290,7 +289,7 @@ fn answered(hub: &RedisHub, claim: &Claim, answer: &Answer, stored: Stored<'_>, 
             let life = of.fresh_at(hub.now(), hub.cache.ttl(of));
             verdict = (hub.vault.seal(Purpose::Verdict, &name, of.encode()), life);
         }
-        Stored::Failed(of) => failed = (sealed_failure(hub, claim, of), of.life(now())),
+        Stored::Failed(of) => failed = (sealed_failure(hub, claim, of), of.life(hub.now())),
         Stored::Nothing => {}
     }
     let clean = matches!(stored, Stored::Verdict(verdict) if verdict.is_clean());
