@@ -87,7 +87,7 @@ async fn serve_mail(config: &Config, file: Option<PathBuf>) -> anyhow::Result<u8
     let logs = telemetry::init(&config.log)?;
     let _traces = traces::init(&config.traces, "thundergate-milter")?;
     let shutdown = Shutdown::install()?.grace(config.grace);
-    let source = reload::Source { file, levels: logs.levels(), hangups: Hangups::install()? };
+    let source = reload::Source { file, log: logs.control(), hangups: Hangups::install()? };
     Server::bind(config, passed).await?.reloading(source).run(shutdown).await;
     Ok(0)
 }

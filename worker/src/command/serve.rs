@@ -11,7 +11,7 @@ use thundergate_common::{
     reload::Reload,
     service,
     shutdown::{Hangups, Shutdown},
-    telemetry::{self, Levels},
+    telemetry::{self, Control},
     traces,
 };
 use tokio::task::JoinSet;
@@ -41,7 +41,7 @@ pub(super) async fn serve(config: &Config, file: Option<PathBuf>) -> Result<(), 
         tasks.spawn(admin.serve(Arc::new(registry), ready, subject, ended.clone()));
     }
     tasks.spawn(say_stopping(shutdown.drain.clone()));
-    let reload = reload(config.clone(), file, worker.farm(), logs.levels(), hangups);
+    let reload = reload(config.clone(), file, worker.farm(), logs.control(), hangups);
     let drain = shutdown.drain.clone();
     tasks.spawn(async move { drain.run_until_cancelled(reload).await.unwrap_or_default() });
     let alive = ended.clone();
@@ -72,13 +72,13 @@ fn say_ready(config: &Config, admin: Option<&Admin>) {
     service::ready();
 }
 
-async fn reload(started: Config, file: Option<PathBuf>, farm: Arc<Farm>, levels: Levels, hangups: Hangups) {
+async fn reload(started: Config, file: Option<PathBuf>, farm: Arc<Farm>, log: Control, hangups: Hangups) {
     let load = || Config::load(file.as_deref());
     let apply = |config: &Config| {
         farm.reconfigure(&config.farm)?;
-        Ok(levels.set(&config.log.level)?)
+        Ok(log.set_level(&config.log.level)?)
     };
-    Reload { live: &LIVE, load, apply }.heed(started, hangups).await;
+    Reload { live: &LIVE, log: log.clone(), load, apply }.heed(started, hangups).await;
 }
 
 async fn say_stopping(drain: CancellationToken) {

@@ -6,6 +6,7 @@ mod containers;
 mod dead_letters;
 mod log_bounds;
 mod metrics;
+mod log_written;
 mod metrics_rules;
 mod reload;
 mod status_page;
