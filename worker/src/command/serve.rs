@@ -7,6 +7,7 @@ use std::{path::PathBuf, sync::Arc};
 use thundergate_common::{
     admin::{Admin, Ready},
     config::origin,
+    descriptors::Needs,
     metrics,
     reload::Reload,
     service,
@@ -26,6 +27,9 @@ pub(super) async fn serve(config: &Config, file: Option<PathBuf>) -> Result<(), 
     let _traces = traces::init(&config.traces, "thundergate-worker").map_err(anyhow::Error::from)?;
     let shutdown = Shutdown::install().map_err(anyhow::Error::from)?.grace(config.grace);
     let hangups = Hangups::install().map_err(anyhow::Error::from)?;
+    if let Some(advice) = needs(config).provide()?.advice {
+        tracing::warn!(event = "descriptors", "{advice}");
+    }
     let admin = Admin::bind(&config.admin).await.map_err(anyhow::Error::from)?;
     let hub = connect(config).await?;
     let mut registry = metrics::registry("thundergate-worker");
@@ -53,6 +57,11 @@ pub(super) async fn serve(config: &Config, file: Option<PathBuf>) -> Result<(), 
     while tasks.join_next().await.is_some() {}
     tracing::info!("The worker has ended");
     Ok(())
+}
+
+/// What a worker with this configuration may need to have open.
+pub(super) fn needs(config: &Config) -> Needs {
+    Needs::of(0, Some(&config.farm))
 }
 
 fn say_ready(config: &Config, admin: Option<&Admin>) {
