@@ -5,8 +5,8 @@
 use crate::{
     command::{assembly::scanner_inside, standalone::Scanners},
     config::Config,
+    front::milter::Connections,
     inspect::inspector::Gate,
-    mail::permits::Permits,
 };
 use std::{path::PathBuf, sync::Arc};
 use thundergate_common::{
@@ -36,7 +36,7 @@ pub struct Live {
     /// The gate of new connections.
     pub gates: watch::Sender<Arc<Gate>>,
     /// `limits.connections`.
-    pub connections: Arc<Permits>,
+    pub(crate) connections: Arc<Connections>,
     /// The scanners of this process.
     pub scanners: Option<Scanners>,
 }

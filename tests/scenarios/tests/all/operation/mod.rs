@@ -2,11 +2,12 @@
 //! Operation: command lines, configuration, metrics, traces, the status page, containers.
 
 mod commands;
+mod connections;
 mod containers;
 mod dead_letters;
 mod log_bounds;
-mod metrics;
 mod log_written;
+mod metrics;
 mod metrics_rules;
 mod reload;
 mod status_page;
