@@ -3,6 +3,7 @@
 
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 use thundergate_common::config::{Fault, exact_size};
 use thundergate_extract::Budget;
 
@@ -24,6 +25,9 @@ pub struct Limits {
     pub memory_bytes: ByteSize,
     /// Connections at the same time.
     pub connections: usize,
+    /// How long a connection may be silent between two messages.
+    #[serde(with = "humantime_serde")]
+    pub idle: Duration,
     /// Parts of a message.
     pub parts: usize,
     /// Nesting of parts.
@@ -47,7 +51,7 @@ impl Limits {
     }
 
     /// What serde cannot see.
-    pub(crate) fn check(&self) -> Result<(), Fault> {
+    pub(crate) fn check(&self, progress: Duration) -> Result<(), Fault> {
         for (key, zero) in [
             ("limits.message_bytes", self.message_bytes.as_u64() == 0),
             ("limits.sample_bytes", self.sample_bytes.as_u64() == 0),
@@ -62,6 +66,11 @@ impl Limits {
         }
         if self.parts > MOST_PARTS {
             return fault(&["limits.parts"], "must be 10000 at most");
+        }
+        if self.idle <= progress {
+            let why =
+                "limits.idle must be more than wait.progress, the only sign of life of a message that waits";
+            return fault(&["limits.idle", "wait.progress"], why);
         }
         if self.memory_bytes < self.message_bytes {
             return fault(

@@ -7,11 +7,12 @@ use std::{path::PathBuf, sync::Arc};
 use thundergate_common::{
     admin::{Admin, Ready},
     config::origin,
+    descriptors::Needs,
     metrics,
     reload::Reload,
     service,
     shutdown::{Hangups, Shutdown},
-    telemetry::{self, Levels},
+    telemetry::{self, Control},
     traces,
 };
 use tokio::task::JoinSet;
@@ -26,6 +27,9 @@ pub(super) async fn serve(config: &Config, file: Option<PathBuf>) -> Result<(), 
     let _traces = traces::init(&config.traces, "thundergate-worker").map_err(anyhow::Error::from)?;
     let shutdown = Shutdown::install().map_err(anyhow::Error::from)?.grace(config.grace);
     let hangups = Hangups::install().map_err(anyhow::Error::from)?;
+    if let Some(advice) = needs(config).provide()?.advice {
+        tracing::warn!(event = "descriptors", "{advice}");
+    }
     let admin = Admin::bind(&config.admin).await.map_err(anyhow::Error::from)?;
     let hub = connect(config).await?;
     let mut registry = metrics::registry("thundergate-worker");
@@ -41,7 +45,7 @@ pub(super) async fn serve(config: &Config, file: Option<PathBuf>) -> Result<(), 
         tasks.spawn(admin.serve(Arc::new(registry), ready, subject, ended.clone()));
     }
     tasks.spawn(say_stopping(shutdown.drain.clone()));
-    let reload = reload(config.clone(), file, worker.farm(), logs.levels(), hangups);
+    let reload = reload(config.clone(), file, worker.farm(), logs.control(), hangups);
     let drain = shutdown.drain.clone();
     tasks.spawn(async move { drain.run_until_cancelled(reload).await.unwrap_or_default() });
     let alive = ended.clone();
@@ -53,6 +57,11 @@ pub(super) async fn serve(config: &Config, file: Option<PathBuf>) -> Result<(), 
     while tasks.join_next().await.is_some() {}
     tracing::info!("The worker has ended");
     Ok(())
+}
+
+/// What a worker with this configuration may need to have open.
+pub(super) fn needs(config: &Config) -> Needs {
+    Needs::of(0, Some(&config.farm))
 }
 
 fn say_ready(config: &Config, admin: Option<&Admin>) {
@@ -72,13 +81,13 @@ fn say_ready(config: &Config, admin: Option<&Admin>) {
     service::ready();
 }
 
-async fn reload(started: Config, file: Option<PathBuf>, farm: Arc<Farm>, levels: Levels, hangups: Hangups) {
+async fn reload(started: Config, file: Option<PathBuf>, farm: Arc<Farm>, log: Control, hangups: Hangups) {
     let load = || Config::load(file.as_deref());
     let apply = |config: &Config| {
         farm.reconfigure(&config.farm)?;
-        Ok(levels.set(&config.log.level)?)
+        Ok(log.set_level(&config.log.level)?)
     };
-    Reload { live: &LIVE, load, apply }.heed(started, hangups).await;
+    Reload { live: &LIVE, log: log.clone(), load, apply }.heed(started, hangups).await;
 }
 
 async fn say_stopping(drain: CancellationToken) {
