@@ -14,6 +14,7 @@
 //! | `<prefix>:1:{jobs-<shard>}:<lane>` | stream with the consumer group `workers` | milter | entries are deleted when acknowledged |
 //! | `<prefix>:1:{jobs-<shard>}:<lane>:queued` | hash: sample → entry of its job | as the stream | fields go with their entries |
 //! | `<prefix>:1:{jobs-<shard>}:bytes` | integer: bytes of the samples of all entries | as the stream | changes with the entries |
+//! | `<prefix>:1:{jobs-<shard>}:pulse-<process>:lease` | string, empty: whether the shard takes writes. Named so that an older users.acl permits it | milter, worker | 10 s |
 //! | `<prefix>:1:{jobs-<shard>}:dead` | stream, capped | worker | 30 days after the last letter |
 //! | `<prefix>:1:{jobs-<shard>}:dead:samples` | hash: sample → entry of its dead letter | worker | as the stream; fields go with their letters |
 //! | `<prefix>:1:{farm}:reports` | hash: worker → time of Redis and its [`FarmReport`](crate::generation::FarmReport) | worker | fields go 30 s after the last report, the hash as well |
@@ -117,6 +118,11 @@ impl Keys {
     /// How many bytes the samples of all jobs have.
     pub(crate) fn job_bytes(&self, shard: usize) -> String {
         self.queue(shard, "bytes")
+    }
+
+    /// What `process` writes to see whether writes are taken.
+    pub(crate) fn pulse(&self, shard: usize, process: &str) -> String {
+        self.queue(shard, &format!("pulse-{process}:lease"))
     }
 
     /// The dead letters.

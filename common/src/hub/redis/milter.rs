@@ -5,12 +5,13 @@ use super::{
     IN_TRANSIT, RedisHub,
     entry::{millis, sealed_job},
     error::{hub_error, out_of_memory, unusable},
+    pulse::{self, Role},
     scripts::{SCRIPTS, Step},
     seal::Purpose,
 };
 use crate::{
     failed::FailedSample,
-    hub::{Admission, Announcements, Hub as _, HubError, Milter, Receipt, Reservation},
+    hub::{Admission, Announcements, Hub as _, HubError, Milter, Receipt, Reservation, Trouble},
     job::{Job, Lane},
     keys::{Kept, Keys},
     sample::{Sample, SampleKey},
@@ -19,6 +20,7 @@ use crate::{
 use async_trait::async_trait;
 use redis::{RedisResult, Value, cmd, from_redis_value};
 use std::{
+    collections::HashSet,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -26,6 +28,8 @@ use tracing::warn;
 
 /// How many receipts of one sample are kept.
 const RECEIPTS: usize = 1000;
+/// So many samples are remembered for which no answer came; beyond them a reservation ends by itself.
+const UNCERTAIN: usize = 10_000;
 /// How long after the last one they are forgotten.
 const LEDGER: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -37,6 +41,7 @@ impl Milter for RedisHub {
 
     /// Verdict and failure are read after the reservation: a scan that ends in between is seen.
     async fn reserve(&self, keys: &[SampleKey], lane: Lane) -> Result<Vec<Reservation>, HubError> {
+        let anew = if lane == Lane::Mail { no_longer_doubted(self, keys) } else { HashSet::new() };
         let chains = keys.iter().map(|key| {
             let call = SCRIPTS.reserve.on([Kept::Lease, Kept::Waiters].map(|kept| self.keys.of(key, kept)));
             let call = call
@@ -46,9 +51,10 @@ impl Milter for RedisHub {
                 .arg(millis(self.queue.sample_ttl))
                 .arg(lane.as_str());
             let get = |kept| Step::from(cmd("GET").arg(self.keys.of(key, kept)).take());
-            vec![Step::from(call), get(Kept::Verdict), get(Kept::Failed)]
+            let give_back = anew.contains(key).then(|| leaving(self, key, &self.owner_lease()));
+            give_back.into_iter().chain([Step::from(call), get(Kept::Verdict), get(Kept::Failed)]).collect()
         });
-        let outcomes = self.verdicts.run(chains.collect()).await?;
+        let outcomes = self.verdicts.run(chains.collect()).await.inspect_err(|_| doubt(self, keys))?;
         let found: Vec<Reservation> = keys
             .iter()
             .zip(outcomes)
@@ -67,6 +73,7 @@ impl Milter for RedisHub {
 
     /// In batches of [`IN_TRANSIT`] bytes at most.
     async fn submit(&self, jobs: &[(Sample, Job)]) -> Result<Vec<Admission>, HubError> {
+        let all: Vec<SampleKey> = jobs.iter().map(|(_, job)| job.sample.clone()).collect();
         let mut admissions = Vec::with_capacity(jobs.len());
         let mut rest = jobs;
         while !rest.is_empty() {
@@ -76,7 +83,7 @@ impl Milter for RedisHub {
                 bytes <= IN_TRANSIT
             });
             let (batch, others) = rest.split_at(fits.count().max(1));
-            admissions.extend(submit_batch(self, batch).await?);
+            admissions.extend(submit_batch(self, batch).await.inspect_err(|_| doubt(self, &all))?);
             rest = others;
         }
         let steps =
@@ -92,6 +99,10 @@ impl Milter for RedisHub {
         self.verdicts.each(keys.iter().map(|key| leaving(self, key, "")).collect()).await.map(drop)
     }
 
+    async fn probe(&self) -> Result<(), Trouble> {
+        pulse::probe(self, Role::Milter).await
+    }
+
     async fn record(&self, receipts: &[(SampleKey, Receipt)]) -> Result<(), HubError> {
         let steps = receipts.iter().map(|(key, receipt)| {
             let call = SCRIPTS.record.on([self.keys.of(key, Kept::Receipts)]);
@@ -105,12 +116,31 @@ impl Milter for RedisHub {
     }
 }
 
+/// No answer came: whether this process owns these samples, and whether their jobs are queued, it does not know. Asked
+/// again it would be told that somebody else scans them, who would be itself.
+fn doubt(hub: &RedisHub, keys: &[SampleKey]) {
+    let mut uncertain = hub.uncertain();
+    if uncertain.len() >= UNCERTAIN {
+        uncertain.clear();
+    }
+    uncertain.extend(keys.iter().cloned());
+}
+
+/// Those of `keys` whose reservation has to be given back before it is asked for again. Where another message of this
+/// process has one of them in hand, both submit it, and it is queued once.
+fn no_longer_doubted(hub: &RedisHub, keys: &[SampleKey]) -> HashSet<SampleKey> {
+    let mut uncertain = hub.uncertain();
+    keys.iter().filter(|key| uncertain.remove(key)).cloned().collect()
+}
+
 fn reservation(
     hub: &RedisHub,
     key: &SampleKey,
-    outcomes: Vec<RedisResult<Value>>,
+    mut outcomes: Vec<RedisResult<Value>>,
     lane: Lane,
 ) -> Result<Reservation, HubError> {
+    // What stands before was given back.
+    let outcomes = outcomes.split_off(outcomes.len().saturating_sub(3));
     let [role, verdict, failed] =
         <[_; 3]>::try_from(outcomes).map_err(|_| unusable("reserve gave too few answers"))?;
     let verdict: Option<Vec<u8>> = from_redis_value(verdict.map_err(hub_error)?).map_err(unusable)?;
@@ -208,7 +238,7 @@ fn admission(outcomes: Vec<RedisResult<Value>>) -> Result<Admission, HubError> {
         match outcome {
             Ok(Value::BulkString(word)) if word == b"full" => admission = Admission::Full,
             Ok(_) => {}
-            Err(error) if out_of_memory(&error) => admission = Admission::Full,
+            Err(error) if out_of_memory(&error) => admission = Admission::OutOfMemory,
             Err(error) => return Err(hub_error(error)),
         }
     }
@@ -219,7 +249,7 @@ fn admission(outcomes: Vec<RedisResult<Value>>) -> Result<Admission, HubError> {
 /// was, and give it back.
 fn settled(hub: &RedisHub, job: &Job, admission: Admission) -> Option<Step> {
     match (admission, job.lane) {
-        (Admission::Full, _) => {
+        (Admission::Full | Admission::OutOfMemory, _) => {
             let keys = [Kept::Sample, Kept::Lease].map(|kept| hub.keys.of(&job.sample, kept));
             Some(SCRIPTS.give_back.on(keys).arg(hub.owner_lease()).into())
         }

@@ -7,6 +7,7 @@ use super::{
     entry::{entry_keys, lease_of, millis, sealed_job},
     error::{hub_error, unusable},
     farm, oversight,
+    pulse::{self, Role},
     scripts::{Call, SCRIPTS, Step},
     seal::Purpose,
     wire::{Announcement, Letter},
@@ -14,7 +15,7 @@ use super::{
 use crate::{
     failed::FailedSample,
     generation::FarmReport,
-    hub::{Begin, Claim, Completion, Hub as _, HubError, Room, Worker},
+    hub::{Begin, Claim, Completion, Hub as _, HubError, Room, Trouble, Worker},
     job::{Job, Lane},
     keys::{Kept, Keys},
     oversight::Oversight,
@@ -137,6 +138,10 @@ impl Worker for RedisHub {
 
     async fn report(&self, report: &FarmReport, quorum: Option<NonZeroUsize>) -> Result<Oversight, HubError> {
         farm::report(self, report, quorum).await
+    }
+
+    async fn probe(&self) -> Result<(), Trouble> {
+        pulse::probe(self, Role::Worker).await
     }
 
     async fn lead(&self, worker: &str, ttl: Duration) -> Result<bool, HubError> {
