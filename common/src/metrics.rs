@@ -32,6 +32,9 @@ static AHEAD: AtomicU64 = AtomicU64::new(0);
 /// Values from the hub that did not open.
 static UNSEALED: AtomicU64 = AtomicU64::new(0);
 
+/// Samples of delivered messages that will not be scanned.
+static NEVER_SCANNED: AtomicU64 = AtomicU64::new(0);
+
 /// A registry for `program`, with what all programs expose:
 ///
 /// * `thundergate_build_info{program,version}`: always 1
@@ -40,6 +43,7 @@ static UNSEALED: AtomicU64 = AtomicU64::new(0);
 /// * `thundergate_unsealed_values_total`: values in Redis that were not sealed with one of our secrets
 /// * `thundergate_clock_skew_seconds`: how far this machine's clock is ahead of Redis's, less than 0 where it is
 ///   behind; 0 as long as that is not known
+/// * `thundergate_never_scanned_total`: samples of delivered messages that gave way in the queue and will not be scanned
 /// * `process_…`: as Prometheus' own client libraries have them
 pub fn registry(program: &'static str) -> Registry {
     let mut registry = Registry::default();
@@ -67,6 +71,11 @@ pub(crate) fn clock_is_ahead(seconds: f64) {
 /// A value from the hub did not open.
 pub(crate) fn unsealed() {
     UNSEALED.fetch_add(1, Relaxed);
+}
+
+/// A sample of a delivered message will not be scanned.
+pub(crate) fn never_scanned() {
+    NEVER_SCANNED.fetch_add(1, Relaxed);
 }
 
 /// What all programs have.
@@ -97,11 +106,23 @@ impl Collector for Common {
             "How far this machine's clock is ahead of Redis's, less than 0 where it is behind",
             f64::from_bits(AHEAD.load(Relaxed)),
         )?;
-        let unsealed = UNSEALED.load(Relaxed);
-        let name = "thundergate_unsealed_values";
-        let help = "Values in Redis that were not sealed with one of our secrets";
-        let family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-        ConstCounter::new(unsealed).encode(family)
+        let counters = [
+            (
+                "thundergate_unsealed_values",
+                "Values in Redis that were not sealed with one of our secrets",
+                &UNSEALED,
+            ),
+            (
+                "thundergate_never_scanned",
+                "Samples of delivered messages that gave way in the queue and will not be scanned",
+                &NEVER_SCANNED,
+            ),
+        ];
+        for (name, help, counter) in counters {
+            let family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            ConstCounter::new(counter.load(Relaxed)).encode(family)?;
+        }
+        Ok(())
     }
 }
 

@@ -68,6 +68,9 @@ impl Milter for Nasty {
     async fn leave(&self, keys: &[SampleKey]) -> Result<(), HubError> {
         self.hub.leave(keys).await
     }
+    async fn owe(&self, keys: &[SampleKey], queue_id: &str) -> Result<(), HubError> {
+        self.hub.owe(keys, queue_id).await
+    }
     async fn record(&self, receipts: &[(SampleKey, Receipt)]) -> Result<(), HubError> {
         self.hub.record(receipts).await
     }

@@ -12,6 +12,7 @@
 //! | `farm` | what workers report, and the generation that every process learns of |
 //! | `outage` | why no instance scans, as that tells |
 //! | `oversight` | what the workers together know of their instances |
+//! | `submit`, `lanes` | how samples get into the queue, whose turn it is, what gives way |
 //! | `milter`, `worker` with `claims`, `observer`, `operator` | the calls of each role |
 //! | `entry` | an entry of a stream: its keys, its job, its lease |
 //! | `error`, `wire` | what errors mean; JSON |
@@ -34,6 +35,7 @@ mod connection;
 mod entry;
 mod error;
 mod farm;
+mod lanes;
 mod listener;
 mod milter;
 mod observer;
@@ -43,6 +45,7 @@ mod oversight;
 mod scripts;
 pub mod seal;
 mod settings;
+mod submit;
 mod target;
 mod vault;
 mod wire;
@@ -104,6 +107,7 @@ pub struct RedisHub {
     readers: Mutex<Vec<Wire>>,
     announcements: Announcements,
     listening: watch::Receiver<bool>,
+    lanes: lanes::Lanes,
     /// Whether it was said that this process may not read what failed.
     failures_refused: AtomicBool,
     /// They end with the hub.
@@ -174,6 +178,7 @@ impl RedisHub {
         .await;
         tasks.spawn(watcher.run());
         Ok(Arc::new(Self {
+            lanes: lanes::Lanes::new(keys.shards()),
             keys,
             queue: queue.clone(),
             cache: cache.clone(),
