@@ -15,6 +15,7 @@
 //! | `<prefix>:1:{jobs-<shard>}:<lane>:queued` | hash: sample → entry of its job | as the stream | fields go with their entries |
 //! | `<prefix>:1:{jobs-<shard>}:bytes` | integer: bytes of the samples of all entries | as the stream | changes with the entries |
 //! | `<prefix>:1:{jobs-<shard>}:owed` | hash: sample → the queue id of a message that was delivered although it was not scanned; the empty sample → how far the owed entries of background reach | milter, worker | fields go with their entries, the hash twice `queue.sample_ttl` after the last one |
+//! | `<prefix>:1:{jobs-<shard>}:pulse-<process>:lease` | string, empty: whether the shard takes writes. Named so that an older users.acl permits it | milter, worker | 10 s |
 //! | `<prefix>:1:{jobs-<shard>}:dead` | stream, capped | worker | 30 days after the last letter |
 //! | `<prefix>:1:{jobs-<shard>}:dead:samples` | hash: sample → entry of its dead letter | worker | as the stream; fields go with their letters |
 //! | `<prefix>:1:{farm}:reports` | hash: worker → time of Redis and its [`FarmReport`](crate::generation::FarmReport) | worker | fields go 30 s after the last report, the hash as well |
@@ -123,6 +124,11 @@ impl Keys {
     /// For which samples a message was delivered unscanned.
     pub fn owed(&self, shard: usize) -> String {
         self.queue(shard, "owed")
+    }
+
+    /// What `process` writes to see whether writes are taken.
+    pub(crate) fn pulse(&self, shard: usize, process: &str) -> String {
+        self.queue(shard, &format!("pulse-{process}:lease"))
     }
 
     /// The dead letters.

@@ -65,9 +65,22 @@ pub enum HubError {
     /// It cannot be reached or does not answer in time.
     #[error("hub unavailable")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// It has no memory for what is new; what is known it serves.
+    #[error("hub is full")]
+    Full,
     /// It answered something this program does not understand, or refused.
     #[error("hub gave an unusable answer")]
     Unusable(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Why a hub does not take what a process writes: whose fault it is and what to do, in one line for people.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Trouble {
+    /// That line.
+    pub reason: String,
+    /// Whether it is for want of memory: what is known is served, and nothing new is taken.
+    pub full: bool,
 }
 
 /// What [`Milter::reserve`] found.
@@ -88,8 +101,10 @@ pub enum Reservation {
 pub enum Admission {
     /// It stands in the queue.
     Queued,
-    /// The queue or the memory behind it is full; the reservation is given back.
+    /// The queue is full, by its limits; the reservation is given back.
     Full,
+    /// The memory behind the queue is full, whatever the queue holds; the reservation is given back.
+    OutOfMemory,
 }
 
 /// A job in the hands of one worker.
@@ -240,6 +255,11 @@ pub trait Hub: Send + Sync + 'static {
     /// Whether the hub answers.
     async fn ping(&self) -> Result<(), HubError>;
 
+    /// Why the hub does not take what this process writes, as the last [`Milter::probe`] or [`Worker::probe`] found.
+    fn trouble(&self) -> Option<Arc<str>> {
+        None
+    }
+
     /// The time by the clock that all processes at this hub share, in seconds since the epoch, as far as this process
     /// knows it.
     fn now(&self) -> u64 {
@@ -258,6 +278,15 @@ pub trait Milter: Hub {
     /// Puts bytes and jobs of samples that the caller owns into the queue. One round trip, on a connection that
     /// look-ups do not share; one more for what is refused and for bulk and background, and two for what others give way to.
     async fn submit(&self, jobs: &[(Sample, Job)]) -> Result<Vec<Admission>, HubError>;
+
+    /// Whether the hub takes what a milter writes.
+    ///
+    /// # Errors
+    ///
+    /// [`Trouble`].
+    async fn probe(&self) -> Result<(), Trouble> {
+        Ok(())
+    }
 
     /// Where the answers for this process arrive.
     fn announcements(&self) -> &Announcements;
@@ -313,6 +342,15 @@ pub trait Worker: Hub {
     /// of the healthy instances are enough (none: all). Gives what the workers together know of their instances, which
     /// the caller holds them to.
     async fn report(&self, report: &FarmReport, quorum: Option<NonZeroUsize>) -> Result<Oversight, HubError>;
+
+    /// Whether the hub takes what a worker writes and announces.
+    ///
+    /// # Errors
+    ///
+    /// [`Trouble`].
+    async fn probe(&self) -> Result<(), Trouble> {
+        Ok(())
+    }
 
     /// Whether `worker` is the one that looks after the instances for all, for another `ttl`: one at a time is.
     async fn lead(&self, worker: &str, ttl: Duration) -> Result<bool, HubError>;

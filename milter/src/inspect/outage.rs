@@ -2,6 +2,7 @@
 //! Troubles that many messages meet, told once: one line when such a trouble begins, one when it is over. It is over at
 //! the first success after [`QUIET`] without it, so that one that comes and goes does not fill the log.
 
+use crate::inspect::blink::Absence;
 use std::{
     sync::{Mutex, MutexGuard},
     time::{Duration, Instant},
@@ -18,6 +19,9 @@ pub struct Outages {
     scanners: Outage,
     seats: Outage,
     queue: Outage,
+    memory: Outage,
+    /// Since when the hub is away.
+    pub(crate) absence: Absence,
 }
 
 impl Outages {
@@ -25,6 +29,8 @@ impl Outages {
     pub(crate) fn hub(&self, error: Option<&HubError>, direct: bool) {
         let now = Instant::now();
         match error {
+            // [`Self::queue`] tells of it.
+            Some(HubError::Full) => {}
             Some(error) if self.hub.begins(now) => {
                 let error = error as &dyn std::error::Error;
                 if direct {
@@ -69,16 +75,38 @@ impl Outages {
         }
     }
 
-    /// A job was submitted.
-    pub(crate) fn queue(&self, admission: Admission) {
+    /// A job was submitted; `direct` says whether something else scans where it was refused.
+    pub(crate) fn queue(&self, admission: Admission, direct: bool) {
         let now = Instant::now();
-        if admission == Admission::Full {
-            if self.queue.begins(now) {
+        match admission {
+            Admission::Full if self.queue.begins(now) => {
                 tracing::warn!("The queue is full; messages with new samples get policy.on.overload");
             }
-        } else if self.queue.ends(now) {
-            tracing::info!("The queue takes samples again");
+            Admission::OutOfMemory if self.memory.begins(now) => redis_is_full(direct),
+            Admission::Full | Admission::OutOfMemory => {}
+            Admission::Queued => {
+                if self.queue.ends(now) {
+                    tracing::info!("The queue takes samples again");
+                }
+                if self.memory.ends(now) {
+                    tracing::info!("Redis has memory for samples again");
+                }
+            }
         }
+    }
+}
+
+fn redis_is_full(direct: bool) {
+    if direct {
+        tracing::warn!(
+            event = "redis_full",
+            "Redis is full (maxmemory); new samples are scanned directly until it has room"
+        );
+    } else {
+        tracing::warn!(
+            event = "redis_full",
+            "Redis is full (maxmemory); messages with new samples get policy.on.overload until it has room"
+        );
     }
 }
 

@@ -11,11 +11,12 @@
 //! 7. Who gives up leaves, so that its jobs make way for those that somebody waits for.
 //! 8. With `cache.stale = "serve"` samples whose verdicts are stale are scanned again in the background.
 //!
-//! Where the hub is unreachable, the same is done with the scanner in this process, if there is one; else the parts
-//! failed as unavailable.
+//! Where the hub is unreachable or full, the same is done with the scanner in this process, if there is one. Else a hub
+//! that is away for a moment is waited for ([`Blink`]), and the parts failed as unavailable where it does not come back;
+//! where it is full, new samples failed as overload.
 
 use crate::{
-    inspect::outage::Outages,
+    inspect::{blink::Blink, outage::Outages},
     mail::permits::Permits,
     observe::{observer::Observer, spans},
 };
@@ -127,7 +128,11 @@ impl Resolver {
         if !all_known {
             self.outages.hub(outcome.as_ref().err(), self.direct.is_some());
         }
-        if let (Err(_), Some(direct)) = (&outcome, &self.direct) {
+        if let (Err(error), Some(direct)) = (&outcome, &self.direct) {
+            if matches!(error, HubError::Full) {
+                // What it took is waited for no longer.
+                shared.leave(&answers).await;
+            }
             outcome = asking(&**direct).ask(&mut answers).await;
         }
         if !answers.stale.is_empty() {
@@ -167,14 +172,17 @@ impl Asking<'_> {
         if self.unresolved(answers).next().is_none() {
             return Ok(());
         }
-        self.look_up(answers).await?;
+        let mut blink = self.blink();
+        while let Err(error) = self.look_up(answers).await {
+            blink.pause(error).await?;
+        }
         // Subscribe before reserving: an answer in between would be missed.
         let mut tickets: Vec<Ticket> =
             self.unresolved(answers).map(|want| self.hub.announcements().subscribe(&want.key)).collect();
         if tickets.is_empty() {
             return Ok(());
         }
-        let sources = self.reserve(answers).await?;
+        let sources = self.reserve_patiently(blink, answers).await?;
         if self.unresolved(answers).next().is_some() && !self.nobody_scans(answers) {
             self.wait(&mut tickets, sources, answers).await?;
         }
@@ -183,12 +191,34 @@ impl Asking<'_> {
         Ok(())
     }
 
+    /// The patience of a message that has no seat yet.
+    fn blink(&self) -> Blink<'_> {
+        let Resolver { outages, seats, direct, .. } = self.resolver;
+        Blink::at_first(&outages.absence, self.deadline, seats, direct.is_some())
+    }
+
+    /// Reserves and submits, again where the hub blinks: what it did without an answer does no harm twice.
+    async fn reserve_patiently(
+        &self,
+        mut blink: Blink<'_>,
+        answers: &mut Answers,
+    ) -> Result<HashMap<SampleKey, Source>, HubError> {
+        loop {
+            match self.reserve(answers).await {
+                Err(error) => blink.pause(error).await?,
+                reserved => return reserved,
+            }
+        }
+    }
+
     async fn look_up(&self, answers: &mut Answers) -> Result<(), HubError> {
         let keys: Vec<_> = self.unresolved(answers).map(|want| want.key.clone()).collect();
         let before = answers.known.len();
         let generation = self.hub.generation();
         let span = spans::looking_up(self.asker.span, keys.len());
-        let found = self.hub.look_up(&keys).await.inspect_err(|error| span.fail(|| error.to_string()))?;
+        let found = self.hub.look_up(&keys).await;
+        self.resolver.outages.absence.note(&found);
+        let found = found.inspect_err(|error| span.fail(|| error.to_string()))?;
         drop(span);
         for (key, verdict) in keys.iter().zip(found) {
             if let Some(verdict) = verdict.filter(|it| self.resolver.cache.believes(it, &generation)) {
@@ -225,7 +255,7 @@ impl Asking<'_> {
                 return Ok(());
             }
             // Who joined its own scan again still owns it.
-            let again = self.reserve(answers).await?;
+            let again = self.reserve_patiently(self.blink().seated(), answers).await?;
             sources.extend(again.into_iter().filter(|(_, source)| *source == Source::Scan));
         }
     }
@@ -244,7 +274,9 @@ impl Asking<'_> {
         let mut sources = HashMap::new();
         let mut jobs = Vec::new();
         let span = spans::enqueueing(self.asker.span, Lane::Mail);
-        for (want, reservation) in missing.into_iter().zip(self.hub.reserve(&keys, Lane::Mail).await?) {
+        let reserved = self.hub.reserve(&keys, Lane::Mail).await;
+        self.resolver.outages.absence.note(&reserved);
+        for (want, reservation) in missing.into_iter().zip(reserved?) {
             match reservation {
                 Reservation::Known(verdict) => self.learn(&want.key, verdict, Source::Hub, answers),
                 Reservation::Failed(failed) => {
@@ -263,11 +295,18 @@ impl Asking<'_> {
         let joined = sources.values().filter(|source| **source == Source::Joined).count();
         spans::enqueued(&span, jobs.len(), joined);
         if !jobs.is_empty() {
+            let direct = self.resolver.direct.is_some();
+            let mut full = false;
             for ((sample, _), admission) in jobs.iter().zip(self.submit(&jobs).await?) {
-                if admission == Admission::Full {
-                    fail(&sample.key, Failure::Overload, answers);
+                match admission {
+                    Admission::Queued => {}
+                    Admission::OutOfMemory if direct => full = true,
+                    Admission::Full | Admission::OutOfMemory => fail(&sample.key, Failure::Overload, answers),
                 }
-                self.resolver.outages.queue(admission);
+                self.resolver.outages.queue(admission, direct);
+            }
+            if full {
+                return Err(HubError::Full);
             }
         }
         Ok(sources)

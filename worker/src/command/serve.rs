@@ -7,6 +7,7 @@ use std::{path::PathBuf, sync::Arc};
 use thundergate_common::{
     admin::{Admin, Ready},
     config::origin,
+    hub::redis::RedisHub,
     metrics,
     reload::Reload,
     service,
@@ -18,7 +19,17 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// What SIGHUP changes.
-const LIVE: [&str; 2] = ["farm.", "log.level"];
+const LIVE: [&str; 9] = [
+    "farm.",
+    "log.level",
+    "redis.username",
+    "redis.password_file",
+    "redis.sentinel_username",
+    "redis.sentinel_password_file",
+    "redis.ca_file",
+    "redis.cert_file",
+    "redis.key_file",
+];
 
 /// Works until the drain is over. `file` is the one that the command line names.
 pub(super) async fn serve(config: &Config, file: Option<PathBuf>) -> Result<(), CliError> {
@@ -28,6 +39,7 @@ pub(super) async fn serve(config: &Config, file: Option<PathBuf>) -> Result<(), 
     let hangups = Hangups::install().map_err(anyhow::Error::from)?;
     let admin = Admin::bind(&config.admin).await.map_err(anyhow::Error::from)?;
     let hub = connect(config).await?;
+    let redis = hub.clone();
     let mut registry = metrics::registry("thundergate-worker");
     let memory = Memory::of(config.limits.memory_bytes);
     let worker = Worker::new(hub.clone(), hub.clone(), &config.farm, &config.queue, memory, &mut registry)?
@@ -41,7 +53,8 @@ pub(super) async fn serve(config: &Config, file: Option<PathBuf>) -> Result<(), 
         tasks.spawn(admin.serve(Arc::new(registry), ready, subject, ended.clone()));
     }
     tasks.spawn(say_stopping(shutdown.drain.clone()));
-    let reload = reload(config.clone(), file, worker.farm(), logs.levels(), hangups);
+    let live = (worker.farm(), redis, logs.levels());
+    let reload = reload(config.clone(), file, live, hangups);
     let drain = shutdown.drain.clone();
     tasks.spawn(async move { drain.run_until_cancelled(reload).await.unwrap_or_default() });
     let alive = ended.clone();
@@ -72,11 +85,18 @@ fn say_ready(config: &Config, admin: Option<&Admin>) {
     service::ready();
 }
 
-async fn reload(started: Config, file: Option<PathBuf>, farm: Arc<Farm>, levels: Levels, hangups: Hangups) {
+async fn reload(
+    started: Config,
+    file: Option<PathBuf>,
+    (farm, redis, levels): (Arc<Farm>, Arc<RedisHub>, Levels),
+    hangups: Hangups,
+) {
     let load = || Config::load(file.as_deref());
     let apply = |config: &Config| {
         farm.reconfigure(&config.farm)?;
-        Ok(levels.set(&config.log.level)?)
+        levels.set(&config.log.level)?;
+        redis.log_in_as(&config.redis);
+        Ok(())
     };
     Reload { live: &LIVE, load, apply }.heed(started, hangups).await;
 }

@@ -101,7 +101,7 @@ async fn wait(
 async fn reader_wire(hub: &RedisHub, kept: Option<Wire>) -> Result<Wire, HubError> {
     match kept {
         Some(wire) => Ok(wire),
-        None => timeout(hub.timeout, open(&hub.target, SLICE + hub.timeout))
+        None => timeout(hub.entrance.connect_timeout(), open(&hub.entrance, SLICE + hub.timeout))
             .await
             .map_err(|_| timed_out())?
             .map_err(hub_error),

@@ -5,13 +5,14 @@ use super::{
     RedisHub,
     entry::millis,
     error::{hub_error, out_of_memory, unusable},
+    pulse::{self, Role},
     scripts::{SCRIPTS, Step},
     seal::Purpose,
     submit,
 };
 use crate::{
     failed::FailedSample,
-    hub::{Admission, Announcements, Hub as _, HubError, Milter, Receipt, Reservation},
+    hub::{Admission, Announcements, Hub as _, HubError, Milter, Receipt, Reservation, Trouble},
     job::{Job, Lane},
     keys::Kept,
     sample::{Sample, SampleKey},
@@ -20,6 +21,7 @@ use crate::{
 use async_trait::async_trait;
 use redis::{RedisResult, Value, cmd, from_redis_value};
 use std::{
+    collections::HashSet,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -27,6 +29,8 @@ use tracing::warn;
 
 /// How many receipts of one sample are kept.
 const RECEIPTS: usize = 1000;
+/// So many samples are remembered for which no answer came; beyond them a reservation ends by itself.
+const UNCERTAIN: usize = 10_000;
 /// How long after the last one they are forgotten.
 const LEDGER: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -38,6 +42,7 @@ impl Milter for RedisHub {
 
     /// Verdict and failure are read after the reservation: a scan that ends in between is seen.
     async fn reserve(&self, keys: &[SampleKey], lane: Lane) -> Result<Vec<Reservation>, HubError> {
+        let anew = if lane.is_awaited() { no_longer_doubted(self, keys) } else { HashSet::new() };
         let chains = keys.iter().map(|key| {
             let call = SCRIPTS.reserve.on([Kept::Lease, Kept::Waiters].map(|kept| self.keys.of(key, kept)));
             let call = call
@@ -47,9 +52,10 @@ impl Milter for RedisHub {
                 .arg(millis(self.queue.sample_ttl))
                 .arg(lane.as_str());
             let get = |kept| Step::from(cmd("GET").arg(self.keys.of(key, kept)).take());
-            vec![Step::from(call), get(Kept::Verdict), get(Kept::Failed)]
+            let give_back = anew.contains(key).then(|| leaving(self, key, &self.owner_lease()));
+            give_back.into_iter().chain([Step::from(call), get(Kept::Verdict), get(Kept::Failed)]).collect()
         });
-        let outcomes = self.verdicts.run(chains.collect()).await?;
+        let outcomes = self.verdicts.run(chains.collect()).await.inspect_err(|_| doubt(self, keys))?;
         let found: Vec<Reservation> = keys
             .iter()
             .zip(outcomes)
@@ -67,7 +73,10 @@ impl Milter for RedisHub {
     }
 
     async fn submit(&self, jobs: &[(Sample, Job)]) -> Result<Vec<Admission>, HubError> {
-        submit::submit(self, jobs).await
+        submit::submit(self, jobs).await.inspect_err(|_| {
+            let all: Vec<SampleKey> = jobs.iter().map(|(_, job)| job.sample.clone()).collect();
+            doubt(self, &all);
+        })
     }
 
     async fn leave(&self, keys: &[SampleKey]) -> Result<(), HubError> {
@@ -77,6 +86,10 @@ impl Milter for RedisHub {
     async fn owe(&self, keys: &[SampleKey], queue_id: &str) -> Result<(), HubError> {
         let steps = keys.iter().map(|key| submit::owing(self, key, queue_id));
         self.verdicts.each(steps.collect()).await.map(drop)
+    }
+
+    async fn probe(&self) -> Result<(), Trouble> {
+        pulse::probe(self, Role::Milter).await
     }
 
     async fn record(&self, receipts: &[(SampleKey, Receipt)]) -> Result<(), HubError> {
@@ -92,12 +105,31 @@ impl Milter for RedisHub {
     }
 }
 
+/// No answer came: whether this process owns these samples, and whether their jobs are queued, it does not know. Asked
+/// again it would be told that somebody else scans them, who would be itself.
+fn doubt(hub: &RedisHub, keys: &[SampleKey]) {
+    let mut uncertain = hub.uncertain();
+    if uncertain.len() >= UNCERTAIN {
+        uncertain.clear();
+    }
+    uncertain.extend(keys.iter().cloned());
+}
+
+/// Those of `keys` whose reservation has to be given back before it is asked for again. Where another message of this
+/// process has one of them in hand, both submit it, and it is queued once.
+fn no_longer_doubted(hub: &RedisHub, keys: &[SampleKey]) -> HashSet<SampleKey> {
+    let mut uncertain = hub.uncertain();
+    keys.iter().filter(|key| uncertain.remove(key)).cloned().collect()
+}
+
 fn reservation(
     hub: &RedisHub,
     key: &SampleKey,
-    outcomes: Vec<RedisResult<Value>>,
+    mut outcomes: Vec<RedisResult<Value>>,
     lane: Lane,
 ) -> Result<Reservation, HubError> {
+    // What stands before was given back.
+    let outcomes = outcomes.split_off(outcomes.len().saturating_sub(3));
     let [role, verdict, failed] =
         <[_; 3]>::try_from(outcomes).map_err(|_| unusable("reserve gave too few answers"))?;
     let verdict: Option<Vec<u8>> = from_redis_value(verdict.map_err(hub_error)?).map_err(unusable)?;

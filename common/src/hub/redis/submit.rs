@@ -142,12 +142,12 @@ async fn place(
     };
     let mut outcomes = outcomes.into_iter();
     if let Some(Err(error)) = outcomes.next() {
-        return if out_of_memory(&error) { placed(Admission::Full) } else { Err(hub_error(error)) };
+        return if out_of_memory(&error) { placed(Admission::OutOfMemory) } else { Err(hub_error(error)) };
     }
     let mut outcome = outcomes.next();
     for round in 0..ROUNDS {
         let answer = match outcome.unwrap_or_else(|| Ok(Value::Nil)) {
-            Err(error) if out_of_memory(&error) => return placed(Admission::Full),
+            Err(error) if out_of_memory(&error) => return placed(Admission::OutOfMemory),
             Err(error) if is_refused(&error) && round == 0 => {
                 hub.lanes.refuse();
                 None
@@ -173,7 +173,7 @@ async fn place(
 /// and give it back.
 fn settled(hub: &RedisHub, job: &Job, placed: Placed) -> Option<Step> {
     match (placed.admission, placed.lane) {
-        (Admission::Full, _) => {
+        (Admission::Full | Admission::OutOfMemory, _) => {
             let keys = [Kept::Sample, Kept::Lease].map(|kept| hub.keys.of(&job.sample, kept));
             Some(SCRIPTS.give_back.on(keys).arg(hub.owner_lease()).into())
         }

@@ -9,6 +9,7 @@ use super::{
     farm,
     lanes::{ROUNDS, gave_way},
     oversight,
+    pulse::{self, Role},
     scripts::{Call, SCRIPTS, Step},
     seal::Purpose,
     wire::{Announcement, Letter},
@@ -16,7 +17,7 @@ use super::{
 use crate::{
     failed::FailedSample,
     generation::FarmReport,
-    hub::{Begin, Claim, Completion, Hub as _, HubError, Room, Worker, never_scanned},
+    hub::{Begin, Claim, Completion, Hub as _, HubError, Room, Trouble, Worker, never_scanned},
     job::{Job, Lane},
     keys::{Kept, Keys},
     oversight::Oversight,
@@ -141,6 +142,10 @@ impl Worker for RedisHub {
 
     async fn report(&self, report: &FarmReport, quorum: Option<NonZeroUsize>) -> Result<Oversight, HubError> {
         farm::report(self, report, quorum).await
+    }
+
+    async fn probe(&self) -> Result<(), Trouble> {
+        pulse::probe(self, Role::Worker).await
     }
 
     async fn lead(&self, worker: &str, ttl: Duration) -> Result<bool, HubError> {

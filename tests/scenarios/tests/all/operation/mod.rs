@@ -7,6 +7,8 @@ mod dead_letters;
 mod log_bounds;
 mod metrics;
 mod metrics_rules;
+mod redis_link;
+mod redis_trouble;
 mod reload;
 mod status_page;
 mod traces;
