@@ -14,6 +14,7 @@
 //! | `farm` | what workers report, and the generation that every process learns of |
 //! | `outage` | why no instance scans, as that tells |
 //! | `oversight` | what the workers together know of their instances |
+//! | `submit`, `lanes` | how samples get into the queue, whose turn it is, what gives way |
 //! | `milter`, `worker` with `claims`, `observer`, `operator` | the calls of each role |
 //! | `entry` | an entry of a stream: its keys, its job, its lease |
 //! | `error`, `wire` | what errors mean; JSON |
@@ -37,6 +38,7 @@ mod entrance;
 mod entry;
 mod error;
 mod farm;
+mod lanes;
 mod listener;
 mod milter;
 mod observer;
@@ -47,6 +49,7 @@ mod pulse;
 mod scripts;
 pub mod seal;
 mod settings;
+mod submit;
 mod target;
 mod vault;
 mod wire;
@@ -112,6 +115,7 @@ pub struct RedisHub {
     readers: Mutex<Vec<Wire>>,
     announcements: Announcements,
     listening: watch::Receiver<bool>,
+    lanes: lanes::Lanes,
     /// Whether it was said that this process may not read what failed.
     failures_refused: AtomicBool,
     /// Samples of which this process does not know whether it owns them: no answer came.
@@ -189,6 +193,7 @@ impl RedisHub {
         .await;
         tasks.spawn(watcher.run());
         Ok(Arc::new(Self {
+            lanes: lanes::Lanes::new(keys.shards()),
             keys,
             queue: queue.clone(),
             cache: cache.clone(),
