@@ -11,8 +11,9 @@ use crate::{
         inspector::Gate,
         ledger::{Clerk, Ledger},
         resolve::Resolver,
+        seats::Seats,
+        shares::Shares,
     },
-    mail::permits::Permits,
     observe::observer::Observer,
 };
 use prometheus_client::registry::Registry;
@@ -79,10 +80,11 @@ impl Assembly {
             cache: VerdictCache::new(&config.cache),
             hub: Arc::clone(&hub),
             direct,
-            seats: Arc::new(Permits::new(config.wait.sessions)),
+            seats: Arc::new(Seats::new(config.wait.sessions)),
             deadline: config.wait.deadline,
             poll: config.wait.poll,
             observer: Arc::clone(&observer),
+            shares: Shares::default(),
             outages: Arc::default(),
         };
         let (ledger, clerk) = Ledger::new(hub, Arc::clone(&observer));

@@ -5,15 +5,15 @@
 use crate::{
     command::{assembly::scanner_inside, standalone::Scanners},
     config::Config,
+    front::milter::Connections,
     inspect::inspector::Gate,
-    mail::permits::Permits,
 };
 use std::{path::PathBuf, sync::Arc};
 use thundergate_common::{
     hub::redis::RedisHub,
     reload::{Reload, Unusable},
     shutdown::Hangups,
-    telemetry::Levels,
+    telemetry::Control,
 };
 use thundergate_policy::Policy;
 use tokio::sync::watch;
@@ -42,8 +42,8 @@ const LIVE: [&str; 16] = [
 pub struct Source {
     /// The file that the command line names.
     pub file: Option<PathBuf>,
-    /// `log.level`.
-    pub levels: Levels,
+    /// The log.
+    pub log: Control,
     /// The wishes.
     pub hangups: Hangups,
 }
@@ -53,7 +53,7 @@ pub struct Live {
     /// The gate of new connections.
     pub gates: watch::Sender<Arc<Gate>>,
     /// `limits.connections`.
-    pub connections: Arc<Permits>,
+    pub(crate) connections: Arc<Connections>,
     /// The scanners of this process.
     pub scanners: Option<Scanners>,
     /// The hub over Redis, if there is one.
@@ -63,20 +63,20 @@ pub struct Live {
 /// Reloads at each wish, for ever. `started` is what the program was started with.
 pub async fn heed(source: Source, started: Config, live: Live) {
     let load = || Config::load(source.file.as_deref());
-    let apply = |config: &Config| live.apply(config, &source.levels);
-    Reload { live: &LIVE, load, apply }.heed(started, source.hangups).await;
+    let apply = |config: &Config| live.apply(config, &source.log);
+    Reload { live: &LIVE, log: source.log.clone(), load, apply }.heed(started, source.hangups).await;
 }
 
 impl Live {
     /// What can be wrong comes first: then nothing has changed.
-    fn apply(&self, config: &Config, levels: &Levels) -> Result<(), Unusable> {
+    fn apply(&self, config: &Config, log: &Control) -> Result<(), Unusable> {
         let policy = Policy::compile(&config.policy)?;
         match (&self.scanners, scanner_inside(config)) {
             (Some(scanners), Some(farm)) => scanners.reconfigure(farm)?,
             (None, None) => {}
             _ => tracing::warn!("Scanners of this process's own come and go with a restart"),
         }
-        levels.set(&config.log.level)?;
+        log.set_level(&config.log.level)?;
         if let (Some(hub), Some(redis)) = (&self.redis, &config.redis) {
             hub.log_in_as(redis);
         }

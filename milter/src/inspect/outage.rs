@@ -2,7 +2,7 @@
 //! Troubles that many messages meet, told once: one line when such a trouble begins, one when it is over. It is over at
 //! the first success after [`QUIET`] without it, so that one that comes and goes does not fill the log.
 
-use crate::inspect::blink::Absence;
+use crate::{inspect::blink::Absence, mail::party::Party};
 use std::{
     sync::{Mutex, MutexGuard},
     time::{Duration, Instant},
@@ -18,6 +18,7 @@ pub struct Outages {
     hub: Outage,
     scanners: Outage,
     seats: Outage,
+    crowd: Outage,
     queue: Outage,
     memory: Outage,
     /// Since when the hub is away.
@@ -72,6 +73,23 @@ impl Outages {
             );
         } else if taken && self.seats.ends(now) {
             tracing::info!("There are seats for waiting messages again");
+        }
+    }
+
+    /// A client wanted more than its share of the seats; none where one did not.
+    pub(crate) fn crowd(&self, client: Option<&Party>) {
+        let now = Instant::now();
+        match client {
+            Some(client) if self.crowd.begins(now) => tracing::warn!(
+                event = "share_of_seats",
+                client.party = %client,
+                "A client has its share of the seats for waiting messages; more of its messages get policy.on.pending at \
+                 once"
+            ),
+            None if self.crowd.ends(now) => {
+                tracing::info!("No client wants more than its share of the seats")
+            }
+            _ => {}
         }
     }
 

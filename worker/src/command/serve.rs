@@ -7,12 +7,13 @@ use std::{path::PathBuf, sync::Arc};
 use thundergate_common::{
     admin::{Admin, Ready},
     config::origin,
+    descriptors::Needs,
     hub::redis::RedisHub,
     metrics,
     reload::Reload,
     service,
     shutdown::{Hangups, Shutdown},
-    telemetry::{self, Levels},
+    telemetry::{self, Control},
     traces,
 };
 use tokio::task::JoinSet;
@@ -37,6 +38,9 @@ pub(super) async fn serve(config: &Config, file: Option<PathBuf>) -> Result<(), 
     let _traces = traces::init(&config.traces, "thundergate-worker").map_err(anyhow::Error::from)?;
     let shutdown = Shutdown::install().map_err(anyhow::Error::from)?.grace(config.grace);
     let hangups = Hangups::install().map_err(anyhow::Error::from)?;
+    if let Some(advice) = needs(config).provide()?.advice {
+        tracing::warn!(event = "descriptors", "{advice}");
+    }
     let admin = Admin::bind(&config.admin).await.map_err(anyhow::Error::from)?;
     let hub = connect(config).await?;
     let redis = hub.clone();
@@ -53,7 +57,7 @@ pub(super) async fn serve(config: &Config, file: Option<PathBuf>) -> Result<(), 
         tasks.spawn(admin.serve(Arc::new(registry), ready, subject, ended.clone()));
     }
     tasks.spawn(say_stopping(shutdown.drain.clone()));
-    let live = (worker.farm(), redis, logs.levels());
+    let live = (worker.farm(), redis, logs.control());
     let reload = reload(config.clone(), file, live, hangups);
     let drain = shutdown.drain.clone();
     tasks.spawn(async move { drain.run_until_cancelled(reload).await.unwrap_or_default() });
@@ -66,6 +70,11 @@ pub(super) async fn serve(config: &Config, file: Option<PathBuf>) -> Result<(), 
     while tasks.join_next().await.is_some() {}
     tracing::info!("The worker has ended");
     Ok(())
+}
+
+/// What a worker with this configuration may need to have open.
+pub(super) fn needs(config: &Config) -> Needs {
+    Needs::of(0, Some(&config.farm))
 }
 
 fn say_ready(config: &Config, admin: Option<&Admin>) {
@@ -88,17 +97,17 @@ fn say_ready(config: &Config, admin: Option<&Admin>) {
 async fn reload(
     started: Config,
     file: Option<PathBuf>,
-    (farm, redis, levels): (Arc<Farm>, Arc<RedisHub>, Levels),
+    (farm, redis, log): (Arc<Farm>, Arc<RedisHub>, Control),
     hangups: Hangups,
 ) {
     let load = || Config::load(file.as_deref());
     let apply = |config: &Config| {
         farm.reconfigure(&config.farm)?;
-        levels.set(&config.log.level)?;
+        log.set_level(&config.log.level)?;
         redis.log_in_as(&config.redis);
         Ok(())
     };
-    Reload { live: &LIVE, load, apply }.heed(started, hangups).await;
+    Reload { live: &LIVE, log: log.clone(), load, apply }.heed(started, hangups).await;
 }
 
 async fn say_stopping(drain: CancellationToken) {

@@ -16,6 +16,7 @@
 //! | `farm` | what workers report, and the generation that every process learns of |
 //! | `outage` | why no instance scans, as that tells |
 //! | `oversight` | what the workers together know of their instances |
+//! | `submit`, `lanes` | how samples get into the queue, whose turn it is, what gives way |
 //! | `milter`, `worker` with `claims`, `observer`, `operator` | the calls of each role |
 //! | `entry` | an entry of a stream: its keys, its job, its lease |
 //! | `error`, `wire` | what errors mean; JSON |
@@ -40,6 +41,7 @@ mod entry;
 mod error;
 mod farm;
 mod fill;
+mod lanes;
 mod listener;
 mod milter;
 mod names;
@@ -51,6 +53,7 @@ mod pulse;
 mod scripts;
 pub mod seal;
 mod settings;
+mod submit;
 mod target;
 mod vault;
 mod wire;
@@ -116,6 +119,7 @@ pub struct RedisHub {
     readers: Mutex<Vec<Wire>>,
     announcements: Announcements,
     listening: watch::Receiver<bool>,
+    lanes: lanes::Lanes,
     /// Whether it was said that this process may not read what failed.
     failures_refused: AtomicBool,
     /// Samples of which this process does not know whether it owns them: no answer came.
@@ -195,6 +199,7 @@ impl RedisHub {
         .await;
         tasks.spawn(watcher.run());
         Ok(Arc::new(Self {
+            lanes: lanes::Lanes::new(keys.shards()),
             keys,
             queue: queue.clone(),
             cache: cache.clone(),

@@ -60,6 +60,8 @@ pub enum Purpose {
     Report,
     /// Names that verdicts refer to, of their id, which follows from them.
     Names,
+    /// Which message was delivered although a sample was not scanned. It is a word in a log.
+    Owed,
 }
 
 /// Why something could not be opened. The caller treats it as if it were not there.
@@ -201,6 +203,7 @@ impl Purpose {
             Self::Generation => "generation",
             Self::Report => "report",
             Self::Names => "names",
+            Self::Owed => "owed",
         }
     }
 }
