@@ -34,6 +34,8 @@ mod connection;
 mod entry;
 mod error;
 mod farm;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod listener;
 mod milter;
 mod observer;

@@ -4,6 +4,8 @@
 mod callbacks;
 mod connection;
 mod connections;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod listen;
 mod listener;
 mod reply;
