@@ -33,6 +33,9 @@ static AHEAD: AtomicU64 = AtomicU64::new(0);
 /// Values from the hub that did not open.
 static UNSEALED: AtomicU64 = AtomicU64::new(0);
 
+/// Samples of delivered messages that will not be scanned.
+static NEVER_SCANNED: AtomicU64 = AtomicU64::new(0);
+
 /// A registry for `program`, with what all programs expose:
 ///
 /// * `thundergate_build_info{program,version}`: always 1
@@ -42,6 +45,7 @@ static UNSEALED: AtomicU64 = AtomicU64::new(0);
 /// * `thundergate_unsealed_values_total`: values in Redis that were not sealed with one of our secrets
 /// * `thundergate_clock_skew_seconds`: how far this machine's clock is ahead of Redis's, less than 0 where it is
 ///   behind; 0 as long as that is not known
+/// * `thundergate_never_scanned_total`: samples of delivered messages that gave way in the queue and will not be scanned
 /// * `process_…`: as Prometheus' own client libraries have them
 pub fn registry(program: &'static str) -> Registry {
     let mut registry = Registry::default();
@@ -69,6 +73,11 @@ pub(crate) fn clock_is_ahead(seconds: f64) {
 /// A value from the hub did not open.
 pub(crate) fn unsealed() {
     UNSEALED.fetch_add(1, Relaxed);
+}
+
+/// A sample of a delivered message will not be scanned.
+pub(crate) fn never_scanned() {
+    NEVER_SCANNED.fetch_add(1, Relaxed);
 }
 
 /// What all programs have.
@@ -110,6 +119,12 @@ impl Collector for Common {
             "thundergate_unsealed_values",
             "Values in Redis that were not sealed with one of our secrets",
             UNSEALED.load(Relaxed),
+        )?;
+        counter(
+            &mut encoder,
+            "thundergate_never_scanned",
+            "Samples of delivered messages that gave way in the queue and will not be scanned",
+            NEVER_SCANNED.load(Relaxed),
         )
     }
 }

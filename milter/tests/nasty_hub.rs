@@ -21,12 +21,11 @@ use thundergate_common::{
 };
 use thundergate_milter::{
     config::Config,
-    inspect::{inspector::Gate, ledger::Ledger, resolve::Resolver},
+    inspect::{inspector::Gate, ledger::Ledger, resolve::Resolver, seats::Seats, shares::Shares},
     mail::{
         envelope::{Client, Envelope},
         forged::Forged,
         message::Message,
-        permits::Permits,
     },
     observe::observer::Observer,
     outcome::inspection::Inspection,
@@ -68,6 +67,9 @@ impl Milter for Nasty {
     async fn leave(&self, keys: &[SampleKey]) -> Result<(), HubError> {
         self.hub.leave(keys).await
     }
+    async fn owe(&self, keys: &[SampleKey], queue_id: &str) -> Result<(), HubError> {
+        self.hub.owe(keys, queue_id).await
+    }
     async fn record(&self, receipts: &[(SampleKey, Receipt)]) -> Result<(), HubError> {
         self.hub.record(receipts).await
     }
@@ -85,10 +87,11 @@ fn gate(panics: bool) -> (Gate, Arc<MemoryHub>) {
         cache: VerdictCache::new(&config.cache),
         hub: nasty.clone(),
         direct: None,
-        seats: Arc::new(Permits::new(1)),
+        seats: Arc::new(Seats::new(1)),
         deadline: config.wait.deadline,
         poll: config.wait.poll,
         observer: Arc::clone(&observer),
+        shares: Shares::default(),
         outages: Arc::default(),
     };
     let (ledger, _) = Ledger::new(nasty, Arc::clone(&observer));

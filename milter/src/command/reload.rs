@@ -10,6 +10,7 @@ use crate::{
 };
 use std::{path::PathBuf, sync::Arc};
 use thundergate_common::{
+    hub::redis::RedisHub,
     reload::{Reload, Unusable},
     shutdown::Hangups,
     telemetry::Control,
@@ -18,8 +19,24 @@ use thundergate_policy::Policy;
 use tokio::sync::watch;
 
 /// What can change while the program runs.
-const LIVE: [&str; 9] =
-    ["mode", "farm.", "scan.", "policy.", "wait.", "limits.", "tag.", "log.level", "log.findings"];
+const LIVE: [&str; 16] = [
+    "mode",
+    "farm.",
+    "scan.",
+    "policy.",
+    "wait.",
+    "limits.",
+    "tag.",
+    "log.level",
+    "log.findings",
+    "redis.username",
+    "redis.password_file",
+    "redis.sentinel_username",
+    "redis.sentinel_password_file",
+    "redis.ca_file",
+    "redis.cert_file",
+    "redis.key_file",
+];
 
 /// Where wishes to reload come from, and what they concern outside the mail.
 pub struct Source {
@@ -39,6 +56,8 @@ pub struct Live {
     pub(crate) connections: Arc<Connections>,
     /// The scanners of this process.
     pub scanners: Option<Scanners>,
+    /// The hub over Redis, if there is one.
+    pub redis: Option<Arc<RedisHub>>,
 }
 
 /// Reloads at each wish, for ever. `started` is what the program was started with.
@@ -58,6 +77,9 @@ impl Live {
             _ => tracing::warn!("Scanners of this process's own come and go with a restart"),
         }
         log.set_level(&config.log.level)?;
+        if let (Some(hub), Some(redis)) = (&self.redis, &config.redis) {
+            hub.log_in_as(redis);
+        }
         self.gates.send_modify(|gate| *gate = Arc::new(gate.reconfigured(config.of_messages(), policy)));
         self.connections.resize(config.limits.connections);
         Ok(())

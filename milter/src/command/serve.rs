@@ -79,10 +79,11 @@ impl Server {
     pub async fn run(self, shutdown: Shutdown) {
         self.say_ready();
         let (scanners, subject) = (self.assembly.scanners(), self.assembly.subject());
+        let redis = self.assembly.redis();
         let (gate, running) = self.assembly.start(shutdown.leave.clone());
         let (gates, current) = watch::channel(gate);
         let connections = self.connections;
-        let live = Live { gates, connections: Arc::clone(&connections), scanners };
+        let live = Live { gates, connections: Arc::clone(&connections), scanners, redis };
         let (source, config, drain) = (self.reload, self.config, shutdown.drain.clone());
         let reload = async {
             if let Some(source) = source {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use thundergate_common::config::{Fault, exact_size};
 use thundergate_extract::Budget;
+use thundergate_policy::Network;
 
 /// Files that are looked for in one text are bounded, too.
 const MOST_PARTS: usize = 10_000;
@@ -34,6 +35,12 @@ pub struct Limits {
     pub depth: usize,
     /// Further readings of a message.
     pub readings: usize,
+    /// Samples of one message that go to the lane for mail, the others go to bulk; 0: all.
+    pub new_samples: usize,
+    /// Unanswered samples that one network, and one sender, may have in the lane for mail; 0: any number.
+    pub share: usize,
+    /// Networks of those who bring other people's mail: they count by sender alone.
+    pub relays: Vec<Network>,
     /// Decoded bytes of a message.
     #[serde(serialize_with = "exact_size")]
     pub decoded_bytes: ByteSize,

@@ -8,6 +8,7 @@ use thundergate_common::{
     admin::{Admin, Ready},
     config::origin,
     descriptors::Needs,
+    hub::redis::RedisHub,
     metrics,
     reload::Reload,
     service,
@@ -19,7 +20,17 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// What SIGHUP changes.
-const LIVE: [&str; 2] = ["farm.", "log.level"];
+const LIVE: [&str; 9] = [
+    "farm.",
+    "log.level",
+    "redis.username",
+    "redis.password_file",
+    "redis.sentinel_username",
+    "redis.sentinel_password_file",
+    "redis.ca_file",
+    "redis.cert_file",
+    "redis.key_file",
+];
 
 /// Works until the drain is over. `file` is the one that the command line names.
 pub(super) async fn serve(config: &Config, file: Option<PathBuf>) -> Result<(), CliError> {
@@ -32,6 +43,7 @@ pub(super) async fn serve(config: &Config, file: Option<PathBuf>) -> Result<(), 
     }
     let admin = Admin::bind(&config.admin).await.map_err(anyhow::Error::from)?;
     let hub = connect(config).await?;
+    let redis = hub.clone();
     let mut registry = metrics::registry("thundergate-worker");
     let memory = Memory::of(config.limits.memory_bytes);
     let worker = Worker::new(hub.clone(), hub.clone(), &config.farm, &config.queue, memory, &mut registry)?
@@ -45,7 +57,8 @@ pub(super) async fn serve(config: &Config, file: Option<PathBuf>) -> Result<(), 
         tasks.spawn(admin.serve(Arc::new(registry), ready, subject, ended.clone()));
     }
     tasks.spawn(say_stopping(shutdown.drain.clone()));
-    let reload = reload(config.clone(), file, worker.farm(), logs.control(), hangups);
+    let live = (worker.farm(), redis, logs.control());
+    let reload = reload(config.clone(), file, live, hangups);
     let drain = shutdown.drain.clone();
     tasks.spawn(async move { drain.run_until_cancelled(reload).await.unwrap_or_default() });
     let alive = ended.clone();
@@ -81,11 +94,18 @@ fn say_ready(config: &Config, admin: Option<&Admin>) {
     service::ready();
 }
 
-async fn reload(started: Config, file: Option<PathBuf>, farm: Arc<Farm>, log: Control, hangups: Hangups) {
+async fn reload(
+    started: Config,
+    file: Option<PathBuf>,
+    (farm, redis, log): (Arc<Farm>, Arc<RedisHub>, Control),
+    hangups: Hangups,
+) {
     let load = || Config::load(file.as_deref());
     let apply = |config: &Config| {
         farm.reconfigure(&config.farm)?;
-        Ok(log.set_level(&config.log.level)?)
+        log.set_level(&config.log.level)?;
+        redis.log_in_as(&config.redis);
+        Ok(())
     };
     Reload { live: &LIVE, log: log.clone(), load, apply }.heed(started, hangups).await;
 }

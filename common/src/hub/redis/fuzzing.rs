@@ -9,7 +9,7 @@ use super::{
 use crate::{job::Job, verdict::Verdict, wire::Versioned};
 use serde::{Serialize, de::DeserializeOwned};
 
-const PURPOSES: [Purpose; 8] = [
+const PURPOSES: [Purpose; 9] = [
     Purpose::Verdict,
     Purpose::Sample,
     Purpose::Failed,
@@ -18,6 +18,7 @@ const PURPOSES: [Purpose; 8] = [
     Purpose::Letter,
     Purpose::Generation,
     Purpose::Report,
+    Purpose::Owed,
 ];
 
 /// Each form, whatever the data is: what is read is written and read again as the same.

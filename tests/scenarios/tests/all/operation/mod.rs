@@ -9,6 +9,8 @@ mod log_bounds;
 mod log_written;
 mod metrics;
 mod metrics_rules;
+mod redis_link;
+mod redis_trouble;
 mod reload;
 mod status_page;
 mod traces;
