@@ -72,6 +72,7 @@ fn cache() -> VerdictCache {
         found_ttl,
         local_ttl,
         local_bytes: ByteSize::mib(64),
+        redis_bytes: ByteSize(0),
         stale: Stale::Rescan,
     })
 }

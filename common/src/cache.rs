@@ -159,7 +159,14 @@ mod tests {
     fn cache(local_ttl: Duration, local_bytes: ByteSize) -> VerdictCache {
         let (clean_ttl, found_ttl) = (Duration::from_secs(60), Duration::from_secs(600));
         let stale = freshness::Stale::Rescan;
-        VerdictCache::new(&freshness::Cache { clean_ttl, found_ttl, local_ttl, local_bytes, stale })
+        VerdictCache::new(&freshness::Cache {
+            clean_ttl,
+            found_ttl,
+            local_ttl,
+            local_bytes,
+            redis_bytes: ByteSize(0),
+            stale,
+        })
     }
 
     fn key(number: u32) -> SampleKey {

@@ -29,6 +29,10 @@ pub struct Cache {
     /// Memory for those copies.
     #[serde(serialize_with = "exact_size")]
     pub local_bytes: ByteSize,
+    /// What Redis may hold beside the samples that wait, before new clean verdicts live shorter; 0: no bound. The worker's,
+    /// which stores them.
+    #[serde(default, serialize_with = "exact_size")]
+    pub redis_bytes: ByteSize,
     /// What a clean verdict is good for that is older than the farm's signatures.
     #[serde(default)]
     pub stale: Stale,

@@ -35,6 +35,9 @@ pub struct Job {
     /// The least signature version that may scan it; none: any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needs: Option<String>,
+    /// Whether who asks reads the short form of clean verdicts: milters of 0.1.1 and before do not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reads_short: bool,
     /// The trace it is part of, as W3C `traceparent`; none where the milter traces nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
@@ -80,6 +83,7 @@ mod tests {
             queue_id: "4abc".to_owned(),
             enqueued_ms: 1,
             needs: None,
+            reads_short: false,
             traceparent: None,
         };
         let without = serde_json::to_string(&job).unwrap();

@@ -5,7 +5,7 @@
 //!
 //! | name | type | written by | expiry |
 //! |---|---|---|---|
-//! | `<prefix>:1:{<digest>}:<hint>:verdict` | string, [`Verdict::encode`](crate::verdict::Verdict::encode) | worker, operator | `cache.clean_ttl` or `cache.found_ttl` after the scan |
+//! | `<prefix>:1:{<digest>}:<hint>:verdict` | string, [`Verdict::encode`](crate::verdict::Verdict::encode), or the [short form](crate::verdict::short) of a clean one | worker, operator | `cache.clean_ttl` (less as Redis fills: `cache.redis_bytes`) or `cache.found_ttl` after the scan |
 //! | `<prefix>:1:{<digest>}:<hint>:sample` | string, the bytes | milter | deleted with the verdict, at most `queue.sample_ttl` |
 //! | `<prefix>:1:{<digest>}:<hint>:lease` | string: `milter:<process>`, `job:<lane>:<entry>`, `queued` after a job was handed back, `bulk` where a job waits in that lane, `background` where one does that nobody waits for | milter, then worker | `queue.reserve_ttl`, then `queue.lease_ttl`, renewed; `background`: `queue.sample_ttl` |
 //! | `<prefix>:1:{<digest>}:<hint>:waiters` | set of process ids | milter | deleted with the answer, at most `queue.sample_ttl` |
@@ -19,6 +19,7 @@
 //! | `<prefix>:1:{jobs-<shard>}:dead` | stream, capped | worker | 30 days after the last letter |
 //! | `<prefix>:1:{jobs-<shard>}:dead:samples` | hash: sample → entry of its dead letter | worker | as the stream; fields go with their letters |
 //! | `<prefix>:1:{farm}:reports` | hash: worker → time of Redis and its [`FarmReport`](crate::generation::FarmReport) | worker | fields go 30 s after the last report, the hash as well |
+//! | `<prefix>:1:{farm}:names:verdict` | hash: id → time of Redis and JSON of the [`Names`](crate::verdict::short::Names) that short verdicts refer to. Named so that an older users.acl lets milters read it | worker | `cache.clean_ttl` and an hour after the last verdict; so are its fields, once there are 256 |
 //! | `<prefix>:1:{farm}:signatures` | string: the version that the farm has reached | worker | 30 days after the last report |
 //! | `<prefix>:1:{farm}:outage` | string: why no instance scans | worker | 30 s after the last report; deleted when one does |
 //! | `<prefix>:1:{farm}:bumped` | string: seconds since the epoch | operator | 30 days, or `cache.clean_ttl` where that is longer |
@@ -30,7 +31,7 @@
 //!
 //! JSON has a version, as [`wire`](crate::wire) says.
 //!
-//! With `redis.secret_file` verdicts, what failed, bytes, receipts, what is owed, what workers report and make of it, announcements, and the fields
+//! With `redis.secret_file` verdicts and their names, what failed, bytes, receipts, what is owed, what workers report and make of it, announcements, and the fields
 //! `job` and `letter` of the streams are [sealed](crate::hub::redis::seal).
 //!
 //! `<hint>` is `-` for none, `.<extension>` or `/<file name>`.
@@ -144,6 +145,11 @@ impl Keys {
     /// What the workers report of the farm.
     pub fn reports(&self) -> String {
         format!("{}:{{farm}}:reports", self.root)
+    }
+
+    /// The names that short verdicts refer to.
+    pub fn names(&self) -> String {
+        format!("{}:{{farm}}:names:verdict", self.root)
     }
 
     /// The signature version that the farm has reached.

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! What a scan found out about one sample. Facts only: no policy in here.
 //!
-//! Wire form in Redis: [`Verdict::encode`]. A version this program does not know is treated as if there were no verdict.
+//! Wire form in Redis: [`Verdict::encode`], or the [`short`] form where it is clean. A version this program does not know
+//! is treated as if there were no verdict, and so is one above [`bounds::LARGEST`].
+
+pub mod bounds;
+pub mod short;
 
 use crate::wire::Versioned;
 use serde::{Deserialize, Serialize};
@@ -12,6 +16,9 @@ use std::sync::Arc;
 pub struct Verdict {
     /// What the scanner reported; none means clean.
     pub findings: Vec<Finding>,
+    /// How many findings more there were, which are left out since there is a bound.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub omitted: u64,
     /// Signature version of the instance at the time of the scan, as `/api/info` writes it (`2026/01/12-160550`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signatures: Option<String>,
@@ -121,6 +128,10 @@ pub enum SkipReason {
     ExternalBody,
     /// A fragment of a message (message/partial), which only the client can put together.
     Partial,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl SkipReason {

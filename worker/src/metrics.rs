@@ -16,6 +16,7 @@
 
 pub mod farm;
 pub mod queue;
+pub(crate) mod redis;
 
 pub(crate) use farm::FarmState;
 

@@ -13,7 +13,7 @@ use crate::{
     consumer::Consumer,
     farm::{Farm, metrics::FarmMetrics},
     memory::Memory,
-    metrics::{FarmState, WorkerMetrics, queue::QueueMetrics},
+    metrics::{FarmState, WorkerMetrics, queue::QueueMetrics, redis::RedisMemory},
     oversee::{Canary, Overseer},
     renewer::{self, Running},
     reporter,
@@ -74,6 +74,7 @@ impl Worker {
     ) -> Result<Self, SetupError> {
         let farm = Arc::new(Farm::new(farm, FarmMetrics::new(registry))?);
         registry.register_collector(Box::new(FarmState(Arc::clone(&farm))));
+        registry.register_collector(Box::new(RedisMemory(Arc::clone(&hub))));
         let (metrics, seen) = (WorkerMetrics::new(registry), QueueMetrics::new(registry, queue));
         let (name, queue) = (telemetry::process_name(), queue.clone());
         let turns = Arc::new(Turns::new(Arc::clone(&hub), &name));

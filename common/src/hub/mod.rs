@@ -73,6 +73,28 @@ pub enum HubError {
     Unusable(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+/// What the server behind a hub holds; of several the fullest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HubMemory {
+    /// All of it, in bytes.
+    pub used_bytes: u64,
+    /// The most it may hold; 0: no bound.
+    pub most_bytes: u64,
+    /// Samples that wait, which are part of it.
+    pub sample_bytes: u64,
+    /// How much the rest of it may be, before clean verdicts live shorter; 0: no bound.
+    pub bound_bytes: u64,
+    /// How long a clean verdict lives that is stored now.
+    pub clean_life: Duration,
+}
+
+impl HubMemory {
+    /// What it holds but samples that wait.
+    pub fn held_bytes(&self) -> u64 {
+        self.used_bytes.saturating_sub(self.sample_bytes)
+    }
+}
+
 /// Why a hub does not take what a process writes: whose fault it is and what to do, in one line for people.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
@@ -342,6 +364,11 @@ pub trait Worker: Hub {
     /// of the healthy instances are enough (none: all). Gives what the workers together know of their instances, which
     /// the caller holds them to.
     async fn report(&self, report: &FarmReport, quorum: Option<NonZeroUsize>) -> Result<Oversight, HubError>;
+
+    /// What the server behind the hub holds, as this process has measured with its reports; none inside one process.
+    fn memory(&self) -> Option<HubMemory> {
+        None
+    }
 
     /// Whether the hub takes what a worker writes and announces.
     ///

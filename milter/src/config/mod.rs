@@ -138,6 +138,9 @@ impl Config {
         }
         self.queue.check()?;
         self.cache.check()?;
+        if self.cache.redis_bytes.as_u64() > 0 {
+            return Err(Fault::new(&["cache.redis_bytes"], "is the worker's, which stores the verdicts"));
+        }
         self.traces.check()?;
         self.log.check()?;
         self.admin.check()?;

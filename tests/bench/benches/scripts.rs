@@ -135,6 +135,7 @@ impl Site {
             queue_id: "4cXyZ12345".to_owned(),
             enqueued_ms: now() * 1000,
             needs: None,
+            reads_short: true,
             traceparent: None,
         };
         let admitted = self.runtime.block_on(self.hub.submit(&[(sample, job)]));
@@ -188,7 +189,15 @@ fn queue() -> Queue {
 
 fn cache() -> Cache {
     let (clean_ttl, found_ttl, local_ttl) = (HOUR, HOUR, HOUR);
-    Cache { clean_ttl, found_ttl, local_ttl, local_bytes: ByteSize::mib(1), stale: Stale::Rescan }
+    let redis_bytes = ByteSize(0);
+    Cache {
+        clean_ttl,
+        found_ttl,
+        local_ttl,
+        local_bytes: ByteSize::mib(1),
+        redis_bytes,
+        stale: Stale::Rescan,
+    }
 }
 
 criterion_group! {

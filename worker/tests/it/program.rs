@@ -98,6 +98,7 @@ impl Site {
             queue_id: "4XYZ".into(),
             enqueued_ms: 0,
             needs: None,
+            reads_short: true,
             traceparent: None,
         };
         assert_eq!(self.hub.submit(&[(sample.clone(), job)]).await.unwrap(), [Admission::Queued]);

@@ -75,6 +75,7 @@ impl Running {
             queue_id: "4XYZ".into(),
             enqueued_ms: 0,
             needs: None,
+            reads_short: true,
             traceparent: None,
         };
         assert_eq!(self.hub.submit(&[(sample.clone(), job)]).await.unwrap(), [Admission::Queued]);

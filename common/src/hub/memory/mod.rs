@@ -102,6 +102,7 @@ impl MemoryHub {
 
     /// Stores what an answer says. Gives whether the job was still there.
     fn finish(&self, claim: &Claim, answer: Answer, failed: Option<&FailedSample>) -> bool {
+        let answer = answer.bounded();
         let mut state = self.state();
         let (key, lease) = (&claim.job.sample, Lease::of(claim));
         // A scan whose lease ran out clears no sample of which something is known: that may be a finding. Nor does it hold

@@ -4,7 +4,12 @@
 //! connection that died without a word.
 
 use super::{connection::Pause, entrance::Entrance, seal::Purpose, vault::Vault, wire::Announcement};
-use crate::{freshness::Cache, hub::Announcements, verdict::Answer, wire::Versioned};
+use crate::{
+    freshness::Cache,
+    hub::Announcements,
+    verdict::{Answer, bounds::LARGEST_ANNOUNCEMENT},
+    wire::Versioned,
+};
 use futures_util::StreamExt;
 use redis::{Msg, RedisResult, Value, aio::PubSub};
 use std::{sync::Arc, time::Duration};
@@ -83,8 +88,17 @@ impl Listener {
     }
 
     fn pass_on(&self, message: &Msg) {
+        let payload = message.get_payload_bytes();
+        if payload.len() > LARGEST_ANNOUNCEMENT {
+            debug!(
+                event = "announcement_ignored",
+                size_bytes = payload.len(),
+                "an announcement is too large"
+            );
+            return;
+        }
         // None that does not open: the vault has said so.
-        let opened = self.vault.open(Purpose::Announcement, "", message.get_payload_bytes());
+        let opened = self.vault.open(Purpose::Announcement, "", payload);
         let Some(plain) = opened else { return };
         match Versioned::decode(&plain)
             .filter(|announcement: &Announcement| self.is_news(&announcement.answer))

@@ -5,6 +5,7 @@ use super::{
     RedisHub,
     entry::millis,
     error::{hub_error, out_of_memory, unusable},
+    names::{self, Stored},
     pulse::{self, Role},
     scripts::{SCRIPTS, Step},
     seal::Purpose,
@@ -16,6 +17,7 @@ use crate::{
     job::{Job, Lane},
     keys::Kept,
     sample::{Sample, SampleKey},
+    verdict::Verdict,
     wire::Versioned,
 };
 use async_trait::async_trait;
@@ -56,10 +58,19 @@ impl Milter for RedisHub {
             give_back.into_iter().chain([Step::from(call), get(Kept::Verdict), get(Kept::Failed)]).collect()
         });
         let outcomes = self.verdicts.run(chains.collect()).await.inspect_err(|_| doubt(self, keys))?;
-        let found: Vec<Reservation> = keys
+        let (stored, others): (Vec<_>, Vec<_>) = keys
             .iter()
             .zip(outcomes)
-            .map(|(key, chain)| reservation(self, key, chain, lane))
+            .map(|(key, chain)| reserved(self, key, chain))
+            .collect::<Result<Vec<_>, HubError>>()?
+            .into_iter()
+            .unzip();
+        // Where their names cannot be had, nobody knows who owns what.
+        let verdicts = names::whole(self, stored).await.inspect_err(|_| doubt(self, keys))?;
+        let found: Vec<Reservation> = keys
+            .iter()
+            .zip(verdicts.into_iter().zip(others))
+            .map(|(key, (verdict, others))| reservation(self, key, verdict, others, lane))
             .collect::<Result<_, _>>()?;
         let decided = |found: &Reservation| matches!(found, Reservation::Known(_) | Reservation::Failed(_));
         let needless = keys.iter().zip(&found).filter(|(_, found)| decided(found));
@@ -122,18 +133,29 @@ fn no_longer_doubted(hub: &RedisHub, keys: &[SampleKey]) -> HashSet<SampleKey> {
     keys.iter().filter(|key| uncertain.remove(key)).cloned().collect()
 }
 
-fn reservation(
+/// What is known of a sample, and the role and the failure beside it.
+type Reserved = (Option<Stored>, (RedisResult<Value>, RedisResult<Value>));
+
+fn reserved(
     hub: &RedisHub,
     key: &SampleKey,
     mut outcomes: Vec<RedisResult<Value>>,
-    lane: Lane,
-) -> Result<Reservation, HubError> {
+) -> Result<Reserved, HubError> {
     // What stands before was given back.
     let outcomes = outcomes.split_off(outcomes.len().saturating_sub(3));
     let [role, verdict, failed] =
         <[_; 3]>::try_from(outcomes).map_err(|_| unusable("reserve gave too few answers"))?;
     let verdict: Option<Vec<u8>> = from_redis_value(verdict.map_err(hub_error)?).map_err(unusable)?;
-    let verdict = verdict.and_then(|bytes| hub.verdict(key, bytes));
+    Ok((verdict.and_then(|bytes| names::stored(hub, key, bytes)), (role, failed)))
+}
+
+fn reservation(
+    hub: &RedisHub,
+    key: &SampleKey,
+    verdict: Option<Verdict>,
+    (role, failed): (RedisResult<Value>, RedisResult<Value>),
+    lane: Lane,
+) -> Result<Reservation, HubError> {
     if let Some(verdict) = verdict.filter(|verdict| hub.believes(verdict, lane)) {
         return Ok(Reservation::Known(Arc::new(verdict)));
     }

@@ -6,6 +6,8 @@
 //! | `settings`, `check` | `[redis]` |
 //! | `target` | where Redis is: a server, Sentinels, a cluster |
 //! | `entrance` | how the process gets in, with the files as they are at each new connection |
+//! | `names` | the short form of clean verdicts, and the table of their names |
+//! | `fill` | how full Redis is, and how long clean verdicts may live therefore |
 //! | `pulse` | whether Redis takes what the process writes, and if not, whose fault that is |
 //! | `connection` | connections that come back by themselves, and pipelines |
 //! | `scripts` | the Lua scripts |
@@ -38,11 +40,13 @@ mod entrance;
 mod entry;
 mod error;
 mod farm;
+mod fill;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod lanes;
 mod listener;
 mod milter;
+mod names;
 mod observer;
 mod operator;
 mod outage;
@@ -122,6 +126,8 @@ pub struct RedisHub {
     failures_refused: AtomicBool,
     /// Samples of which this process does not know whether it owns them: no answer came.
     uncertain: Mutex<HashSet<SampleKey>>,
+    names: names::Table,
+    fill: Mutex<fill::Fill>,
     /// Why Redis does not take what this process writes.
     told: Mutex<pulse::Told>,
     /// They end with the hub.
@@ -215,6 +221,8 @@ impl RedisHub {
             listening,
             failures_refused: AtomicBool::new(false),
             uncertain: Mutex::default(),
+            names: names::Table::default(),
+            fill: Mutex::default(),
             told: Mutex::default(),
             _tasks: tasks,
         }))
@@ -237,13 +245,6 @@ impl RedisHub {
     /// The lease of a sample that this process has reserved and not submitted.
     fn owner_lease(&self) -> String {
         format!("milter:{}", self.process)
-    }
-
-    /// The verdict of a sample as it came from Redis; none that is not for it, or is over: somebody may have put it back.
-    fn verdict(&self, key: &SampleKey, bytes: Vec<u8>) -> Option<Verdict> {
-        let plain = self.vault.open(Purpose::Verdict, &key.to_string(), bytes)?;
-        let is_fresh = |verdict: &Verdict| !verdict.fresh_at(self.now(), self.cache.ttl(verdict)).is_zero();
-        Verdict::decode(&plain).filter(is_fresh)
     }
 
     /// What is held against a sample, as it came from Redis; none that is not for it.
@@ -276,6 +277,10 @@ impl RedisHub {
         self.readers().clear();
     }
 
+    fn fill(&self) -> MutexGuard<'_, fill::Fill> {
+        self.fill.lock().expect("nothing panics while it holds what was measured")
+    }
+
     fn told(&self) -> MutexGuard<'_, pulse::Told> {
         self.told.lock().expect("nothing panics while it holds what was told")
     }
@@ -303,8 +308,9 @@ impl Hub for RedisHub {
         let names: Vec<String> = keys.iter().map(|key| self.keys.of(key, Kept::Verdict)).collect();
         let answer = self.verdicts.one(cmd("MGET").arg(names).take()).await?;
         let verdicts: Vec<Option<Vec<u8>>> = from_redis_value(answer).map_err(unusable)?;
-        let read = |(key, bytes): (_, Option<Vec<u8>>)| self.verdict(key, bytes?).map(Arc::new);
-        Ok(keys.iter().zip(verdicts).map(read).collect())
+        let stored = |(key, bytes): (_, Option<Vec<u8>>)| names::stored(self, key, bytes?);
+        let whole = names::whole(self, keys.iter().zip(verdicts).map(stored).collect()).await?;
+        Ok(whole.into_iter().map(|verdict| verdict.map(Arc::new)).collect())
     }
 
     fn generation(&self) -> Arc<Generation> {

@@ -36,6 +36,8 @@ pub(super) struct Scripts {
     pub drop_letter: Text,
     pub report: Text,
     pub time: Text,
+    pub names: Text,
+    pub fill: Text,
 }
 
 /// A script's text and SHA-1.
@@ -113,6 +115,8 @@ impl Scripts {
             drop_letter: with_unbury!("scripts/drop_letter.lua"),
             report: Text::new(include_str!("scripts/report.lua")),
             time: Text::new(include_str!("scripts/time.lua")),
+            names: Text::new(include_str!("scripts/names.lua")),
+            fill: Text::new(include_str!("scripts/fill.lua")),
         }
     }
 
@@ -144,6 +148,8 @@ impl Scripts {
             &self.drop_letter,
             &self.report,
             &self.time,
+            &self.names,
+            &self.fill,
         ];
         all.map(|script| Step::Plain(cmd("SCRIPT").arg("LOAD").arg(script.text).take())).into()
     }

@@ -58,6 +58,8 @@ pub enum Purpose {
     Generation,
     /// What a worker knows of the farm, of that worker.
     Report,
+    /// Names that verdicts refer to, of their id, which follows from them.
+    Names,
     /// Which message was delivered although a sample was not scanned. It is a word in a log.
     Owed,
 }
@@ -200,6 +202,7 @@ impl Purpose {
             Self::Receipt => "receipt",
             Self::Generation => "generation",
             Self::Report => "report",
+            Self::Names => "names",
             Self::Owed => "owed",
         }
     }

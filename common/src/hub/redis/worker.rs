@@ -6,9 +6,9 @@ use super::{
     RedisHub, claims,
     entry::{entry_keys, lease_of, millis, sealed_job},
     error::{hub_error, unusable},
-    farm,
+    farm, fill,
     lanes::{ROUNDS, gave_way},
-    oversight,
+    names, oversight,
     pulse::{self, Role},
     scripts::{Call, SCRIPTS, Step},
     seal::Purpose,
@@ -17,7 +17,7 @@ use super::{
 use crate::{
     failed::FailedSample,
     generation::FarmReport,
-    hub::{Begin, Claim, Completion, Hub as _, HubError, Room, Trouble, Worker, never_scanned},
+    hub::{Begin, Claim, Completion, Hub as _, HubError, HubMemory, Room, Trouble, Worker, never_scanned},
     job::{Job, Lane},
     keys::{Kept, Keys},
     oversight::Oversight,
@@ -62,7 +62,7 @@ impl Worker for RedisHub {
         let Taken { word, verdict, failed } = take_lease(self, claim).await?;
         if let Some(verdict) = verdict.filter(|verdict| suffices(self, &claim.job, verdict)) {
             let known = Answer::Verdict(Arc::new(verdict));
-            finish(self, claim, told(self, claim, &known, false)).await?;
+            finish(self, claim, told(self, claim, known, false)).await?;
             return Ok(Begin::Nothing);
         }
         // Queued before that was known. The bytes are its dead letter's, which may be tried again.
@@ -70,7 +70,7 @@ impl Worker for RedisHub {
             failed.as_ref().filter(|failed| word != "busy" && holds(self, &claim.job, failed))
         {
             let failed = Answer::Failed(failed.reason.clone());
-            finish(self, claim, told(self, claim, &failed, true)).await?;
+            finish(self, claim, told(self, claim, failed, true)).await?;
             return Ok(Begin::Nothing);
         }
         match word.as_str() {
@@ -113,12 +113,15 @@ impl Worker for RedisHub {
 
     async fn complete(&self, claim: &Claim, completion: &Completion) -> Result<(), HubError> {
         match completion {
-            Completion::Answered(answer @ Answer::Verdict(verdict)) => {
-                let stored = answered(self, claim, answer, Stored::Verdict(verdict), false);
+            Completion::Answered(Answer::Verdict(verdict)) => {
+                let verdict = Arc::clone(verdict).bounded();
+                let wire = names::wire_form(self, &verdict, claim.job.reads_short).await;
+                let answer = Answer::Verdict(Arc::clone(&verdict));
+                let stored = answered(self, claim, answer, Stored::Verdict(&verdict, wire), false);
                 in_order(self, vec![stored.into(), settle(self, claim).into()]).await.map(drop)
             }
             Completion::Answered(answer) => {
-                finish(self, claim, told(self, claim, answer, false)).await.map(drop)
+                finish(self, claim, told(self, claim, answer.clone(), false)).await.map(drop)
             }
             Completion::Failed(failed) => {
                 bury(self, claim, &failed.reason, &failed.instance, Stored::Failed(failed)).await
@@ -141,7 +144,13 @@ impl Worker for RedisHub {
     }
 
     async fn report(&self, report: &FarmReport, quorum: Option<NonZeroUsize>) -> Result<Oversight, HubError> {
+        // What is not known is not held against verdicts.
+        let _ = fill::measure(self).await;
         farm::report(self, report, quorum).await
+    }
+
+    fn memory(&self) -> Option<HubMemory> {
+        self.fill().memory()
     }
 
     async fn probe(&self) -> Result<(), Trouble> {
@@ -203,9 +212,10 @@ async fn take_lease(hub: &RedisHub, claim: &Claim) -> Result<Taken, HubError> {
     let (word, verdict, failed): (_, Vec<u8>, Vec<u8>) =
         from_redis_value(hub.verdicts.one(call).await?).map_err(unusable)?;
     let there = |bytes: Vec<u8>| Some(bytes).filter(|bytes| !bytes.is_empty());
+    let stored = there(verdict).and_then(|bytes| names::stored(hub, sample, bytes));
     Ok(Taken {
         word,
-        verdict: there(verdict).and_then(|bytes| hub.verdict(sample, bytes)),
+        verdict: names::whole(hub, vec![stored]).await?.pop().flatten(),
         failed: there(failed).and_then(|bytes| hub.failed(sample, bytes)),
     })
 }
@@ -294,37 +304,37 @@ async fn bury(
         from_redis_value(hub.verdicts.one(call.arg(room).arg(millis(hub.queue.sample_ttl))).await?)
             .map_err(unusable)?;
     let failed = Answer::Failed(reason.to_owned());
-    in_order(hub, vec![answered(hub, claim, &failed, stored, word != "forget").into()]).await.map(drop)
+    in_order(hub, vec![answered(hub, claim, failed, stored, word != "forget").into()]).await.map(drop)
 }
 
 /// What an answer leaves behind.
-#[derive(Clone, Copy)]
 enum Stored<'a> {
-    Verdict(&'a Verdict),
+    /// With its wire form.
+    Verdict(&'a Verdict, Vec<u8>),
     Failed(&'a FailedSample),
     Nothing,
 }
 
 /// Tells those who wait; forgets the bytes unless `keep`.
-fn told(hub: &RedisHub, claim: &Claim, answer: &Answer, keep: bool) -> Call {
+fn told(hub: &RedisHub, claim: &Claim, answer: Answer, keep: bool) -> Call {
     answered(hub, claim, answer, Stored::Nothing, keep)
 }
 
 /// The same, and stores what is not over already.
-fn answered(hub: &RedisHub, claim: &Claim, answer: &Answer, stored: Stored<'_>, keep: bool) -> Call {
+fn answered(hub: &RedisHub, claim: &Claim, answer: Answer, stored: Stored<'_>, keep: bool) -> Call {
     let kept = [Kept::Verdict, Kept::Sample, Kept::Lease, Kept::Waiters, Kept::Failed];
     let name = claim.job.sample.to_string();
-    let announcement = Announcement { key: claim.job.sample.clone(), answer: answer.clone() };
+    let announcement = Announcement { key: claim.job.sample.clone(), answer: answer.bounded() };
+    let clean = matches!(&stored, Stored::Verdict(verdict, _) if verdict.is_clean());
     let (mut verdict, mut failed) = ((Cow::default(), Duration::ZERO), (Cow::default(), Duration::ZERO));
     match stored {
-        Stored::Verdict(of) => {
-            let life = of.fresh_at(hub.now(), hub.cache.ttl(of));
-            verdict = (hub.vault.seal(Purpose::Verdict, &name, of.encode()), life);
+        Stored::Verdict(of, wire) => {
+            let life = if clean { hub.fill().clean_life(&hub.cache) } else { hub.cache.ttl(of) };
+            verdict = (hub.vault.seal(Purpose::Verdict, &name, wire), of.fresh_at(hub.now(), life));
         }
         Stored::Failed(of) => failed = (sealed_failure(hub, claim, of), of.life(hub.now())),
         Stored::Nothing => {}
     }
-    let clean = matches!(stored, Stored::Verdict(verdict) if verdict.is_clean());
     let call = SCRIPTS
         .complete
         .on(kept.map(|kept| hub.keys.of(&claim.job.sample, kept)))

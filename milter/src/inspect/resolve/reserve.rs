@@ -143,6 +143,7 @@ impl Asking<'_> {
             queue_id: self.asker.envelope.queue_id.clone(),
             enqueued_ms: now_ms(),
             needs: matters.then(|| self.hub.generation().signatures.clone()).flatten(),
+            reads_short: true,
             traceparent: span.traceparent(),
         };
         Some((Sample { key: want.key.clone(), bytes }, job))

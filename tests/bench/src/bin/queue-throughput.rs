@@ -135,6 +135,7 @@ async fn ask(milter: &RedisHub, sample: Sample) -> anyhow::Result<()> {
         queue_id: "4Bq".to_owned(),
         enqueued_ms: 0,
         needs: None,
+        reads_short: true,
         traceparent: None,
     };
     let admitted = milter.submit(&[(sample, job)]).await?;

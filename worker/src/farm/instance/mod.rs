@@ -379,6 +379,7 @@ impl Scanned {
     pub async fn verdict(self) -> Verdict {
         let after = self.instance.signatures(Some(self.ended)).await;
         Verdict {
+            omitted: 0,
             findings: self.findings,
             signatures: older(self.before, after),
             scanned_at: clock::now(),

@@ -382,6 +382,7 @@ fn job(key: &SampleKey) -> (Sample, Job) {
         queue_id: "4Bq".into(),
         enqueued_ms: now() * 1000,
         needs: None,
+        reads_short: true,
         traceparent: None,
     };
     (sample, job)

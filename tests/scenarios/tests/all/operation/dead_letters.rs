@@ -43,6 +43,7 @@ async fn buried(hub: &RedisHub, name: &str, completion: Completion) -> String {
         queue_id: "4Bq".to_owned(),
         enqueued_ms: now_ms(),
         needs: None,
+        reads_short: true,
         traceparent: None,
     };
     let sample = Sample { key: key(name), bytes: Bytes::from(name.to_owned()) };

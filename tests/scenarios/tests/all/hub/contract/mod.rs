@@ -8,6 +8,7 @@
 
 mod conformance;
 mod failures;
+mod memory;
 mod redis_only;
 mod restart;
 mod sealed;
@@ -91,6 +92,7 @@ fn ttls() -> Cache {
         found_ttl: Duration::from_secs(600),
         local_ttl: Duration::from_secs(10),
         local_bytes: bytesize::ByteSize::mib(1),
+        redis_bytes: bytesize::ByteSize(0),
         stale: Stale::Rescan,
     }
 }
@@ -161,6 +163,7 @@ fn job(name: &str, lane: Lane) -> (Sample, Job) {
         queue_id,
         enqueued_ms,
         needs: None,
+        reads_short: true,
         traceparent: None,
     };
     (sample, job)

@@ -57,6 +57,7 @@ fn ttls() -> Cache {
         found_ttl: Duration::from_secs(30 * 24 * 3600 + 5),
         local_ttl: Duration::from_secs(10),
         local_bytes: bytesize::ByteSize::mib(1),
+        redis_bytes: bytesize::ByteSize(0),
         stale: Stale::Rescan,
     }
 }

@@ -43,6 +43,7 @@ impl Run {
             queue_id: "4Bq".to_owned(),
             enqueued_ms: now() * 1000,
             needs: self.model.generation().signatures.clone(),
+            reads_short: true,
             traceparent: None,
         };
         let observed = said(self.end(milter).submit(&[(bytes, job)]).await)?[0];
