@@ -5,16 +5,16 @@ use super::{
     IN_TRANSIT, RedisHub,
     entry::{millis, sealed_job},
     error::{hub_error, out_of_memory, unusable},
+    records,
     scripts::{SCRIPTS, Step},
-    seal::Purpose,
 };
 use crate::{
     failed::FailedSample,
-    hub::{Admission, Announcements, Hub as _, HubError, Milter, Receipt, Reservation},
+    hub::{Admission, Announcements, Hub as _, HubError, Milter, Reservation},
     job::{Job, Lane},
     keys::{Kept, Keys},
+    record::MailRecord,
     sample::{Sample, SampleKey},
-    wire::Versioned,
 };
 use async_trait::async_trait;
 use redis::{RedisResult, Value, cmd, from_redis_value};
@@ -23,11 +23,6 @@ use std::{
     time::Duration,
 };
 use tracing::warn;
-
-/// How many receipts of one sample are kept.
-const RECEIPTS: usize = 1000;
-/// How long after the last one they are forgotten.
-const LEDGER: Duration = Duration::from_secs(30 * 24 * 3600);
 
 #[async_trait]
 impl Milter for RedisHub {
@@ -92,16 +87,8 @@ impl Milter for RedisHub {
         self.verdicts.each(keys.iter().map(|key| leaving(self, key, "")).collect()).await.map(drop)
     }
 
-    async fn record(&self, receipts: &[(SampleKey, Receipt)]) -> Result<(), HubError> {
-        let steps = receipts.iter().map(|(key, receipt)| {
-            let call = SCRIPTS.record.on([self.keys.of(key, Kept::Receipts)]);
-            let sealed = self.vault.seal(Purpose::Receipt, &key.to_string(), Versioned::encode(receipt));
-            Step::from(call.arg(&*sealed).arg(RECEIPTS).arg(millis(LEDGER)))
-        });
-        for outcome in self.verdicts.each(steps.collect()).await? {
-            outcome.map_err(hub_error)?;
-        }
-        Ok(())
+    async fn record(&self, records: &[MailRecord]) -> Result<(), HubError> {
+        records::record(self, records).await
     }
 }
 

@@ -13,6 +13,7 @@
 //! | `outage` | why no instance scans, as that tells |
 //! | `oversight` | what the workers together know of their instances |
 //! | `milter`, `worker` with `claims`, `observer`, `operator` | the calls of each role |
+//! | `records`, `receipts` | the records of mails, and what there was before them |
 //! | `entry` | an entry of a stream: its keys, its job, its lease |
 //! | `error`, `wire` | what errors mean; JSON |
 //!
@@ -40,6 +41,8 @@ mod observer;
 mod operator;
 mod outage;
 mod oversight;
+mod receipts;
+mod records;
 mod scripts;
 pub mod seal;
 mod settings;
@@ -106,6 +109,8 @@ pub struct RedisHub {
     listening: watch::Receiver<bool>,
     /// Whether it was said that this process may not read what failed.
     failures_refused: AtomicBool,
+    /// Whether it was said that this process may not write records.
+    records_refused: AtomicBool,
     /// They end with the hub.
     _tasks: JoinSet<()>,
 }
@@ -191,6 +196,7 @@ impl RedisHub {
             announcements,
             listening,
             failures_refused: AtomicBool::new(false),
+            records_refused: AtomicBool::new(false),
             _tasks: tasks,
         }))
     }
@@ -273,8 +279,8 @@ impl Hub for RedisHub {
         self.outage.borrow().reason(std::time::Instant::now())
     }
 
-    fn now(&self) -> u64 {
-        self.clock.shared_ms() / 1000
+    fn now_ms(&self) -> u64 {
+        self.clock.shared_ms()
     }
 
     /// A look-up rather than `PING`, which says nothing about a cluster's slots.
