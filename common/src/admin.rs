@@ -3,14 +3,18 @@
 //! where it cannot), `/metrics` what it counts, in the format that is asked for. `/` is a page for people, which asks `/status`. It
 //! only tells and changes nothing, and stays up while the process drains.
 //!
-//! `/live` and `/ready` answer everybody who can reach them; [`access`] says who may ask for the rest.
+//! `/live` and `/ready` answer everybody who can reach them; [`access`] says who may ask for the rest, [`connections`] how
+//! many at a time and how slowly.
 
 mod access;
+mod connections;
 pub mod hub_view;
 mod page;
 pub mod settings;
 pub mod status;
 mod summary;
+
+pub(crate) use connections::MOST as MOST_CONNECTIONS;
 
 use crate::{
     config::Fault,
@@ -36,9 +40,6 @@ use std::{
 };
 use tokio::{net::TcpListener, sync::Mutex};
 use tokio_util::sync::CancellationToken;
-
-/// How long a request that is under way at the end may still take.
-const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// So long is a status given to whoever asks: many pages are no more work for the hub than one.
 const FRESH: Duration = Duration::from_secs(1);
@@ -112,20 +113,10 @@ impl Admin {
             .route_layer(middleware::from_fn_with_state(self.access, access::guard))
             .route("/live", get(|| async { "live\n" }))
             .route("/ready", get(readiness))
+            .layer(middleware::from_fn(connections::unambiguous))
             .layer(middleware::map_response(async |answer| hardened(answer)))
             .with_state(Arc::new(Site { registry, ready, subject, status: Mutex::default() }));
-        let server =
-            axum::serve(self.listener, site).with_graceful_shutdown(shutdown.clone().cancelled_owned());
-        let too_late = async {
-            shutdown.cancelled().await;
-            tokio::time::sleep(LAST_ANSWERS).await;
-        };
-        tokio::select! {
-            result = server => if let Err(error) = result {
-                tracing::error!(%error, "The admin server failed");
-            },
-            () = too_late => {}
-        }
+        connections::serve(self.listener, site, shutdown).await;
     }
 }
 
@@ -200,11 +191,14 @@ mod tests {
     }
 
     async fn request(address: SocketAddr, what: &str, host: &str) -> String {
+        raw(address, &format!("{what} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")).await
+    }
+
+    async fn raw(address: SocketAddr, request: &str) -> String {
         let mut stream = TcpStream::connect(address).await.unwrap();
-        let request = format!("{what} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
+        let _ = stream.read_to_string(&mut answer).await; // a connection may be reset
         answer
     }
 
@@ -259,6 +253,16 @@ mod tests {
             );
         }
         assert!(request(address, "GET /live", "evil.example").await.starts_with("HTTP/1.1 200 "));
+        for ambiguous in [
+            "GET /live HTTP/1.0\r\nHost: localhost\r\n\r\n",
+            "GET /live HTTP/1.1\r\nConnection: close\r\n\r\n",
+            "GET /metrics HTTP/1.1\r\nHost: localhost\r\nhost: localhost\r\nConnection: close\r\n\r\n",
+        ] {
+            let answer = raw(address, ambiguous).await;
+            assert!(answer.contains(" 400 "), "{ambiguous:?} {answer}");
+        }
+        let h2 = raw(address, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
+        assert!(h2.is_empty() || h2.contains(" 400 "), "{h2:?}");
 
         let _idle = TcpStream::connect(address).await.unwrap();
         shutdown.cancel();

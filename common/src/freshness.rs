@@ -73,7 +73,7 @@ impl Cache {
 
     /// Whether who would have a sample scanned in `lane` can do with `verdict` instead.
     pub fn believes(&self, verdict: &Verdict, generation: &Generation, lane: Lane) -> bool {
-        !generation.outdates(verdict) || (lane == Lane::Mail && self.stale != Stale::Rescan)
+        !generation.outdates(verdict) || (lane.is_awaited() && self.stale != Stale::Rescan)
     }
 }
 

@@ -4,13 +4,16 @@
 use crate::sample::SampleKey;
 use serde::{Deserialize, Serialize};
 
-/// Which queue a job stands in. Workers empty `mail` before they look at `background`.
+/// Which queue a job stands in. Workers take three of `mail` and one of `bulk` while both wait, and of `background` when
+/// neither does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Lane {
     /// Somebody waits for the verdict.
     Mail,
-    /// Nobody does: re-scans.
+    /// Somebody does, who has more than a share in `mail`.
+    Bulk,
+    /// Nobody does: re-scans, and what nobody waits for any more.
     Background,
 }
 
@@ -39,14 +42,20 @@ pub struct Job {
 
 impl Lane {
     /// All lanes, in the order workers look at them.
-    pub const ALL: [Self; 2] = [Self::Mail, Self::Background];
+    pub const ALL: [Self; 3] = [Self::Mail, Self::Bulk, Self::Background];
 
     /// Its name in keys, logs and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Mail => "mail",
+            Self::Bulk => "bulk",
             Self::Background => "background",
         }
+    }
+
+    /// Whether whoever asks for a scan in it waits for the answer.
+    pub fn is_awaited(self) -> bool {
+        self != Self::Background
     }
 }
 

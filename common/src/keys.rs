@@ -8,13 +8,15 @@
 //! |---|---|---|---|
 //! | `<prefix>:1:{<digest>}:<hint>:verdict` | string, [`Verdict::encode`](crate::verdict::Verdict::encode) | worker, operator | `cache.clean_ttl` or `cache.found_ttl` after the scan |
 //! | `<prefix>:1:{<digest>}:<hint>:sample` | string, the bytes | milter | deleted with the verdict, at most `queue.sample_ttl` |
-//! | `<prefix>:1:{<digest>}:<hint>:lease` | string: `milter:<process>`, `job:<lane>:<entry>`, `queued` after a job was handed back, `background` where a job waits that nobody waits for | milter, then worker | `queue.reserve_ttl`, then `queue.lease_ttl`, renewed; `background`: `queue.sample_ttl` |
+//! | `<prefix>:1:{<digest>}:<hint>:lease` | string: `milter:<process>`, `job:<lane>:<entry>`, `queued` after a job was handed back, `bulk` where a job waits in that lane, `background` where one does that nobody waits for | milter, then worker | `queue.reserve_ttl`, then `queue.lease_ttl`, renewed; `background`: `queue.sample_ttl` |
 //! | `<prefix>:1:{<digest>}:<hint>:waiters` | set of process ids | milter | deleted with the answer, at most `queue.sample_ttl` |
 //! | `<prefix>:1:{<digest>}:<hint>:failed` | string, JSON of a [`FailedSample`](crate::failed::FailedSample) | worker, deleted by operator | when it is over, a suspect's an hour later; deleted with a verdict |
 //! | `<prefix>:1:{<digest>}:<hint>:receipts` | list of JSON, the newest first, capped | milters up to 0.1.1; operators read it | 30 days after the last receipt |
 //! | `<prefix>:1:{jobs-<shard>}:<lane>` | stream with the consumer group `workers` | milter | entries are deleted when acknowledged |
 //! | `<prefix>:1:{jobs-<shard>}:<lane>:queued` | hash: sample → entry of its job | as the stream | fields go with their entries |
 //! | `<prefix>:1:{jobs-<shard>}:bytes` | integer: bytes of the samples of all entries | as the stream | changes with the entries |
+//! | `<prefix>:1:{jobs-<shard>}:owed` | hash: sample → the queue id of a message that was delivered although it was not scanned; the empty sample → how far the owed entries of background reach | milter, worker | fields go with their entries, the hash twice `queue.sample_ttl` after the last one |
+//! | `<prefix>:1:{jobs-<shard>}:pulse-<process>:lease` | string, empty: whether the shard takes writes. Named so that an older users.acl permits it | milter, worker | 10 s |
 //! | `<prefix>:1:{jobs-<shard>}:dead` | stream, capped | worker | 30 days after the last letter |
 //! | `<prefix>:1:{jobs-<shard>}:dead:samples` | hash: sample → entry of its dead letter | worker | as the stream; fields go with their letters |
 //! | `<prefix>:1:{records-<shard>}:mails` | stream: [packs](crate::record::pack) of records of mails, at most `queue.records_bytes` in all shards | milter, which may not read it | entries go after two days or when there is no room, the stream two days after the last |
@@ -31,7 +33,7 @@
 //!
 //! JSON has a version, as [`wire`](crate::wire) says.
 //!
-//! With `redis.secret_file` verdicts, what failed, bytes, records, what workers report and make of it, announcements, and the fields
+//! With `redis.secret_file` verdicts, what failed, bytes, records, what is owed, what workers report and make of it, announcements, and the fields
 //! `job` and `letter` of the streams are [sealed](crate::hub::redis::seal).
 //!
 //! `<hint>` is `-` for none, `.<extension>` or `/<file name>`.
@@ -120,6 +122,16 @@ impl Keys {
     /// How many bytes the samples of all jobs have.
     pub(crate) fn job_bytes(&self, shard: usize) -> String {
         self.queue(shard, "bytes")
+    }
+
+    /// For which samples a message was delivered unscanned.
+    pub fn owed(&self, shard: usize) -> String {
+        self.queue(shard, "owed")
+    }
+
+    /// What `process` writes to see whether writes are taken.
+    pub(crate) fn pulse(&self, shard: usize, process: &str) -> String {
+        self.queue(shard, &format!("pulse-{process}:lease"))
     }
 
     /// The dead letters.
@@ -216,6 +228,7 @@ mod tests {
     fn a_shard_of_the_queue_shares_one_hash_tag() {
         let keys = Keys::new("tg", 2);
         assert_eq!(keys.jobs(0, Lane::Mail), "tg:1:{jobs-0}:mail");
+        assert_eq!(keys.jobs(0, Lane::Bulk), "tg:1:{jobs-0}:bulk");
         assert_eq!(keys.queued(1, Lane::Background), "tg:1:{jobs-1}:background:queued");
         assert_eq!(keys.dead_letters(0), "tg:1:{jobs-0}:dead");
         assert_eq!(keys.buried(0), "tg:1:{jobs-0}:dead:samples");

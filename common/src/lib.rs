@@ -15,6 +15,7 @@
 //! | [`telemetry`], [`traces`], [`metrics`] | logs, spans for a collector, what every process exposes |
 //! | [`terminal`] | what others wrote, made fit for people's terminals |
 //! | [`admin`], [`health`] | the admin HTTP server with its status page, the health check that asks it |
+//! | [`descriptors`] | how many files and connections may be open, and how many are needed |
 //! | [`clock`], [`licence`] | the time of day as what travels carries it; when an instance's licence ends |
 //! | [`exit`] | exit statuses |
 //! | [`shutdown`], [`reload`], [`service`] | signals: the drain, the configuration read again; what systemd is told |
@@ -26,6 +27,7 @@ pub mod blind;
 pub mod cache;
 pub mod clock;
 pub mod config;
+pub mod descriptors;
 pub mod digest;
 pub mod exit;
 pub mod failed;

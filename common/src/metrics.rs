@@ -10,6 +10,7 @@
 pub(crate) mod exposition;
 mod process;
 
+use crate::telemetry;
 use process::Process;
 use prometheus_client::{
     collector::Collector,
@@ -32,14 +33,19 @@ static AHEAD: AtomicU64 = AtomicU64::new(0);
 /// Values from the hub that did not open.
 static UNSEALED: AtomicU64 = AtomicU64::new(0);
 
+/// Samples of delivered messages that will not be scanned.
+static NEVER_SCANNED: AtomicU64 = AtomicU64::new(0);
+
 /// A registry for `program`, with what all programs expose:
 ///
 /// * `thundergate_build_info{program,version}`: always 1
 /// * `thundergate_config_last_reload_successful`: 1 where the configuration that was read last is the one in use
 /// * `thundergate_config_last_reload_success_timestamp_seconds`: when the one in use was read
+/// * `thundergate_log_lines_dropped_total`: log lines that nobody read in time, or that could not be written
 /// * `thundergate_unsealed_values_total`: values in Redis that were not sealed with one of our secrets
 /// * `thundergate_clock_skew_seconds`: how far this machine's clock is ahead of Redis's, less than 0 where it is
 ///   behind; 0 as long as that is not known
+/// * `thundergate_never_scanned_total`: samples of delivered messages that gave way in the queue and will not be scanned
 /// * `process_…`: as Prometheus' own client libraries have them
 pub fn registry(program: &'static str) -> Registry {
     let mut registry = Registry::default();
@@ -67,6 +73,11 @@ pub(crate) fn clock_is_ahead(seconds: f64) {
 /// A value from the hub did not open.
 pub(crate) fn unsealed() {
     UNSEALED.fetch_add(1, Relaxed);
+}
+
+/// A sample of a delivered message will not be scanned.
+pub(crate) fn never_scanned() {
+    NEVER_SCANNED.fetch_add(1, Relaxed);
 }
 
 /// What all programs have.
@@ -97,12 +108,30 @@ impl Collector for Common {
             "How far this machine's clock is ahead of Redis's, less than 0 where it is behind",
             f64::from_bits(AHEAD.load(Relaxed)),
         )?;
-        let unsealed = UNSEALED.load(Relaxed);
-        let name = "thundergate_unsealed_values";
-        let help = "Values in Redis that were not sealed with one of our secrets";
-        let family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-        ConstCounter::new(unsealed).encode(family)
+        counter(
+            &mut encoder,
+            "thundergate_log_lines_dropped",
+            "Log lines that nobody read in time, or that could not be written",
+            telemetry::lines_dropped(),
+        )?;
+        counter(
+            &mut encoder,
+            "thundergate_unsealed_values",
+            "Values in Redis that were not sealed with one of our secrets",
+            UNSEALED.load(Relaxed),
+        )?;
+        counter(
+            &mut encoder,
+            "thundergate_never_scanned",
+            "Samples of delivered messages that gave way in the queue and will not be scanned",
+            NEVER_SCANNED.load(Relaxed),
+        )
     }
+}
+
+/// Writes one counter without labels.
+fn counter(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> fmt::Result {
+    ConstCounter::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)
 }
 
 /// Writes one gauge without labels.

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! SIGHUP: reads the configuration again. What can change while the program runs is as it says from then on; what cannot
-//! holds from the next start, and the log names those keys. A configuration that is wrong changes nothing.
+//! holds from the next start, and the log names those keys. A configuration that is wrong changes nothing. The log's file
+//! is opened anew in any case: whoever has moved it away says so with the same signal.
 
-use crate::{config::ConfigError, metrics, service, shutdown::Hangups};
+use crate::{config::ConfigError, metrics, service, shutdown::Hangups, telemetry::Control};
 use serde::Serialize;
 
 /// Why a configuration cannot be used.
@@ -12,6 +13,8 @@ pub type Unusable = Box<dyn std::error::Error + Send + Sync>;
 pub struct Reload<Load, Apply> {
     /// Keys that can change while it runs: `log.level`, or a whole section, `farm.`.
     pub live: &'static [&'static str],
+    /// The log.
+    pub log: Control,
     /// Reads and checks the configuration.
     pub load: Load,
     /// Makes it so; on an error all stays as it is.
@@ -31,6 +34,7 @@ impl<Load, Apply> Reload<Load, Apply> {
         loop {
             hangups.next().await;
             service::reloading();
+            self.log.reopen();
             let done = (self.load)().map_err(Unusable::from).and_then(|config| {
                 (self.apply)(&config)?;
                 Ok(as_table(&config))
@@ -38,7 +42,7 @@ impl<Load, Apply> Reload<Load, Apply> {
             metrics::configuration_was_read(done.is_ok());
             match done {
                 Ok(next) => {
-                    self.log(&started, &running, &next);
+                    self.tell(&started, &running, &next);
                     running = next;
                 }
                 Err(error) => tracing::warn!(
@@ -50,7 +54,7 @@ impl<Load, Apply> Reload<Load, Apply> {
         }
     }
 
-    fn log(&self, started: &toml::Table, running: &toml::Table, next: &toml::Table) {
+    fn tell(&self, started: &toml::Table, running: &toml::Table, next: &toml::Table) {
         let live = |key: &String| {
             self.live.iter().any(|one| key == one || (one.ends_with('.') && key.starts_with(one)))
         };

@@ -12,29 +12,28 @@
 //! off and keeps as its own: `journalctl --priority warning` shows findings.
 //!
 //! Nothing in a value can break a line, or make it longer than 16 KiB: what is too long is cut, and the line says so with
-//! `"truncated":true`. A line that cannot be written (a full disk, a closed pipe) is lost; the program
-//! goes on.
+//! `"truncated":true`. A line that cannot be written (a full disk, a closed pipe, a reader that does not read) is lost and
+//! counted; the program goes on.
 
+mod backlog;
 mod cut;
+mod file;
 mod journal;
 mod line;
 mod settings;
 
 pub use settings::{Log, LogFormat, Rotation};
 
+pub(crate) use backlog::lines_dropped;
+
 use crate::config::Fault;
+use backlog::Backlog;
+use file::LogFile;
 use line::{Form, Lines};
 use std::{
-    ffi::OsStr,
     fs::File,
-    io::{self, BufWriter, Write},
+    io::{self, Write},
     path::{Path, PathBuf},
-    thread,
-    time::Duration,
-};
-use tracing_appender::{
-    non_blocking::{NonBlockingBuilder, WorkerGuard},
-    rolling::{InitError, RollingFileAppender, Rotation as Period},
 };
 use tracing_subscriber::{
     EnvFilter, Registry,
@@ -53,24 +52,16 @@ const REPETITIVE: &str = "rustls_platform_verifier";
 /// Logs whole mails at `trace`: its lines below `warn` are dropped whatever the filter says.
 pub(crate) const INDISCREET: &str = "indymilter";
 
-/// Lines that wait for a slow disk or pipe; one more holds up who logs it.
-const BACKLOG: usize = 16_384;
+/// Writes what is still to be written when it is dropped: keep it until the end of main. Where nobody reads, that ends
+/// after a second.
+pub struct Guard(Control);
 
-/// For so long lines are gathered, once some were written: under load hundreds of them cost one wake-up and one write.
-const GATHERING: Duration = Duration::from_millis(5);
-
-/// What is gathered before it must be written.
-const GATHERED: usize = 64 << 10;
-
-/// Writes what is still to be written when it is dropped: keep it until the end of main.
-pub struct Guard {
-    _worker: WorkerGuard,
-    levels: Levels,
-}
-
-/// Changes `log.level` while the program runs.
+/// Changes the log while the program runs.
 #[derive(Clone, Debug)]
-pub struct Levels(reload::Handle<EnvFilter, Registry>);
+pub struct Control {
+    level: reload::Handle<EnvFilter, Registry>,
+    backlog: Backlog,
+}
 
 /// Why nothing can be logged.
 #[derive(Debug, thiserror::Error)]
@@ -83,7 +74,7 @@ pub enum TelemetryError {
     Filter(#[source] ParseError),
     /// `log.file` cannot be opened.
     #[error("log.file cannot be opened")]
-    File(#[source] InitError),
+    File(#[source] io::Error),
     /// Nothing can be written where `log.file` is to be.
     #[error("log.file: {} cannot be written", folder.display())]
     Folder {
@@ -92,6 +83,9 @@ pub enum TelemetryError {
         /// Why.
         source: io::Error,
     },
+    /// Nobody can be found to write lines.
+    #[error("the log has no thread")]
+    Thread(#[source] io::Error),
     /// `log.file` names a directory, or nothing.
     #[error("log.file has no file name")]
     NoFileName,
@@ -107,59 +101,49 @@ pub enum TelemetryError {
 /// [`TelemetryError`].
 pub fn init(config: &Log) -> Result<Guard, TelemetryError> {
     let filter = filter(&config.level)?;
-    let builder = NonBlockingBuilder::default().lossy(false).buffered_lines_limit(BACKLOG).thread_name("log");
     let on_stdout = config.file.as_os_str().is_empty();
-    let (writer, worker) = if on_stdout {
-        builder.finish(Gathering::new(io::stdout()))
+    let backlog = if on_stdout {
+        Backlog::start(backlog::MOST, io::stdout())
     } else {
-        builder.finish(Gathering::new(file(config)?))
+        Backlog::start(backlog::MOST, file(config)?)
     };
+    let backlog = backlog.map_err(TelemetryError::Thread)?;
     let form =
         Form { json: config.format == LogFormat::Json, priorities: on_stdout && journal::has_stdout() };
-    let lines = Lines::new(form, writer);
-    let (filter, handle) = reload::Layer::new(filter);
+    let lines = Lines::new(form, backlog.clone());
+    let (filter, level) = reload::Layer::new(filter);
     tracing_subscriber::registry().with(filter).with(lines).try_init().map_err(TelemetryError::Twice)?;
-    Ok(Guard { _worker: worker, levels: Levels(handle) })
+    Ok(Guard(Control { level, backlog }))
 }
 
 impl Guard {
-    /// For changing the level.
-    pub fn levels(&self) -> Levels {
-        self.levels.clone()
+    /// For changing the log.
+    pub fn control(&self) -> Control {
+        self.0.clone()
     }
 }
 
-impl Levels {
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.backlog.end();
+    }
+}
+
+impl Control {
     /// Logs at `level` from now on.
     ///
     /// # Errors
     ///
     /// It is none; all stays as it is.
-    pub fn set(&self, level: &str) -> Result<(), TelemetryError> {
+    pub fn set_level(&self, level: &str) -> Result<(), TelemetryError> {
         // The log is there as long as the process.
-        let _ = self.0.reload(filter(level)?);
+        let _ = self.level.reload(filter(level)?);
         Ok(())
     }
-}
 
-/// What the log's thread writes to. It flushes whenever no more lines wait, and then pauses.
-struct Gathering<W: Write>(BufWriter<W>);
-
-impl<W: Write> Gathering<W> {
-    fn new(inner: W) -> Self {
-        Self(BufWriter::with_capacity(GATHERED, inner))
-    }
-}
-
-impl<W: Write> Write for Gathering<W> {
-    fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
-        self.0.write(lines)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        let flushed = self.0.flush();
-        thread::sleep(GATHERING);
-        flushed
+    /// Opens `log.file` by its name again: somebody may have moved it away.
+    pub fn reopen(&self) {
+        self.backlog.reopen();
     }
 }
 
@@ -239,24 +223,9 @@ fn as_level(part: &str) -> &str {
     if part.eq_ignore_ascii_case("warning") { "warn" } else { part }
 }
 
-/// `milter.log` becomes `milter.2026-11-22.log`, so that a rotated file keeps its ending.
-fn file(config: &Log) -> Result<RollingFileAppender, TelemetryError> {
-    let path = &config.file;
-    let text = |part: Option<&OsStr>| part.map(|part| part.to_string_lossy().into_owned());
-    let stem = text(path.file_stem()).ok_or(TelemetryError::NoFileName)?;
-    let period = match config.rotation {
-        Rotation::Hourly => Period::HOURLY,
-        Rotation::Daily => Period::DAILY,
-        Rotation::Never => Period::NEVER,
-    };
-    let mut builder = RollingFileAppender::builder().rotation(period).filename_prefix(stem);
-    if let Some(ending) = text(path.extension()) {
-        builder = builder.filename_suffix(ending);
-    }
-    if config.rotation != Rotation::Never {
-        builder = builder.max_log_files(config.keep.saturating_add(1));
-    }
-    builder.build(folder(path)).map_err(TelemetryError::File)
+fn file(config: &Log) -> Result<LogFile, TelemetryError> {
+    config.file.file_stem().ok_or(TelemetryError::NoFileName)?;
+    LogFile::open(&config.file, config.rotation, config.keep).map_err(TelemetryError::File)
 }
 
 #[cfg(test)]
@@ -296,31 +265,6 @@ mod tests {
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "nothing is left there");
         let error = at(directory.path().join("nowhere/x.log")).unwrap_err();
         assert!(error.to_string().ends_with("/nowhere cannot be written"), "{error}");
-    }
-
-    #[test]
-    fn a_file_gets_its_date_before_its_ending() {
-        let directory = tempfile::tempdir().unwrap();
-        let config = |rotation| Log {
-            format: LogFormat::Json,
-            level: "info".to_owned(),
-            file: directory.path().join("milter.log"),
-            rotation,
-            keep: 2,
-            findings: None,
-        };
-        writeln!(file(&config(Rotation::Daily)).unwrap(), "a").unwrap();
-        writeln!(file(&config(Rotation::Never)).unwrap(), "b").unwrap();
-        let mut names: Vec<_> = directory
-            .path()
-            .read_dir()
-            .unwrap()
-            .map(|e| e.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        assert_eq!(names.len(), 2, "{names:?}");
-        assert!(names[0].starts_with("milter.20") && names[0].ends_with(".log"), "{names:?}");
-        assert_eq!(names[1], "milter.log");
     }
 
     #[test]

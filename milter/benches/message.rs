@@ -31,11 +31,12 @@ use thundergate_milter::{
         inspector::Gate,
         records::{Clerk, Recorder},
         resolve::Resolver,
+        seats::Seats,
+        shares::Shares,
     },
     mail::{
         envelope::{Client, Envelope},
         message::Collector,
-        permits::Permits,
     },
     observe::observer::Observer,
     outcome::inspection::Inspection,
@@ -118,10 +119,11 @@ impl Fixture {
             cache: VerdictCache::new(&config.cache),
             hub,
             direct: None,
-            seats: Arc::new(Permits::new(1)),
+            seats: Arc::new(Seats::new(1)),
             deadline: config.wait.deadline,
             poll: config.wait.poll,
             observer: Arc::clone(&observer),
+            shares: Shares::default(),
             outages: Arc::default(),
         };
         let hint = NameHint::of(config.scan.name_hint, Some("invoice.pdf"));

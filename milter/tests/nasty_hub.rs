@@ -36,12 +36,13 @@ use thundergate_milter::{
         inspector::Gate,
         records::{Clerk, Recorder},
         resolve::Resolver,
+        seats::Seats,
+        shares::Shares,
     },
     mail::{
         envelope::{Client, Envelope},
         forged::Forged,
         message::Message,
-        permits::Permits,
     },
     observe::observer::Observer,
     outcome::inspection::Inspection,
@@ -85,6 +86,9 @@ impl Milter for Nasty {
     async fn leave(&self, keys: &[SampleKey]) -> Result<(), HubError> {
         self.hub.leave(keys).await
     }
+    async fn owe(&self, keys: &[SampleKey], queue_id: &str) -> Result<(), HubError> {
+        self.hub.owe(keys, queue_id).await
+    }
     async fn record(&self, records: &[MailRecord]) -> Result<(), HubError> {
         let away = self.away.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |times| times.checked_sub(1));
         if away.is_ok() { Err(HubError::Unavailable("away".into())) } else { self.hub.record(records).await }
@@ -117,10 +121,11 @@ fn site(panics: bool, away: u32) -> Site {
         cache: VerdictCache::new(&config.cache),
         hub: nasty.clone(),
         direct: None,
-        seats: Arc::new(Permits::new(1)),
+        seats: Arc::new(Seats::new(1)),
         deadline: config.wait.deadline,
         poll: config.wait.poll,
         observer: Arc::clone(&observer),
+        shares: Shares::default(),
         outages: Arc::default(),
     };
     let (recorder, clerk) = Recorder::new(nasty, Arc::clone(&observer));

@@ -41,6 +41,9 @@ use tokio_util::sync::CancellationToken;
 /// How long handing back may take at the end; after that the reclaim finds the jobs.
 const HANDING_BACK: Duration = Duration::from_secs(2);
 
+/// How often the hub is asked whether it takes writes.
+const PULSE: Duration = Duration::from_secs(2);
+
 /// A worker that has not begun yet.
 pub struct Worker {
     name: String,
@@ -94,10 +97,11 @@ impl Worker {
 
     /// Says whether it can do its work, or why not; for `/ready`.
     pub fn health(&self) -> impl Fn() -> Result<(), String> + Send + Sync + use<> {
-        let (farm, hub_up) = (self.farm(), self.metrics.hub_up.clone());
-        move || match (hub_up.get(), farm.available()) {
-            (0, _) => Err("the hub does not answer".to_owned()),
-            (_, false) => Err("no instance is available".to_owned()),
+        let (farm, hub, hub_up) = (self.farm(), Arc::clone(&self.hub), self.metrics.hub_up.clone());
+        move || match (hub.trouble(), hub_up.get(), farm.available()) {
+            (Some(trouble), ..) => Err(trouble.to_string()),
+            (_, 0, _) => Err("the hub does not answer".to_owned()),
+            (_, _, false) => Err("no instance is available".to_owned()),
             _ => Ok(()),
         }
     }
@@ -120,8 +124,20 @@ impl Worker {
             self.seen.watch(&*self.observer, &ended),
             self.oversee(&ended),
             self.turns.watch(&self.farm, &ended),
+            self.feel_pulse(&ended),
             work,
         );
+    }
+
+    /// Whether the hub takes what a worker writes; [`Worker::health`] tells of it.
+    async fn feel_pulse(&self, ended: &CancellationToken) {
+        loop {
+            let Some(found) = ended.run_until_cancelled(self.hub.probe()).await else { return };
+            let pause = if found.is_ok() { PULSE } else { PULSE / 5 };
+            if ended.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+                return;
+            }
+        }
     }
 
     async fn oversee(&self, ended: &CancellationToken) {

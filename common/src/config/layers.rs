@@ -4,7 +4,10 @@
 //! Each layer's text is parsed as if it followed the ones before it, so that the span of a value alone tells which layer
 //! it came from. That is how an error names the file, line and key, or the variable, whatever was merged with what.
 
-use super::error::{ConfigError, Fault};
+use super::{
+    error::{ConfigError, Fault},
+    words,
+};
 use std::{ops::Range, path::PathBuf};
 use toml::{
     Spanned,
@@ -45,7 +48,7 @@ impl Layer {
         let invalid = |error: toml::de::Error| ConfigError::Invalid {
             place: self.position(error.span().map_or(self.start, |span| span.start)),
             key: String::new(),
-            message: error.message().to_owned(),
+            message: words::of_text(error.message()),
         };
         DeTable::parse(&self.padded).map(Spanned::into_inner).map_err(invalid)
     }
@@ -119,11 +122,12 @@ impl<'a> Document<'a> {
     pub(super) fn describe(&self, error: &toml::de::Error) -> ConfigError {
         let span = error.span().unwrap_or_else(|| self.table.span());
         let mut path = Vec::new();
-        path_to(self.table.get_ref(), &span, &mut path);
+        let root = self.table.get_ref();
+        path_to(root, &span, &mut path);
         ConfigError::Invalid {
             place: self.position(span.start),
+            message: words::of_value(&without_values(error.message()), &path, value_at(root, &path)),
             key: path.join("."),
-            message: without_values(error.message()),
         }
     }
 
@@ -176,6 +180,13 @@ fn path_into(value: &Spanned<DeValue<'_>>, span: &Range<usize>, path: &mut Vec<S
         _ => false,
     };
     inside || value.span() == *span
+}
+
+/// What stands at the end of these keys; nothing inside of arrays.
+fn value_at<'t, 'a>(table: &'t DeTable<'a>, path: &[String]) -> Option<&'t DeValue<'a>> {
+    let (first, rest) = path.split_first()?;
+    let value = table.get(first.as_str())?.get_ref();
+    if rest.is_empty() { Some(value) } else { value_at(value.as_table()?, rest) }
 }
 
 /// Where `key` was set.

@@ -202,7 +202,7 @@ mod tests {
         let error = |file| with(file, &[]).unwrap_err();
         assert_eq!(
             error("\n[wait]\n\ndeadline = \"soon\"\n"),
-            "DIR/milter.toml:4: wait.deadline: invalid value: string (not shown), expected a duration"
+            "DIR/milter.toml:4: wait.deadline: is no duration: write a number and a unit, such as 20s, 10min or 24h"
         );
         assert!(
             error("[wait]\nsesions = 1\n")
@@ -211,6 +211,25 @@ mod tests {
         assert!(error("wait = 1\n").starts_with("DIR/milter.toml:1: wait: "));
         assert!(error("[wait\n").starts_with("DIR/milter.toml:1: "));
         assert_eq!(error("\n[farm]\n"), "DIR/milter.toml:2: farm: missing field `instances`");
+    }
+
+    #[test]
+    fn an_error_says_what_to_write_instead() {
+        let error = |file| with(file, &[]).unwrap_err();
+        let size = error("[farm]\ninstances = []\nmax_file_bytes = \"30 Megs\"\n");
+        assert!(size.starts_with("DIR/milter.toml:3: farm.max_file_bytes: is no size: "), "{size}");
+        let no_scheme = error("[farm]\ninstances = [{ url = \"10.0.0.1:8080\" }]\n");
+        assert!(no_scheme.contains("farm.instances.url: is no URL: it begins with a scheme"), "{no_scheme}");
+        for open in
+            ["[farm]\ninstances = [{ url = \"http://s\" ]\n", "[farm]\ninstances = [{ url = \"http://s\"\n"]
+        {
+            assert!(error(open).contains("is the } missing"), "{}", error(open));
+        }
+        let array = error("[farm]\ninstances = [{ url = \"http://s\" }\n[wait]\nsessions = 1\n");
+        assert!(array.contains("is the ] missing"), "{array}");
+        let below = error("[wait]\nsessions = 1\nfarm.instances = []\n");
+        assert!(below.contains("begin another with [farm]"), "{below}");
+        assert!(!error("[wait]\nsesions = 1\n").contains("begin another"));
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod forms;
 mod layers;
 mod load;
 pub(crate) mod secret;
+mod words;
 
 pub use error::{ConfigError, Fault};
 pub use farm::{Farm, Instance, ProxyUrl};

@@ -9,7 +9,7 @@
 //! 2. The owner **submits** the bytes and a job. Until then the reservation lasts `queue.reserve_ttl`, so that an
 //!    owner that dies does not block the sample.
 //! 3. A worker **claims** the job and **begins** it: it takes the scan's lease and gets the bytes, or learns that
-//!    there is nothing left to do. A job of the mail lane that nobody waits for any more goes to the background lane.
+//!    there is nothing left to do. A job that nobody waits for any more goes to the background lane.
 //! 4. While it scans it **renews** the lease and the claim. What a dead worker claimed is **reclaimed** by another.
 //! 5. It **completes** the job: verdict stored, announced, bytes and lease deleted, job acknowledged, in this order. A
 //!    crash between any two repeats work and loses none.
@@ -17,6 +17,14 @@
 //! An announcement can be missed. A waiter therefore reserves again from time to time: it gets the verdict, joins the
 //! scan that still runs, or becomes the owner of a sample whose owner is gone. So a missed announcement, a lost job and
 //! a restarted Redis cost time, never correctness.
+//!
+//! Jobs stand in three [lanes](Lane). Workers take three of mail and one of bulk while both wait, and of background what is left.
+//! Who asks from a better lane than the one a job waits in becomes the owner and submits the sample there as well: the two
+//! never scan at the same time, and the later one ends by itself.
+//!
+//! The limits of the queue are for mail and bulk. Background may hold half of the jobs and **gives way** to them and to
+//! its own newer jobs: what nobody has claimed goes, the oldest first, and its bytes with it. Samples of messages that
+//! were delivered all the same are **owed** a scan: they go last, and each that does is told as `never_scanned`.
 //!
 //! A failed scan is announced and put among the dead letters; it is never stored as a verdict. A failure that is the
 //! sample's own is **remembered** for a while: whoever reserves the sample is told at once. A sample has one dead letter,
@@ -41,6 +49,7 @@ use crate::{
     failed::FailedSample,
     generation::{FarmReport, Generation},
     job::{Job, Lane},
+    metrics,
     oversight::Oversight,
     record::{
         MailRecord,
@@ -60,9 +69,22 @@ pub enum HubError {
     /// It cannot be reached or does not answer in time.
     #[error("hub unavailable")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// It has no memory for what is new; what is known it serves.
+    #[error("hub is full")]
+    Full,
     /// It answered something this program does not understand, or refused.
     #[error("hub gave an unusable answer")]
     Unusable(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Why a hub does not take what a process writes: whose fault it is and what to do, in one line for people.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Trouble {
+    /// That line.
+    pub reason: String,
+    /// Whether it is for want of memory: what is known is served, and nothing new is taken.
+    pub full: bool,
 }
 
 /// What [`Milter::reserve`] found.
@@ -83,8 +105,10 @@ pub enum Reservation {
 pub enum Admission {
     /// It stands in the queue.
     Queued,
-    /// The queue or the memory behind it is full; the reservation is given back.
+    /// The queue is full, by its limits; the reservation is given back.
     Full,
+    /// The memory behind the queue is full, whatever the queue holds; the reservation is given back.
+    OutOfMemory,
 }
 
 /// A job in the hands of one worker.
@@ -189,6 +213,17 @@ pub struct DeadLetter {
     pub buried_at: u64,
 }
 
+/// A sample of a message that was delivered will not be scanned any more.
+pub(crate) fn never_scanned(sample: &str, queue_id: &str) {
+    metrics::never_scanned();
+    tracing::warn!(
+        event = "never_scanned",
+        sample.key = sample,
+        queue.id = queue_id,
+        "A sample of a message that was delivered will not be scanned: other samples needed its place"
+    );
+}
+
 /// What everybody may ask. All calls, of every role, may be repeated; none waits longer than its time-out, except
 /// [`Worker::claim`], which waits as long as it is told to.
 #[async_trait]
@@ -207,6 +242,11 @@ pub trait Hub: Send + Sync + 'static {
     /// Whether the hub answers.
     async fn ping(&self) -> Result<(), HubError>;
 
+    /// Why the hub does not take what this process writes, as the last [`Milter::probe`] or [`Worker::probe`] found.
+    fn trouble(&self) -> Option<Arc<str>> {
+        None
+    }
+
     /// The time by the clock that all processes at this hub share, in seconds since the epoch, as far as this process
     /// knows it.
     fn now(&self) -> u64 {
@@ -223,19 +263,32 @@ pub trait Hub: Send + Sync + 'static {
 #[async_trait]
 pub trait Milter: Hub {
     /// Reserves or joins every one of `keys`, in their order, unless their verdicts can be
-    /// [believed](crate::freshness::Cache::believes). In the mail lane the caller waits for the answer, until it comes or
-    /// the caller leaves. Nor where a sample still counts as failed. One round trip.
+    /// [believed](crate::freshness::Cache::believes). In a lane that [is awaited](Lane::is_awaited) the caller waits for the
+    /// answer, until it comes or the caller leaves. Nor where a sample still counts as failed. One round trip.
     async fn reserve(&self, keys: &[SampleKey], lane: Lane) -> Result<Vec<Reservation>, HubError>;
 
     /// Puts bytes and jobs of samples that the caller owns into the queue. One round trip, on a connection that
-    /// look-ups do not share; one more for what is refused and for the background lane.
+    /// look-ups do not share; one more for what is refused and for bulk and background, and two for what others give way to.
     async fn submit(&self, jobs: &[(Sample, Job)]) -> Result<Vec<Admission>, HubError>;
+
+    /// Whether the hub takes what a milter writes.
+    ///
+    /// # Errors
+    ///
+    /// [`Trouble`].
+    async fn probe(&self) -> Result<(), Trouble> {
+        Ok(())
+    }
 
     /// Where the answers for this process arrive.
     fn announcements(&self) -> &Announcements;
 
     /// Nobody in this process waits for `keys` any more.
     async fn leave(&self, keys: &[SampleKey]) -> Result<(), HubError>;
+
+    /// Notes that the message with this queue id is delivered although `keys` were not scanned. Those that have a job are
+    /// owed a scan.
+    async fn owe(&self, keys: &[SampleKey], queue_id: &str) -> Result<(), HubError>;
 
     /// Keeps records of mails, among the newest of all milters: `queue.records_bytes` of them, for two days. None of it
     /// concerns mail, and what is kept gives way where mail needs the room.
@@ -248,8 +301,8 @@ pub trait Worker: Hub {
     /// Into how many parts the queue is divided; claims are made in each.
     fn shards(&self) -> usize;
 
-    /// Hands jobs of one shard to `worker` as far as there is room, the mail lane first; waits up to `patience` for the
-    /// first.
+    /// Hands jobs of one shard to `worker` as far as there is room: three of mail and one of bulk while both wait, counted
+    /// over all claims of this process, then background. Waits up to `patience` for the first.
     async fn claim(
         &self,
         worker: &str,
@@ -282,6 +335,15 @@ pub trait Worker: Hub {
     /// of the healthy instances are enough (none: all). Gives what the workers together know of their instances, which
     /// the caller holds them to.
     async fn report(&self, report: &FarmReport, quorum: Option<NonZeroUsize>) -> Result<Oversight, HubError>;
+
+    /// Whether the hub takes what a worker writes and announces.
+    ///
+    /// # Errors
+    ///
+    /// [`Trouble`].
+    async fn probe(&self) -> Result<(), Trouble> {
+        Ok(())
+    }
 
     /// Whether `worker` is the one that looks after the instances for all, for another `ttl`: one at a time is.
     async fn lead(&self, worker: &str, ttl: Duration) -> Result<bool, HubError>;

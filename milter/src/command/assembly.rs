@@ -11,8 +11,9 @@ use crate::{
         inspector::Gate,
         records::{Clerk, Recorder},
         resolve::Resolver,
+        seats::Seats,
+        shares::Shares,
     },
-    mail::permits::Permits,
     observe::observer::Observer,
 };
 use prometheus_client::registry::Registry;
@@ -21,7 +22,7 @@ use thundergate_common::{
     admin::status::Subject,
     cache::VerdictCache,
     config::Farm,
-    hub::{self, redis::RedisHub},
+    hub::{self, Trouble, redis::RedisHub},
     telemetry::process_name,
 };
 use thundergate_policy::Policy;
@@ -36,6 +37,7 @@ pub(crate) struct Assembly {
     /// Inspects messages.
     pub gate: Arc<Gate>,
     watched: Arc<dyn hub::Observer>,
+    redis: Option<Arc<RedisHub>>,
     standalone: Option<Standalone>,
     one_process: bool,
     clerk: Option<Clerk>,
@@ -60,28 +62,34 @@ impl Assembly {
             None => None,
         };
         let inside = standalone.as_ref().map(Standalone::hub);
-        let (hub, watched, direct): (Arc<dyn hub::Milter>, Arc<dyn hub::Observer>, _) =
-            match (&config.redis, inside) {
-                (Some(redis), inside) => {
-                    let hub = RedisHub::connect(redis, &config.queue, &config.cache, process_name()).await?;
-                    (hub.clone(), hub, inside.map(|inside| inside as Arc<dyn hub::Milter>))
-                }
-                (None, Some(inside)) => (inside.clone(), inside, None),
-                (None, None) => anyhow::bail!("neither [redis] nor [farm] is configured: nobody could scan"),
-            };
+        let redis = match &config.redis {
+            Some(redis) => {
+                Some(RedisHub::connect(redis, &config.queue, &config.cache, process_name()).await?)
+            }
+            None => None,
+        };
+        let (hub, watched, direct): (Arc<dyn hub::Milter>, Arc<dyn hub::Observer>, _) = match (&redis, inside)
+        {
+            (Some(hub), inside) => {
+                (hub.clone(), hub.clone(), inside.map(|inside| inside as Arc<dyn hub::Milter>))
+            }
+            (None, Some(inside)) => (inside.clone(), inside, None),
+            (None, None) => anyhow::bail!("neither [redis] nor [farm] is configured: nobody could scan"),
+        };
         let resolver = Resolver {
             cache: VerdictCache::new(&config.cache),
             hub: Arc::clone(&hub),
             direct,
-            seats: Arc::new(Permits::new(config.wait.sessions)),
+            seats: Arc::new(Seats::new(config.wait.sessions)),
             deadline: config.wait.deadline,
             poll: config.wait.poll,
             observer: Arc::clone(&observer),
+            shares: Shares::default(),
             outages: Arc::default(),
         };
         let (recorder, clerk) = Recorder::new(hub, Arc::clone(&observer));
         let gate = Arc::new(Gate::new(config.of_messages(), policy, resolver, recorder, observer));
-        Ok(Self { gate, watched, standalone, one_process, clerk: Some(clerk) })
+        Ok(Self { gate, watched, redis, standalone, one_process, clerk: Some(clerk) })
     }
 
     /// A process that serves looks after its scanners, where no worker does.
@@ -104,8 +112,8 @@ impl Assembly {
         let drain = CancellationToken::new();
         let (pulse, ready) = watch::channel(Err("starting".to_owned()));
         let scanner = self.standalone.as_ref().map(Standalone::health);
-        let observer = Arc::clone(&self.gate.observer);
-        tasks.spawn(watch_pulse(self.watched, observer, self.one_process, scanner, pulse, drain.clone()));
+        let watched = Arc::clone(&self.gate);
+        tasks.spawn(watch_pulse(watched, self.one_process, scanner, pulse, drain.clone()));
         if let Some(clerk) = self.clerk {
             tasks.spawn(clerk.run());
         }
@@ -124,6 +132,11 @@ impl Assembly {
     /// What the admin server tells of it.
     pub(crate) fn subject(&self) -> Arc<dyn Subject> {
         status::subject(&self.gate, Arc::clone(&self.watched), self.one_process)
+    }
+
+    /// The hub over Redis, if there is one, for logging in anew.
+    pub(crate) fn redis(&self) -> Option<Arc<RedisHub>> {
+        self.redis.clone()
     }
 
     /// The scanners of this process, if it has any, for changing them while it runs.
@@ -162,21 +175,21 @@ pub(crate) fn scanner_inside(config: &Config) -> Option<&Farm> {
 }
 
 async fn watch_pulse(
-    hub: Arc<dyn hub::Observer>,
-    observer: Arc<Observer>,
+    gate: Arc<Gate>,
     one_process: bool,
     scanner: Option<impl Fn() -> Result<(), String> + Send>,
     pulse: watch::Sender<Result<(), String>>,
     drain: CancellationToken,
 ) {
+    let hub = Arc::clone(&gate.resolver.hub);
     let beat = async {
         loop {
-            let hub = hub.ping().await.map_err(|error| error.to_string());
-            observer.metrics.hub_is_up(hub.is_ok());
-            let state = match scanner.as_ref().map(|health| health()) {
-                None => hub,
-                Some(scanner) if one_process => scanner,
-                Some(scanner) => hub.or(scanner),
+            let hub = heartbeat(&*hub, &gate).await;
+            let state = match (hub, scanner.as_ref().map(|health| health())) {
+                (_, Some(scanner)) if one_process => scanner,
+                // Mail is scanned directly. A full Redis is told all the same: somebody must act.
+                (Err(trouble), Some(Ok(()))) if !trouble.full => Ok(()),
+                (hub, _) => hub.map_err(|trouble| trouble.reason),
             };
             pulse.send_if_modified(|known| {
                 let changed = *known != state;
@@ -188,4 +201,12 @@ async fn watch_pulse(
         }
     };
     let () = drain.run_until_cancelled(beat).await.unwrap_or_default();
+}
+
+/// Whether the hub answers, and takes what a milter writes.
+async fn heartbeat(hub: &dyn hub::Milter, gate: &Gate) -> Result<(), Trouble> {
+    let answer = hub.ping().await;
+    gate.observer.metrics.hub_is_up(answer.is_ok());
+    gate.resolver.outages.absence.note(&answer);
+    hub.probe().await
 }

@@ -77,6 +77,9 @@ async fn dispatch(cli: Cli) -> anyhow::Result<u8> {
 fn check(config: &Config) -> anyhow::Result<u8> {
     let advice = config.redis.as_ref().and_then(Redis::advice).into_iter().chain(config.admin.advice());
     advice.for_each(|advice| eprintln!("note: {advice}"));
+    if let Some(advice) = serve::needs(config).provide()?.advice {
+        eprintln!("note: here {advice}");
+    }
     telemetry::check_folder(&config.log).map_err(Unwritable)?;
     print(&config.to_toml());
     Ok(0)
@@ -87,7 +90,7 @@ async fn serve_mail(config: &Config, file: Option<PathBuf>) -> anyhow::Result<u8
     let logs = telemetry::init(&config.log)?;
     let _traces = traces::init(&config.traces, "thundergate-milter")?;
     let shutdown = Shutdown::install()?.grace(config.grace);
-    let source = reload::Source { file, levels: logs.levels(), hangups: Hangups::install()? };
+    let source = reload::Source { file, log: logs.control(), hangups: Hangups::install()? };
     Server::bind(config, passed).await?.reloading(source).run(shutdown).await;
     Ok(0)
 }

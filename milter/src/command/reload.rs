@@ -5,28 +5,45 @@
 use crate::{
     command::{assembly::scanner_inside, standalone::Scanners},
     config::Config,
+    front::milter::Connections,
     inspect::inspector::Gate,
-    mail::permits::Permits,
 };
 use std::{path::PathBuf, sync::Arc};
 use thundergate_common::{
+    hub::redis::RedisHub,
     reload::{Reload, Unusable},
     shutdown::Hangups,
-    telemetry::Levels,
+    telemetry::Control,
 };
 use thundergate_policy::Policy;
 use tokio::sync::watch;
 
 /// What can change while the program runs.
-const LIVE: [&str; 9] =
-    ["mode", "farm.", "scan.", "policy.", "wait.", "limits.", "tag.", "log.level", "log.findings"];
+const LIVE: [&str; 16] = [
+    "mode",
+    "farm.",
+    "scan.",
+    "policy.",
+    "wait.",
+    "limits.",
+    "tag.",
+    "log.level",
+    "log.findings",
+    "redis.username",
+    "redis.password_file",
+    "redis.sentinel_username",
+    "redis.sentinel_password_file",
+    "redis.ca_file",
+    "redis.cert_file",
+    "redis.key_file",
+];
 
 /// Where wishes to reload come from, and what they concern outside the mail.
 pub struct Source {
     /// The file that the command line names.
     pub file: Option<PathBuf>,
-    /// `log.level`.
-    pub levels: Levels,
+    /// The log.
+    pub log: Control,
     /// The wishes.
     pub hangups: Hangups,
 }
@@ -36,28 +53,33 @@ pub struct Live {
     /// The gate of new connections.
     pub gates: watch::Sender<Arc<Gate>>,
     /// `limits.connections`.
-    pub connections: Arc<Permits>,
+    pub(crate) connections: Arc<Connections>,
     /// The scanners of this process.
     pub scanners: Option<Scanners>,
+    /// The hub over Redis, if there is one.
+    pub redis: Option<Arc<RedisHub>>,
 }
 
 /// Reloads at each wish, for ever. `started` is what the program was started with.
 pub async fn heed(source: Source, started: Config, live: Live) {
     let load = || Config::load(source.file.as_deref());
-    let apply = |config: &Config| live.apply(config, &source.levels);
-    Reload { live: &LIVE, load, apply }.heed(started, source.hangups).await;
+    let apply = |config: &Config| live.apply(config, &source.log);
+    Reload { live: &LIVE, log: source.log.clone(), load, apply }.heed(started, source.hangups).await;
 }
 
 impl Live {
     /// What can be wrong comes first: then nothing has changed.
-    fn apply(&self, config: &Config, levels: &Levels) -> Result<(), Unusable> {
+    fn apply(&self, config: &Config, log: &Control) -> Result<(), Unusable> {
         let policy = Policy::compile(&config.policy)?;
         match (&self.scanners, scanner_inside(config)) {
             (Some(scanners), Some(farm)) => scanners.reconfigure(farm)?,
             (None, None) => {}
             _ => tracing::warn!("Scanners of this process's own come and go with a restart"),
         }
-        levels.set(&config.log.level)?;
+        log.set_level(&config.log.level)?;
+        if let (Some(hub), Some(redis)) = (&self.redis, &config.redis) {
+            hub.log_in_as(redis);
+        }
         self.gates.send_modify(|gate| *gate = Arc::new(gate.reconfigured(config.of_messages(), policy)));
         self.connections.resize(config.limits.connections);
         Ok(())

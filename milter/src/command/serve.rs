@@ -6,17 +6,18 @@
 
 use crate::{
     command::{
-        assembly::Assembly,
+        assembly::{Assembly, scanner_inside},
         reload::{self, Live},
     },
     config::Config,
-    front::milter,
-    mail::permits::Permits,
+    front::milter::{self, Connections},
 };
 use anyhow::Context;
 use prometheus_client::registry::Registry;
 use std::{net::SocketAddr, sync::Arc};
-use thundergate_common::{admin::Admin, config::origin, metrics, service, shutdown::Shutdown, telemetry};
+use thundergate_common::{
+    admin::Admin, config::origin, descriptors::Needs, metrics, service, shutdown::Shutdown, telemetry,
+};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +28,7 @@ pub struct Server {
     assembly: Assembly,
     registry: Registry,
     acceptor: milter::Acceptor,
+    connections: Arc<Connections>,
     addresses: Vec<String>,
     admin: Option<Admin>,
     config: Config,
@@ -37,6 +39,11 @@ impl Server {
     /// Binds what `config` says, but where MTAs connect if that was `passed`; nothing is accepted yet.
     pub async fn bind(config: &Config, passed: Passed) -> anyhow::Result<Self> {
         let mut registry = metrics::registry("thundergate-milter");
+        let provided = needs(config).provide()?;
+        if let Some(advice) = &provided.advice {
+            tracing::warn!(event = "descriptors", "{advice}");
+        }
+        let connections = Connections::new(config.limits.connections, provided.connections, &mut registry);
         let assembly = Assembly::new(config, &mut registry).await?.overseeing(config);
         let acceptor = milter::Acceptor::bind(&config.listen, config.socket_mode.0, passed).await?;
         Ok(Self {
@@ -44,6 +51,7 @@ impl Server {
             registry,
             addresses: acceptor.addresses().context("cannot tell where the milter listens")?,
             acceptor,
+            connections: Arc::new(connections),
             admin: Admin::bind(&config.admin).await?,
             config: config.clone(),
             reload: None,
@@ -71,10 +79,11 @@ impl Server {
     pub async fn run(self, shutdown: Shutdown) {
         self.say_ready();
         let (scanners, subject) = (self.assembly.scanners(), self.assembly.subject());
+        let redis = self.assembly.redis();
         let (gate, running) = self.assembly.start(shutdown.leave.clone());
         let (gates, current) = watch::channel(gate);
-        let connections = Arc::new(Permits::new(self.config.limits.connections));
-        let live = Live { gates, connections: Arc::clone(&connections), scanners };
+        let connections = self.connections;
+        let live = Live { gates, connections: Arc::clone(&connections), scanners, redis };
         let (source, config, drain) = (self.reload, self.config, shutdown.drain.clone());
         let reload = async {
             if let Some(source) = source {
@@ -82,7 +91,8 @@ impl Server {
             }
         };
         let admin_stop = CancellationToken::new();
-        let readiness = Arc::new(running.readiness());
+        let (inside, heard) = (running.readiness(), Arc::clone(&connections));
+        let readiness = Arc::new(move || inside().and_then(|()| heard.ready()));
         let serve_admin = async {
             if let Some(admin) = self.admin {
                 admin.serve(Arc::new(self.registry), readiness, subject, admin_stop.clone()).await;
@@ -117,4 +127,9 @@ impl Server {
         );
         service::ready();
     }
+}
+
+/// What a milter with this configuration may need to have open.
+pub(super) fn needs(config: &Config) -> Needs {
+    Needs::of(config.limits.connections, scanner_inside(config))
 }

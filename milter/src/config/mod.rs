@@ -143,7 +143,7 @@ impl Config {
         self.admin.check()?;
         self.policy.check()?;
         self.wait.check()?;
-        self.limits.check()?;
+        self.limits.check(self.wait.progress)?;
         self.tag.check()
     }
 

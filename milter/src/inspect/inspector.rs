@@ -5,7 +5,7 @@
 //! 2. The message is taken apart and every part digested (off the reactor threads where it is large).
 //! 3. The verdicts of all samples are looked up, or scanned for and awaited ([`crate::inspect::resolve`]).
 //! 4. [`decide`] decides; in passive mode the decision is only logged.
-//! 5. One line in the log, one more for each finding; a record for people.
+//! 5. One line in the log, one more for each finding; a record for people. What is delivered unscanned is owed a scan.
 //!
 //! A panic anywhere in here is a bug, and a bug is a temporary failure: the sender keeps the message.
 
@@ -47,7 +47,7 @@ use thundergate_common::{
 };
 use thundergate_extract::{Ambiguity, Extraction, Part, Recall, extract_recalling};
 use thundergate_policy::{
-    Action, Cause, Decision, Disposition, Facts, Policy, PolicyConfig, Source, Trouble, decide,
+    Action, Cause, Decision, Disposition, Facts, Failure, Policy, PolicyConfig, Source, Trouble, decide,
 };
 use tokio::{sync::Semaphore, time::Instant};
 
@@ -110,9 +110,10 @@ impl Gate {
     ) -> Self {
         let judge = Judge::of(&settings.policy, settings.mode);
         observer.configured(settings.mode, settings.wait.sessions, settings.wait.deadline);
+        let shares = resolver.shares.with(&settings.limits);
         Self {
             policy,
-            resolver,
+            resolver: Resolver { shares, ..resolver },
             recorder,
             judge,
             observer,
@@ -171,10 +172,31 @@ impl Gate {
             findings: self.settings.findings,
             span: &span,
         });
+        self.owe(envelope, &inspection).await;
         let inspection = Arc::new(inspection);
         self.recorder.record(client, envelope, &inspection, self.judge);
         self.believed.note(&envelope.queue_id, &inspection, clock::now());
         inspection
+    }
+
+    /// What is delivered although its scan failed or is still to come.
+    async fn owe(&self, envelope: &Envelope, inspection: &Inspection) {
+        if !matches!(inspection.action, Action::Accept | Action::Tag) {
+            return;
+        }
+        let mut owed = Vec::new();
+        for part in &inspection.parts {
+            let is_owed = matches!(
+                part.disposition,
+                Disposition::Pending | Disposition::Failed(Failure::Scan(_) | Failure::NoScanner(_))
+            );
+            if let Some(key) = part.key.as_ref().filter(|_| is_owed) {
+                owed.push(key.clone());
+            }
+        }
+        if !owed.is_empty() {
+            self.resolver.owe(&owed, &envelope.queue_id).await;
+        }
     }
 
     async fn look_at(
@@ -215,7 +237,7 @@ impl Gate {
         let samples = extraction.parts.iter().filter(|part| part.size <= self.sample_bytes());
         let wanted = samples.map(|part| Wanted { key: self.key(part), part });
         let wanted: Vec<_> = wanted.filter(|want| seen.insert(want.key.clone())).collect();
-        let asker = Asker { queue_id: &envelope.queue_id, source: &client.mta, span, bytes_of: &decode };
+        let asker = Asker { client, envelope, span, bytes_of: &decode };
         let answers = self.resolver.resolve(&wanted, asker).await;
         for part in &mut parts {
             if let Some(answer) = part.key.as_ref().and_then(|key| answers.get(key)) {

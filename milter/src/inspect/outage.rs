@@ -2,6 +2,7 @@
 //! Troubles that many messages meet, told once: one line when such a trouble begins, one when it is over. It is over at
 //! the first success after [`QUIET`] without it, so that one that comes and goes does not fill the log.
 
+use crate::{inspect::blink::Absence, mail::party::Party};
 use std::{
     sync::{Mutex, MutexGuard},
     time::{Duration, Instant},
@@ -17,7 +18,11 @@ pub struct Outages {
     hub: Outage,
     scanners: Outage,
     seats: Outage,
+    crowd: Outage,
     queue: Outage,
+    memory: Outage,
+    /// Since when the hub is away.
+    pub(crate) absence: Absence,
 }
 
 impl Outages {
@@ -25,6 +30,8 @@ impl Outages {
     pub(crate) fn hub(&self, error: Option<&HubError>, direct: bool) {
         let now = Instant::now();
         match error {
+            // [`Self::queue`] tells of it.
+            Some(HubError::Full) => {}
             Some(error) if self.hub.begins(now) => {
                 let error = error as &dyn std::error::Error;
                 if direct {
@@ -69,16 +76,55 @@ impl Outages {
         }
     }
 
-    /// A job was submitted.
-    pub(crate) fn queue(&self, admission: Admission) {
+    /// A client wanted more than its share of the seats; none where one did not.
+    pub(crate) fn crowd(&self, client: Option<&Party>) {
         let now = Instant::now();
-        if admission == Admission::Full {
-            if self.queue.begins(now) {
+        match client {
+            Some(client) if self.crowd.begins(now) => tracing::warn!(
+                event = "share_of_seats",
+                client.party = %client,
+                "A client has its share of the seats for waiting messages; more of its messages get policy.on.pending at \
+                 once"
+            ),
+            None if self.crowd.ends(now) => {
+                tracing::info!("No client wants more than its share of the seats")
+            }
+            _ => {}
+        }
+    }
+
+    /// A job was submitted; `direct` says whether something else scans where it was refused.
+    pub(crate) fn queue(&self, admission: Admission, direct: bool) {
+        let now = Instant::now();
+        match admission {
+            Admission::Full if self.queue.begins(now) => {
                 tracing::warn!("The queue is full; messages with new samples get policy.on.overload");
             }
-        } else if self.queue.ends(now) {
-            tracing::info!("The queue takes samples again");
+            Admission::OutOfMemory if self.memory.begins(now) => redis_is_full(direct),
+            Admission::Full | Admission::OutOfMemory => {}
+            Admission::Queued => {
+                if self.queue.ends(now) {
+                    tracing::info!("The queue takes samples again");
+                }
+                if self.memory.ends(now) {
+                    tracing::info!("Redis has memory for samples again");
+                }
+            }
         }
+    }
+}
+
+fn redis_is_full(direct: bool) {
+    if direct {
+        tracing::warn!(
+            event = "redis_full",
+            "Redis is full (maxmemory); new samples are scanned directly until it has room"
+        );
+    } else {
+        tracing::warn!(
+            event = "redis_full",
+            "Redis is full (maxmemory); messages with new samples get policy.on.overload until it has room"
+        );
     }
 }
 

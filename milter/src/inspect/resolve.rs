@@ -3,20 +3,33 @@
 //!
 //! 1. The verdicts this process remembers. A clean one from before the farm's generation counts as `cache.stale` says.
 //! 2. One round trip to the hub for all others.
-//! 3. What is still unknown is reserved; the samples that nobody else owns are submitted with a job.
+//! 3. What is still unknown is reserved; the samples that nobody else owns are submitted with a job, some of them in the
+//!    lane for mail and the others in bulk ([`shares`](super::shares)).
 //! 4. The announcements are awaited until the deadline, if there is a seat: at most `wait.sessions` messages wait, for
-//!    each holds one of the MTA's processes. Without a seat the scans go on and the parts are pending.
+//!    each holds one of the MTA's processes ([`seats`](super::seats)). Without a seat the scans go on and the parts are pending.
 //! 5. From time to time a waiter reserves again, since an announcement can be missed and an owner can die.
 //! 6. Where no instance scans, nobody waits: the samples are submitted, and the parts failed as unavailable.
 //! 7. Who gives up leaves, so that its jobs make way for those that somebody waits for.
 //! 8. With `cache.stale = "serve"` samples whose verdicts are stale are scanned again in the background.
 //!
-//! Where the hub is unreachable, the same is done with the scanner in this process, if there is one; else the parts
-//! failed as unavailable.
+//! Where the hub is unreachable or full, the same is done with the scanner in this process, if there is one. Else a hub
+//! that is away for a moment is waited for ([`Blink`]), and the parts failed as unavailable where it does not come back;
+//! where it is full, new samples failed as overload.
+
+mod reserve;
 
 use crate::{
-    inspect::outage::Outages,
-    mail::permits::Permits,
+    inspect::{
+        answers::{Answers, Resolved, fail},
+        blink::Blink,
+        outage::Outages,
+        seats::{NoSeat, Seat, Seats},
+        shares::{Placing, Shares},
+    },
+    mail::{
+        envelope::{Client, Envelope},
+        party::Party,
+    },
     observe::{observer::Observer, spans},
 };
 use bytes::Bytes;
@@ -24,11 +37,8 @@ use futures_util::{StreamExt, stream::FuturesUnordered};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use thundergate_common::{
     cache::{Layer, VerdictCache},
-    clock::now_ms,
-    freshness::Stale,
-    hub::{self, Admission, HubError, Reservation, Ticket},
-    job::{Job, Lane},
-    sample::{Sample, SampleKey},
+    hub::{self, HubError, Ticket},
+    sample::SampleKey,
     traces::Span,
     verdict::{Answer, Verdict},
 };
@@ -47,25 +57,14 @@ pub(crate) struct Wanted<'a> {
 /// Who asks.
 #[derive(Clone, Copy)]
 pub(crate) struct Asker<'a> {
-    /// The MTA's queue id.
-    pub queue_id: &'a str,
-    /// The MTA, for the scanner's own log.
-    pub source: &'a str,
+    /// The MTA, for the scanner's own log, and who sends by it.
+    pub client: &'a Client,
+    /// From whom the message is.
+    pub envelope: &'a Envelope,
     /// The trace of the message.
     pub span: &'a Span,
     /// Decodes a sample that has to be scanned; none where there is no memory for it.
     pub bytes_of: &'a (dyn Fn(&Part) -> Option<Bytes> + Sync),
-}
-
-/// How one sample ended.
-#[derive(Clone, Debug)]
-pub(crate) struct Resolved {
-    /// Its disposition.
-    pub disposition: Disposition,
-    /// The verdict behind it, if there is one.
-    pub verdict: Option<Arc<Verdict>>,
-    /// Where it comes from.
-    pub source: Source,
 }
 
 /// What submitting may take beyond the deadline, and what a message that is decided may be held up for a re-scan.
@@ -81,7 +80,9 @@ pub struct Resolver {
     /// The hub of the scanner inside this process, where [`Resolver::hub`] is another one.
     pub direct: Option<Arc<dyn hub::Milter>>,
     /// Seats for messages that wait.
-    pub seats: Arc<Permits>,
+    pub seats: Arc<Seats>,
+    /// What one sender may have before others.
+    pub shares: Shares,
     /// How long a message waits.
     pub deadline: Duration,
     /// How often a waiter asks again.
@@ -92,14 +93,12 @@ pub struct Resolver {
     pub outages: Arc<Outages>,
 }
 
-/// What is known so far.
-#[derive(Default)]
-struct Answers {
-    known: HashMap<SampleKey, Resolved>,
-    /// Samples decided on verdicts that are stale.
-    stale: Vec<SampleKey>,
-    /// Why no instance scans the rest.
-    outage: Option<Arc<str>>,
+/// What one message has asked a hub for.
+struct Asked {
+    /// Who scans what.
+    sources: HashMap<SampleKey, Source>,
+    /// Which lanes its samples are in.
+    placing: Placing,
 }
 
 /// One message's questions to one hub.
@@ -127,7 +126,11 @@ impl Resolver {
         if !all_known {
             self.outages.hub(outcome.as_ref().err(), self.direct.is_some());
         }
-        if let (Err(_), Some(direct)) = (&outcome, &self.direct) {
+        if let (Err(error), Some(direct)) = (&outcome, &self.direct) {
+            if matches!(error, HubError::Full) {
+                // What it took is waited for no longer.
+                shared.leave(&answers).await;
+            }
             outcome = asking(&**direct).ask(&mut answers).await;
         }
         if !answers.stale.is_empty() {
@@ -145,6 +148,14 @@ impl Resolver {
             answers.known.entry(want.key.clone()).or_insert_with(|| rest.clone());
         }
         answers.known
+    }
+
+    /// A message with this queue id is delivered although `keys` were not scanned. Without that word their jobs give way
+    /// with others.
+    pub(crate) async fn owe(&self, keys: &[SampleKey], queue_id: &str) {
+        for hub in self.direct.iter().chain([&self.hub]) {
+            let _ = tokio::time::timeout(SUBMITTING, hub.owe(keys, queue_id)).await;
+        }
     }
 
     fn remembered(&self, wanted: &[Wanted<'_>]) -> Answers {
@@ -167,20 +178,36 @@ impl Asking<'_> {
         if self.unresolved(answers).next().is_none() {
             return Ok(());
         }
-        self.look_up(answers).await?;
+        let mut blink = self.blink();
+        while let Err(error) = self.look_up(answers).await {
+            blink.pause(error).await?;
+        }
         // Subscribe before reserving: an answer in between would be missed.
         let mut tickets: Vec<Ticket> =
             self.unresolved(answers).map(|want| self.hub.announcements().subscribe(&want.key)).collect();
         if tickets.is_empty() {
             return Ok(());
         }
-        let sources = self.reserve(answers).await?;
+        let placing = self.resolver.shares.placing(self.parties());
+        let mut asked = Asked { sources: HashMap::new(), placing };
+        self.reserve_patiently(blink, &mut asked, answers).await?;
         if self.unresolved(answers).next().is_some() && !self.nobody_scans(answers) {
-            self.wait(&mut tickets, sources, answers).await?;
+            self.wait(&mut tickets, &mut asked, answers).await?;
         }
-        drop(tickets);
+        drop((tickets, asked));
         self.leave(answers).await;
         Ok(())
+    }
+
+    fn parties(&self) -> Vec<Party> {
+        let Asker { client, envelope, .. } = self.asker;
+        Party::all_of(client, envelope, self.resolver.shares.relays())
+    }
+
+    /// The patience of a message that has no seat yet.
+    fn blink(&self) -> Blink<'_> {
+        let Resolver { outages, seats, direct, .. } = self.resolver;
+        Blink::at_first(&outages.absence, self.deadline, seats.permits(), direct.is_some())
     }
 
     async fn look_up(&self, answers: &mut Answers) -> Result<(), HubError> {
@@ -188,7 +215,9 @@ impl Asking<'_> {
         let before = answers.known.len();
         let generation = self.hub.generation();
         let span = spans::looking_up(self.asker.span, keys.len());
-        let found = self.hub.look_up(&keys).await.inspect_err(|error| span.fail(|| error.to_string()))?;
+        let found = self.hub.look_up(&keys).await;
+        self.resolver.outages.absence.note(&found);
+        let found = found.inspect_err(|error| span.fail(|| error.to_string()))?;
         drop(span);
         for (key, verdict) in keys.iter().zip(found) {
             if let Some(verdict) = verdict.filter(|it| self.resolver.cache.believes(it, &generation)) {
@@ -203,31 +232,41 @@ impl Asking<'_> {
     async fn wait(
         &self,
         tickets: &mut Vec<Ticket>,
-        mut sources: HashMap<SampleKey, Source>,
+        asked: &mut Asked,
         answers: &mut Answers,
     ) -> Result<(), HubError> {
-        let seat = self.resolver.seats.free().try_acquire();
-        self.resolver.outages.seat(seat.is_ok());
-        let Ok(_seat) = seat else {
-            self.resolver.observer.no_seat();
-            return Ok(());
-        };
+        let Some(_seat) = self.seat() else { return Ok(()) };
         let _waiting = self.resolver.observer.waits();
         let _span = spans::waiting(self.asker.span, self.unresolved(answers).map(|want| want.key.digest));
         loop {
             tickets.retain(|ticket| !answers.known.contains_key(ticket.key()));
             let patience = self.deadline.min(Instant::now() + self.resolver.poll);
-            self.hear(tickets, patience, &sources, answers).await;
+            self.hear(tickets, patience, asked, answers).await;
             if self.unresolved(answers).next().is_none()
                 || Instant::now() >= self.deadline
                 || self.nobody_scans(answers)
             {
                 return Ok(());
             }
-            // Who joined its own scan again still owns it.
-            let again = self.reserve(answers).await?;
-            sources.extend(again.into_iter().filter(|(_, source)| *source == Source::Scan));
+            self.reserve_patiently(self.blink().seated(), asked, answers).await?;
         }
+    }
+
+    fn seat(&self) -> Option<Seat<'_>> {
+        let Resolver { seats, outages, observer, .. } = self.resolver;
+        let client = self.parties().swap_remove(0);
+        let seat = seats.take(client.clone());
+        match seat {
+            Err(NoSeat::Share) => outages.crowd(Some(&client)),
+            _ => {
+                outages.seat(seat.is_ok());
+                outages.crowd(None);
+            }
+        }
+        if seat.is_err() {
+            observer.no_seat();
+        }
+        seat.ok()
     }
 
     /// Whether no instance scans. The samples are submitted all the same: they are scanned once one is back.
@@ -237,60 +276,13 @@ impl Asking<'_> {
         answers.outage.is_some()
     }
 
-    /// Reserves what has no answer and submits what this message owns. Says who scans what.
-    async fn reserve(&self, answers: &mut Answers) -> Result<HashMap<SampleKey, Source>, HubError> {
-        let missing: Vec<_> = self.unresolved(answers).collect();
-        let keys: Vec<_> = missing.iter().map(|want| want.key.clone()).collect();
-        let mut sources = HashMap::new();
-        let mut jobs = Vec::new();
-        let span = spans::enqueueing(self.asker.span, Lane::Mail);
-        for (want, reservation) in missing.into_iter().zip(self.hub.reserve(&keys, Lane::Mail).await?) {
-            match reservation {
-                Reservation::Known(verdict) => self.learn(&want.key, verdict, Source::Hub, answers),
-                Reservation::Failed(failed) => {
-                    fail(&want.key, Failure::Scan(failed.reason.clone()), answers);
-                }
-                Reservation::Joined => drop(sources.insert(want.key.clone(), Source::Joined)),
-                Reservation::Owner => match self.job(want, Lane::Mail, &span) {
-                    Some(job) => {
-                        sources.insert(want.key.clone(), Source::Scan);
-                        jobs.push(job);
-                    }
-                    None => fail(&want.key, Failure::Overload, answers),
-                },
-            }
-        }
-        let joined = sources.values().filter(|source| **source == Source::Joined).count();
-        spans::enqueued(&span, jobs.len(), joined);
-        if !jobs.is_empty() {
-            for ((sample, _), admission) in jobs.iter().zip(self.submit(&jobs).await?) {
-                if admission == Admission::Full {
-                    fail(&sample.key, Failure::Overload, answers);
-                }
-                self.resolver.outages.queue(admission);
-            }
-        }
-        Ok(sources)
-    }
-
-    /// Many messages with large samples share the way to the hub: none waits there much beyond its deadline.
-    async fn submit(&self, jobs: &[(Sample, Job)]) -> Result<Vec<Admission>, HubError> {
-        let submitted = tokio::time::timeout_at(self.deadline + SUBMITTING, self.hub.submit(jobs)).await;
-        submitted.unwrap_or_else(|late| Err(HubError::Unavailable(late.into())))
-    }
-
     /// Collects announcements until all are there or `until` has come.
-    async fn hear(
-        &self,
-        tickets: &mut [Ticket],
-        until: Instant,
-        sources: &HashMap<SampleKey, Source>,
-        answers: &mut Answers,
-    ) {
+    async fn hear(&self, tickets: &mut [Ticket], until: Instant, asked: &mut Asked, answers: &mut Answers) {
         let awaited = tickets.iter_mut().map(|ticket| self.answer(ticket));
         let mut awaited: FuturesUnordered<_> = awaited.collect();
         while let Ok(Some((key, answer))) = tokio::time::timeout_at(until, awaited.next()).await {
-            let source = sources.get(&key).copied().unwrap_or(Source::Joined);
+            asked.placing.answered(&key);
+            let source = asked.sources.get(&key).copied().unwrap_or(Source::Joined);
             match answer {
                 Answer::Verdict(verdict) => self.learn(&key, verdict, source, answers),
                 Answer::Skipped(reason) => {
@@ -326,22 +318,6 @@ impl Asking<'_> {
         }
     }
 
-    /// Has samples scanned again in the background. The message has its answers, so what fails is left to the next one.
-    async fn refresh(&self, stale: &[SampleKey]) {
-        let due =
-            |want: &&Wanted<'_>| stale.contains(&want.key) && self.resolver.cache.refresh_is_due(&want.key);
-        let due: Vec<_> = self.wanted.iter().filter(due).collect();
-        let keys: Vec<_> = due.iter().map(|want| want.key.clone()).collect();
-        let Ok(reserved) = self.hub.reserve(&keys, Lane::Background).await else { return };
-        let owned = due.into_iter().zip(reserved).filter(|(_, found)| *found == Reservation::Owner);
-        let span = spans::enqueueing(self.asker.span, Lane::Background);
-        let jobs: Vec<_> = owned.filter_map(|(want, _)| self.job(want, Lane::Background, &span)).collect();
-        spans::enqueued(&span, jobs.len(), keys.len() - jobs.len());
-        if !jobs.is_empty() {
-            let _ = self.submit(&jobs).await;
-        }
-    }
-
     fn learn(&self, key: &SampleKey, verdict: Arc<Verdict>, source: Source, answers: &mut Answers) {
         self.resolver.cache.insert(key, Arc::clone(&verdict));
         let stale = self.hub.generation().outdates(&verdict);
@@ -351,38 +327,4 @@ impl Asking<'_> {
     fn unresolved(&self, answers: &Answers) -> impl Iterator<Item = &Wanted<'_>> {
         self.wanted.iter().filter(|want| !answers.known.contains_key(&want.key))
     }
-
-    /// A sample with its job; none where there is no memory for it.
-    fn job(&self, want: &Wanted<'_>, lane: Lane, span: &Span) -> Option<(Sample, Job)> {
-        let bytes = (self.asker.bytes_of)(want.part)?;
-        let matters = self.resolver.cache.config().stale != Stale::Ignore;
-        let job = Job {
-            sample: want.key.clone(),
-            size: want.part.size,
-            lane,
-            source: self.asker.source.to_owned(),
-            queue_id: self.asker.queue_id.to_owned(),
-            enqueued_ms: now_ms(),
-            needs: matters.then(|| self.hub.generation().signatures.clone()).flatten(),
-            traceparent: span.traceparent(),
-        };
-        Some((Sample { key: want.key.clone(), bytes }, job))
-    }
-}
-
-impl Answers {
-    fn add(&mut self, key: &SampleKey, verdict: Arc<Verdict>, source: Source, stale: bool) {
-        if stale {
-            self.stale.push(key.clone());
-        }
-        let clean = verdict.is_clean();
-        let disposition = if clean { Disposition::Clean } else { Disposition::Found(Arc::clone(&verdict)) };
-        self.known.insert(key.clone(), Resolved { disposition, verdict: Some(verdict), source });
-    }
-}
-
-fn fail(key: &SampleKey, failure: Failure, answers: &mut Answers) {
-    let disposition = Disposition::Failed(failure);
-    let resolved = Resolved { disposition, verdict: None, source: Source::None };
-    answers.known.insert(key.clone(), resolved);
 }

@@ -3,8 +3,10 @@
 
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 use thundergate_common::config::{Fault, exact_size};
 use thundergate_extract::Budget;
+use thundergate_policy::Network;
 
 /// Files that are looked for in one text are bounded, too.
 const MOST_PARTS: usize = 10_000;
@@ -24,12 +26,21 @@ pub struct Limits {
     pub memory_bytes: ByteSize,
     /// Connections at the same time.
     pub connections: usize,
+    /// How long a connection may be silent between two messages.
+    #[serde(with = "humantime_serde")]
+    pub idle: Duration,
     /// Parts of a message.
     pub parts: usize,
     /// Nesting of parts.
     pub depth: usize,
     /// Further readings of a message.
     pub readings: usize,
+    /// Samples of one message that go to the lane for mail, the others go to bulk; 0: all.
+    pub new_samples: usize,
+    /// Unanswered samples that one network, and one sender, may have in the lane for mail; 0: any number.
+    pub share: usize,
+    /// Networks of those who bring other people's mail: they count by sender alone.
+    pub relays: Vec<Network>,
     /// Decoded bytes of a message.
     #[serde(serialize_with = "exact_size")]
     pub decoded_bytes: ByteSize,
@@ -47,7 +58,7 @@ impl Limits {
     }
 
     /// What serde cannot see.
-    pub(crate) fn check(&self) -> Result<(), Fault> {
+    pub(crate) fn check(&self, progress: Duration) -> Result<(), Fault> {
         for (key, zero) in [
             ("limits.message_bytes", self.message_bytes.as_u64() == 0),
             ("limits.sample_bytes", self.sample_bytes.as_u64() == 0),
@@ -62,6 +73,11 @@ impl Limits {
         }
         if self.parts > MOST_PARTS {
             return fault(&["limits.parts"], "must be 10000 at most");
+        }
+        if self.idle <= progress {
+            let why =
+                "limits.idle must be more than wait.progress, the only sign of life of a message that waits";
+            return fault(&["limits.idle", "wait.progress"], why);
         }
         if self.memory_bytes < self.message_bytes {
             return fault(

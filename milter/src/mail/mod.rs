@@ -6,4 +6,5 @@ pub mod envelope;
 pub mod forged;
 pub mod limits;
 pub mod message;
+pub mod party;
 pub mod permits;

@@ -4,7 +4,7 @@
 use super::{
     hostile::{self, Attack},
     journal::End,
-    schedule::Kind,
+    kind::Kind,
     senders::Senders,
 };
 use futures_util::future::join_all;

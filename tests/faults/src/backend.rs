@@ -9,6 +9,7 @@ use redis::{Client, Connection, FromRedisValue, cmd};
 use std::{
     collections::BTreeSet,
     net::SocketAddr,
+    path::PathBuf,
     process::Command,
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -124,6 +125,18 @@ impl Backend {
             Self::Single(server) => lock(server).start_again(),
             _ => Ok(()),
         }
+    }
+
+    /// One command to the only server, word by word.
+    pub fn command(&self, words: &[&str]) -> anyhow::Result<redis::Value> {
+        let address = authority(&lock(self.single()?).bare_url());
+        let (name, arguments) = words.split_first().context("no command")?;
+        Ok(cmd(name).arg(arguments).query(&mut connect(&address)?)?)
+    }
+
+    /// Where the only server keeps its files.
+    pub fn directory(&self) -> anyhow::Result<PathBuf> {
+        Ok(lock(self.single()?).directory().to_owned())
     }
 
     /// One command to every master.

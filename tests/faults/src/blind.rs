@@ -6,7 +6,7 @@
 
 use super::{
     journal::{Attempt, End, Fault, Millis, Record, Scan},
-    schedule::Kind,
+    kind::Kind,
 };
 use std::{collections::BTreeMap, time::Duration};
 

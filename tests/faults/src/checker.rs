@@ -21,8 +21,8 @@ use super::{
     blind,
     corpus::Item,
     journal::{Attempt, End, Fault, Millis, Record},
+    kind::Kind,
     rescue,
-    schedule::Kind,
     uploads::{self, Reasons},
 };
 use std::{

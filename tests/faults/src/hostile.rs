@@ -5,7 +5,7 @@
 //! which kind. Their bytes follow from the seed and the number, and no two of their samples are alike. How often they come
 //! and how many samples they have is hard on a site, but leaves it enough scanners for everybody else.
 
-use super::schedule::Kind;
+use super::kind::Kind;
 use fastrand::Rng;
 use std::{ops::RangeInclusive, time::Duration};
 use thundergate_harness::{mails::noise, thunderstorm::Hostility};
@@ -60,7 +60,7 @@ pub fn mail(kind: Kind, number: u32) -> u32 {
 /// The kind of a hostile mail; none: it is not hostile.
 pub fn kind_of(mail: u32) -> Option<Kind> {
     let kind = mail.checked_sub(FIRST)? / NUMBERS;
-    super::schedule::ALL.into_iter().find(|one| *one as u32 == kind)
+    super::kind::ALL.into_iter().find(|one| *one as u32 == kind)
 }
 
 /// What is attached to a hostile mail; nothing to any other.

@@ -7,13 +7,15 @@ use super::{
     backend,
     corpus::PROBES,
     journal::{End, Journal, Measured, Millis},
+    kind::Kind,
     millis,
     process::Revenant,
-    schedule::{Kind, Planned},
+    schedule::Planned,
     senders::Senders,
+    shortage,
     site::{SERVICE_TIME, Site},
 };
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use std::{
     ops::RangeInclusive,
     sync::{
@@ -31,6 +33,8 @@ use tokio::time::sleep;
 
 /// Mail must flow so soon after Redis is back.
 const FLOWS_WITHIN: Duration = Duration::from_secs(5);
+/// And while Redis is far: a dozen ways there and back.
+const FLOWS_FAR_WITHIN: Duration = Duration::from_secs(10);
 /// What Redis may lose in a crash.
 const UNSYNCED: Duration = Duration::from_secs(1);
 /// When a measurement is given up.
@@ -42,6 +46,8 @@ const VICTIMS: usize = 12;
 /// A slow instance takes so long for a scan.
 const SLOW_SCAN: Duration = Duration::from_secs(2);
 const LATENCY: Duration = Duration::from_millis(40);
+/// Half of a way there and back.
+const FAR: Duration = Duration::from_millis(150);
 /// What an instance that is late says of its signatures.
 const OLD: &str = "2026/10/01-120000";
 /// How a worker logs it.
@@ -90,7 +96,7 @@ impl Injector {
             self.journal.trouble(format!("{:?} went wrong: {error:#}", fault.kind));
         }
         if matches!(fault.kind, Kind::RedisRestarted | Kind::RedisEmptied | Kind::Failover) {
-            self.measure_flow(&format!("new mail flows after {:?}", fault.kind)).await;
+            self.measure_flow(&format!("new mail flows after {:?}", fault.kind), FLOWS_WITHIN).await;
         }
     }
 
@@ -121,6 +127,13 @@ impl Injector {
             }
             Kind::RedisRefused => cut(redis_links(site), Mode::Refuse, lasts).await,
             Kind::RedisLatency => cut(redis_links(site), Mode::Latency(LATENCY), lasts).await,
+            Kind::RedisFar => self.move_redis_away(lasts).await,
+            Kind::RedisFull | Kind::RedisReadOnly | Kind::RedisMisconf => {
+                shortage::of_redis(&site.backend, fault.kind, lasts).await?;
+            }
+            Kind::LogUnread => shortage::of_readers(&[&site.milters[0], &site.workers[0]], lasts).await,
+            Kind::Descriptors => shortage::of_descriptors(&site.milters[target], lasts).await?,
+            Kind::Connections => shortage::of_connections(&site.addresses[target], lasts).await?,
             Kind::InstancesTrickle => cut(site.instance_links.iter().flatten(), Mode::Trickle, lasts).await,
             Kind::Loss => lose(site, lasts).await,
             Kind::InstanceSlow => self.slow_down(target, lasts).await,
@@ -157,7 +170,7 @@ impl Injector {
             self.site.every_instance(|settings| settings.service_time = SERVICE_TIME);
             self.noted(fault, killed(&self.site.workers[fault.target], fault.lasts)).await
         };
-        futures_util::future::join(join_all(more), kill).await.1
+        join(join_all(more), kill).await.1
     }
 
     async fn wait_until_it_scans(&self, worker: usize) {
@@ -185,6 +198,16 @@ impl Injector {
         self.site.backend.stop(mark)?;
         sleep(lasts / 2).await;
         tokio::task::block_in_place(|| self.site.backend.start_again())
+    }
+
+    /// All connections are made anew over that distance, and new mail must flow all the same.
+    async fn move_redis_away(&self, lasts: Duration) {
+        let links: Vec<_> = redis_links(&self.site).collect();
+        links.iter().for_each(|link| link.set(Mode::Latency(FAR)));
+        links.iter().for_each(|link| link.reset());
+        let flows = self.measure_flow("new mail flows to a Redis that is far", FLOWS_FAR_WITHIN);
+        join(sleep(lasts), flows).await;
+        links.iter().for_each(|link| link.set(Mode::Pass));
     }
 
     async fn freeze(&self, lasts: Duration) -> anyhow::Result<()> {
@@ -298,7 +321,7 @@ impl Injector {
     }
 
     /// How long until a mail that nobody knows is accepted by every milter.
-    async fn measure_flow(&self, what: &str) {
+    async fn measure_flow(&self, what: &str, limit: Duration) {
         let (at, began) = (self.journal.now(), Instant::now());
         let flows = self.site.milters.iter().map(|milter| async move {
             while began.elapsed() < GIVEN_UP {
@@ -313,7 +336,7 @@ impl Injector {
         let flows = join_all(flows).await;
         for (milter, took) in self.site.milters.iter().zip(flows) {
             let what = format!("{what}: {}", milter.name);
-            self.journal.measured(Measured { what, at, took, limit: FLOWS_WITHIN });
+            self.journal.measured(Measured { what, at, took, limit });
         }
     }
 }

@@ -2,7 +2,7 @@
 //! What happened in a run, as it happens: every attempt to send a mail, every scan on the wire, every fault. The checker
 //! reads a [`Record`] of it afterwards and needs nothing else. Times are milliseconds since the beginning of the run.
 
-use super::{corpus::Item, hostile, schedule::Kind};
+use super::{corpus::Item, hostile, kind::Kind};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},

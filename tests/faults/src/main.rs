@@ -3,7 +3,7 @@
 
 use clap::Parser;
 use std::{path::PathBuf, process::ExitCode};
-use thundergate_faults::{Options, RedisSort, run, schedule::Kind};
+use thundergate_faults::{Options, RedisSort, kind::Kind, run};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Mails through a whole site while everything in it fails now and then, and a checker.

@@ -132,6 +132,18 @@ impl Revenant {
         Ok(())
     }
 
+    /// From now on nobody reads what it writes to stdout, or somebody does again.
+    pub async fn read(&self, reading: bool) {
+        if let Some(program) = &*self.running.lock().await {
+            program.read(reading);
+        }
+    }
+
+    /// Its process id; none while it is stopped.
+    pub async fn id(&self) -> Option<u32> {
+        self.running.lock().await.as_ref().and_then(Program::id)
+    }
+
     /// Whether it has ended although nobody asked it to.
     pub async fn is_dead(&self) -> bool {
         let running = self.running.lock().await;

@@ -5,7 +5,8 @@ use super::{
     Options,
     checker::{Outcome, Verdict, Violation, meets_a_stop},
     journal::{End, Measured, Millis, Record},
-    schedule::{Kind, Schedule},
+    kind::Kind,
+    schedule::Schedule,
     senders::Senders,
     site::Site,
 };

@@ -4,7 +4,7 @@
 use super::{
     checker::Violation,
     journal::{Fault, Millis, Record, Scan},
-    schedule::Kind,
+    kind::Kind,
 };
 
 /// So soon.

@@ -5,15 +5,9 @@
 //! slots the quiet is long enough for progress to be asked for. Faults that something is measured after are alone in
 //! their slot. Every kind comes once before any comes twice.
 
+use super::kind::{INSTANCES, Kind, WORKERS};
 use fastrand::Rng;
 use std::{fmt, time::Duration};
-
-/// How many processes of each sort a run has.
-pub const MILTERS: usize = 4;
-/// See [`MILTERS`].
-pub const WORKERS: usize = 3;
-/// See [`MILTERS`].
-pub const INSTANCES: usize = 4;
 
 /// A quiet at least this long must see progress.
 pub const LONG_QUIET: Duration = Duration::from_secs(6);
@@ -26,114 +20,6 @@ const BEFORE: Duration = Duration::from_secs(4);
 const BETWEEN: Duration = Duration::from_secs(2);
 /// Slots up to a long quiet.
 const BETWEEN_LONG_QUIETS: usize = 5;
-
-/// What goes wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, clap::ValueEnum)]
-pub enum Kind {
-    /// kill -9 of a worker in the middle of scans; started again.
-    WorkerKilled,
-    /// SIGTERM of a worker; started again.
-    WorkerTerminated,
-    /// kill -9 of a milter; started again.
-    MilterKilled,
-    /// SIGTERM of a milter; started again.
-    MilterTerminated,
-    /// SIGHUP of a worker: a wrong configuration, one with an instance less, and its own again.
-    WorkerReloaded,
-    /// SIGHUP of a milter: a wrong configuration, one with fewer seats, and its own again.
-    MilterReloaded,
-    /// The machine of Redis crashes, and it is started again with all but what it wrote last.
-    RedisRestarted,
-    /// Redis killed and started again, its disk empty.
-    RedisEmptied,
-    /// Redis stops answering for a while (SIGSTOP).
-    RedisFrozen,
-    /// The master dies and a replica takes over.
-    Failover,
-    /// One milter cannot reach Redis.
-    MilterCutFromRedis,
-    /// One worker cannot reach Redis.
-    WorkerCutFromRedis,
-    /// One worker cannot reach one instance.
-    WorkerCutFromInstance,
-    /// All links to Redis refuse connections.
-    RedisRefused,
-    /// All links to Redis get slow.
-    RedisLatency,
-    /// All links to instances pass a trickle only.
-    InstancesTrickle,
-    /// Connections of all links break at random, or stall for a moment.
-    Loss,
-    /// Scans of one instance take seconds.
-    InstanceSlow,
-    /// One instance does not answer.
-    InstanceHung,
-    /// One instance is stopped and started again.
-    InstanceDown,
-    /// One instance answers what is not true.
-    InstanceLies,
-    /// Every instance answers 503.
-    BusyStorm,
-    /// Every instance gets new signatures.
-    SignatureUpdate,
-    /// The disk that one milter and one worker log to is full.
-    LogDiskFull,
-    /// The clocks of one milter and one worker jump.
-    ClockJump,
-    /// Redis forgets its scripts.
-    ScriptFlush,
-    /// Redis closes all connections.
-    ClientKill,
-    /// A hostile sender, whose samples no scanner takes: 500, an error entry, a closed connection.
-    Refusing,
-    /// A hostile sender, whose samples kill their scanner.
-    Crashing,
-    /// A hostile sender, whose samples keep a thread of their scanner for longer than anybody waits.
-    Slow,
-    /// One instance finds nothing.
-    Blind,
-    /// One instance has its old signatures again.
-    Late,
-}
-
-/// All of them.
-pub const ALL: [Kind; 32] = [
-    Kind::WorkerKilled,
-    Kind::WorkerTerminated,
-    Kind::MilterKilled,
-    Kind::MilterTerminated,
-    Kind::WorkerReloaded,
-    Kind::MilterReloaded,
-    Kind::RedisRestarted,
-    Kind::RedisEmptied,
-    Kind::RedisFrozen,
-    Kind::Failover,
-    Kind::MilterCutFromRedis,
-    Kind::WorkerCutFromRedis,
-    Kind::WorkerCutFromInstance,
-    Kind::RedisRefused,
-    Kind::RedisLatency,
-    Kind::InstancesTrickle,
-    Kind::Loss,
-    Kind::InstanceSlow,
-    Kind::InstanceHung,
-    Kind::InstanceDown,
-    Kind::InstanceLies,
-    Kind::BusyStorm,
-    Kind::SignatureUpdate,
-    Kind::LogDiskFull,
-    Kind::ClockJump,
-    Kind::ScriptFlush,
-    Kind::ClientKill,
-    Kind::Refusing,
-    Kind::Crashing,
-    Kind::Slow,
-    Kind::Blind,
-    Kind::Late,
-];
-
-/// What twin runs are about: one sender, or one instance, at the cost of other people's mail.
-pub const OF_TWINS: [Kind; 5] = [Kind::Refusing, Kind::Crashing, Kind::Slow, Kind::Blind, Kind::Late];
 
 /// One fault of a schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,80 +47,6 @@ pub struct Schedule {
     pub ends: Duration,
 }
 
-impl Kind {
-    /// Somebody sends hostile mails.
-    pub fn is_hostile(self) -> bool {
-        matches!(self, Self::Refusing | Self::Crashing | Self::Slow)
-    }
-
-    /// Something is measured afterwards that another fault would spoil.
-    fn is_lonely(self) -> bool {
-        matches!(self, Self::WorkerKilled | Self::RedisRestarted | Self::RedisEmptied | Self::Failover)
-    }
-
-    /// What two faults must not do to each other: use the same switch.
-    fn switch(self) -> u8 {
-        match self {
-            Self::WorkerKilled | Self::WorkerTerminated | Self::WorkerReloaded => 0,
-            Self::MilterKilled | Self::MilterTerminated | Self::MilterReloaded => 1,
-            Self::RedisRestarted | Self::RedisEmptied | Self::RedisFrozen | Self::Failover => 2,
-            Self::MilterCutFromRedis
-            | Self::WorkerCutFromRedis
-            | Self::WorkerCutFromInstance
-            | Self::RedisRefused
-            | Self::RedisLatency
-            | Self::InstancesTrickle
-            | Self::Loss => 3,
-            Self::InstanceSlow => 4,
-            Self::InstanceHung | Self::InstanceDown | Self::InstanceLies | Self::BusyStorm => 5,
-            Self::SignatureUpdate | Self::Late => 6,
-            Self::LogDiskFull => 7,
-            Self::ClockJump => 8,
-            Self::ScriptFlush | Self::ClientKill => 9,
-            Self::Refusing | Self::Crashing | Self::Slow => 10,
-            Self::Blind => 11,
-        }
-    }
-
-    /// How many there are to choose the target from.
-    fn targets(self) -> usize {
-        match self {
-            Self::MilterKilled | Self::MilterTerminated | Self::MilterReloaded | Self::MilterCutFromRedis => {
-                MILTERS
-            }
-            Self::WorkerKilled
-            | Self::WorkerTerminated
-            | Self::WorkerReloaded
-            | Self::WorkerCutFromRedis
-            | Self::WorkerCutFromInstance => WORKERS,
-            _ if self.is_of_instances() => INSTANCES,
-            _ => 1,
-        }
-    }
-
-    /// Its target is an instance.
-    pub fn is_of_instances(self) -> bool {
-        matches!(
-            self,
-            Self::InstanceSlow
-                | Self::InstanceHung
-                | Self::InstanceDown
-                | Self::InstanceLies
-                | Self::Blind
-                | Self::Late
-        )
-    }
-
-    /// How long one of it lasts; a killed worker stays away for `dead`.
-    fn lasts(self, random: &mut Rng, dead: Duration) -> Duration {
-        match self {
-            Self::WorkerKilled => dead,
-            _ if OF_TWINS.contains(&self) => Duration::from_millis(random.u64(4_000..6_000)),
-            _ => Duration::from_millis(random.u64(2_000..4_000)),
-        }
-    }
-}
-
 impl Planned {
     /// The other end of a link.
     pub fn second(&self) -> usize {
@@ -253,9 +65,7 @@ impl fmt::Display for Planned {
         write!(f, "{:>6.1} s  {:<22}", at.as_secs_f64(), format!("{kind:?}"))?;
         match kind {
             Kind::WorkerCutFromInstance => write!(f, " worker{target} – storm{}", self.second())?,
-            _ if kind.targets() == MILTERS && format!("{kind:?}").starts_with("Milter") => {
-                write!(f, " milter{target}")?;
-            }
+            _ if kind.is_of_milters() => write!(f, " milter{target}")?,
             _ if kind.targets() == WORKERS => write!(f, " worker{target}")?,
             _ if kind.targets() == INSTANCES => write!(f, " storm{target}")?,
             _ => (),
@@ -334,7 +144,10 @@ fn goes_with(one: Kind, other: Kind) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::kind::{ALL, OF_TWINS},
+        *,
+    };
 
     const DEAD: Duration = Duration::from_secs(6);
 

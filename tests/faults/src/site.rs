@@ -9,8 +9,8 @@ use super::{
     disk::{Clock, SmallDisk},
     hostile::{RESTART, SLOW},
     journal::Journal,
+    kind::{ALL, INSTANCES, Kind, MILTERS, WORKERS},
     process::Revenant,
-    schedule::{ALL, INSTANCES, Kind, MILTERS, WORKERS},
     witness::Witness,
 };
 use std::{fmt::Write as _, io::Write as _, path::PathBuf, sync::Arc, time::Duration};
@@ -49,6 +49,8 @@ const TWINS_THREADS: usize = 8;
 const WORKER_DEFAULTS: &str = include_str!("../../../deploy/worker.toml");
 /// Both programs; the drain is given less time than a run gives a process to end.
 const BOTH: &str = "admin.listen = \"127.0.0.1:0\"\ngrace = \"8s\"\n";
+/// `limits.connections` of a milter: few enough to be used up, and more than all senders have.
+pub const CONNECTIONS: usize = 250;
 
 /// How a site is laid out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -168,10 +170,16 @@ impl Site {
         let proxied = !self.milter_links.is_empty();
         let possible = |kind: &Kind| match kind {
             Kind::Failover => self.backend.replicated_master().is_some(),
-            Kind::RedisRestarted | Kind::RedisEmptied => matches!(self.backend, Backend::Single(_)),
-            Kind::MilterCutFromRedis | Kind::WorkerCutFromRedis | Kind::RedisRefused | Kind::RedisLatency => {
-                proxied
-            }
+            Kind::RedisRestarted
+            | Kind::RedisEmptied
+            | Kind::RedisFull
+            | Kind::RedisReadOnly
+            | Kind::RedisMisconf => matches!(self.backend, Backend::Single(_)),
+            Kind::MilterCutFromRedis
+            | Kind::WorkerCutFromRedis
+            | Kind::RedisRefused
+            | Kind::RedisLatency
+            | Kind::RedisFar => proxied,
             Kind::LogDiskFull => self.disk.is_some(),
             Kind::ClockJump => self.clock.is_some(),
             _ => true,
@@ -211,7 +219,8 @@ impl Site {
             Layout { .. } => SHORT_WAIT,
         };
         let redis = self.redis_section(MILTER, self.milter_links.get(number), layout);
-        let config = format!("{listen}{BOTH}{POLICY}{short}{}\n{redis}", layout.milter);
+        let limits = format!("limits.connections = {CONNECTIONS}\n");
+        let config = format!("{listen}{BOTH}{POLICY}{limits}{short}{}\n{redis}", layout.milter);
         self.program("milter", number, MILTERS, config, layout)
     }
 

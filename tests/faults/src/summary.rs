@@ -7,7 +7,7 @@ use super::{
     blind::{Passed, passed},
     corpus::PROBES,
     journal::Record,
-    schedule::Kind,
+    kind::Kind,
     twin::{Cost, Harmed, costs, harmed},
 };
 use std::collections::BTreeMap;

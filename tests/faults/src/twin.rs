@@ -6,7 +6,7 @@ use super::{
     blind,
     hostile::kind_of,
     journal::{Attempt, End, Millis, Record},
-    schedule::Kind,
+    kind::Kind,
 };
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -7,7 +7,7 @@ use super::{
     checker::{Outcome, Violation, truths},
     hostile::SLOW,
     journal::{Answer, Fault, Millis, Record, Scan},
-    schedule::Kind,
+    kind::Kind,
 };
 use std::collections::BTreeMap;
 
@@ -169,6 +169,10 @@ fn interrupts(fault: &Fault, scan: &Scan) -> bool {
         | Kind::Failover
         | Kind::RedisRefused
         | Kind::RedisLatency
+        | Kind::RedisFull
+        | Kind::RedisReadOnly
+        | Kind::RedisMisconf
+        | Kind::RedisFar
         | Kind::InstancesTrickle
         | Kind::Loss
         | Kind::ClientKill => true,

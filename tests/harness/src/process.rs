@@ -20,7 +20,7 @@ use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
     process::{Child, Command},
-    sync::Notify,
+    sync::{Notify, watch},
     task::JoinSet,
 };
 
@@ -29,6 +29,8 @@ use tokio::{
 pub struct Program {
     child: Child,
     lines: Arc<Lines>,
+    /// Whether what it writes is read.
+    reading: watch::Sender<bool>,
     readers: JoinSet<()>,
     dir: Option<TempDir>,
 }
@@ -80,11 +82,11 @@ impl Program {
     pub fn launch(mut command: Command) -> anyhow::Result<Self> {
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().with_context(|| format!("cannot run {command:?}"))?;
-        let lines = Arc::<Lines>::default();
+        let (lines, reading) = (Arc::<Lines>::default(), watch::Sender::new(true));
         let mut readers = JoinSet::new();
-        readers.spawn(keep(child.stdout.take(), Arc::clone(&lines)));
-        readers.spawn(keep(child.stderr.take(), Arc::clone(&lines)));
-        Ok(Self { child, lines, readers, dir: None })
+        readers.spawn(keep(child.stdout.take(), Arc::clone(&lines), reading.subscribe()));
+        readers.spawn(keep(child.stderr.take(), Arc::clone(&lines), reading.subscribe()));
+        Ok(Self { child, lines, reading, readers, dir: None })
     }
 
     /// Waits for the line with `event = "ready"`. An end before it is an error that shows what was written.
@@ -126,7 +128,12 @@ impl Program {
         }
     }
 
-    /// All it wrote so far.
+    /// From now on nobody reads what it writes, or somebody does again.
+    pub fn read(&self, reading: bool) {
+        self.reading.send_replace(reading);
+    }
+
+    /// All it wrote so far, as far as it was read.
     pub fn log_lines(&self) -> Vec<String> {
         self.lines.kept.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -243,10 +250,12 @@ fn is_ready(event: &Value) -> bool {
     event["event"] == "ready" || event["fields"]["event"] == "ready"
 }
 
-async fn keep(output: Option<impl AsyncRead + Unpin>, lines: Arc<Lines>) {
+async fn keep(output: Option<impl AsyncRead + Unpin>, lines: Arc<Lines>, mut reading: watch::Receiver<bool>) {
     let Some(output) = output else { return };
     let mut output = BufReader::new(output).lines();
-    while let Ok(Some(line)) = output.next_line().await {
+    // An error: the program's value is gone, and with it whoever could stop the reading.
+    while reading.wait_for(|reading| *reading).await.is_ok() {
+        let Ok(Some(line)) = output.next_line().await else { return };
         lines.kept.lock().unwrap_or_else(PoisonError::into_inner).push(line);
         lines.more.notify_waiters();
     }

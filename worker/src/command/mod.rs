@@ -26,6 +26,7 @@ use cli::{
 use std::{ffi::OsString, process::ExitCode, sync::Arc};
 use thundergate_common::{
     config::ConfigError,
+    descriptors::TooFew,
     exit::{CONFIG, SOFTWARE, UNAVAILABLE, USAGE},
     generation::FarmReport,
     health::{self, HealthError},
@@ -49,6 +50,8 @@ enum CliError {
     Hub(#[from] HubError),
     #[error("{0}")]
     Unavailable(&'static str),
+    #[error("this system")]
+    Descriptors(#[from] TooFew),
     #[error(transparent)]
     Health(#[from] HealthError),
     #[error("nothing is known of this sample")]
@@ -63,7 +66,7 @@ impl CliError {
     fn status(&self) -> u8 {
         match self {
             Self::Config(_) | Self::Farm(_) | Self::Log(_) | Self::Address(_) => CONFIG,
-            Self::Hub(_) | Self::Unavailable(_) => UNAVAILABLE,
+            Self::Hub(_) | Self::Unavailable(_) | Self::Descriptors(_) => UNAVAILABLE,
             Self::Health(_) | Self::Unknown | Self::NoLetter(_) => 1,
             Self::Other(_) => SOFTWARE,
         }
@@ -147,6 +150,9 @@ async fn verdict(config: &Config, args: VerdictArgs) -> Result<(), CliError> {
 fn check(config: &Config) -> Result<(), CliError> {
     let advice = config.redis.advice().into_iter().chain(config.admin.advice());
     advice.for_each(|advice| eprintln!("note: {advice}"));
+    if let Some(advice) = serve::needs(config).provide()?.advice {
+        eprintln!("note: here {advice}");
+    }
     telemetry::check_folder(&config.log)?;
     say!("{}", toml::to_string(config).map_err(anyhow::Error::from)?.trim_end());
     Ok(())

@@ -7,18 +7,30 @@ use std::{path::PathBuf, sync::Arc};
 use thundergate_common::{
     admin::{Admin, Ready},
     config::origin,
+    descriptors::Needs,
+    hub::redis::RedisHub,
     metrics,
     reload::Reload,
     service,
     shutdown::{Hangups, Shutdown},
-    telemetry::{self, Levels},
+    telemetry::{self, Control},
     traces,
 };
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// What SIGHUP changes.
-const LIVE: [&str; 2] = ["farm.", "log.level"];
+const LIVE: [&str; 9] = [
+    "farm.",
+    "log.level",
+    "redis.username",
+    "redis.password_file",
+    "redis.sentinel_username",
+    "redis.sentinel_password_file",
+    "redis.ca_file",
+    "redis.cert_file",
+    "redis.key_file",
+];
 
 /// Works until the drain is over. `file` is the one that the command line names.
 pub(super) async fn serve(config: &Config, file: Option<PathBuf>) -> Result<(), CliError> {
@@ -26,8 +38,12 @@ pub(super) async fn serve(config: &Config, file: Option<PathBuf>) -> Result<(), 
     let _traces = traces::init(&config.traces, "thundergate-worker").map_err(anyhow::Error::from)?;
     let shutdown = Shutdown::install().map_err(anyhow::Error::from)?.grace(config.grace);
     let hangups = Hangups::install().map_err(anyhow::Error::from)?;
+    if let Some(advice) = needs(config).provide()?.advice {
+        tracing::warn!(event = "descriptors", "{advice}");
+    }
     let admin = Admin::bind(&config.admin).await.map_err(anyhow::Error::from)?;
     let hub = connect(config).await?;
+    let redis = hub.clone();
     let mut registry = metrics::registry("thundergate-worker");
     let memory = Memory::of(config.limits.memory_bytes);
     let worker = Worker::new(hub.clone(), hub.clone(), &config.farm, &config.queue, memory, &mut registry)?
@@ -41,7 +57,8 @@ pub(super) async fn serve(config: &Config, file: Option<PathBuf>) -> Result<(), 
         tasks.spawn(admin.serve(Arc::new(registry), ready, subject, ended.clone()));
     }
     tasks.spawn(say_stopping(shutdown.drain.clone()));
-    let reload = reload(config.clone(), file, worker.farm(), logs.levels(), hangups);
+    let live = (worker.farm(), redis, logs.control());
+    let reload = reload(config.clone(), file, live, hangups);
     let drain = shutdown.drain.clone();
     tasks.spawn(async move { drain.run_until_cancelled(reload).await.unwrap_or_default() });
     let alive = ended.clone();
@@ -53,6 +70,11 @@ pub(super) async fn serve(config: &Config, file: Option<PathBuf>) -> Result<(), 
     while tasks.join_next().await.is_some() {}
     tracing::info!("The worker has ended");
     Ok(())
+}
+
+/// What a worker with this configuration may need to have open.
+pub(super) fn needs(config: &Config) -> Needs {
+    Needs::of(0, Some(&config.farm))
 }
 
 fn say_ready(config: &Config, admin: Option<&Admin>) {
@@ -72,13 +94,20 @@ fn say_ready(config: &Config, admin: Option<&Admin>) {
     service::ready();
 }
 
-async fn reload(started: Config, file: Option<PathBuf>, farm: Arc<Farm>, levels: Levels, hangups: Hangups) {
+async fn reload(
+    started: Config,
+    file: Option<PathBuf>,
+    (farm, redis, log): (Arc<Farm>, Arc<RedisHub>, Control),
+    hangups: Hangups,
+) {
     let load = || Config::load(file.as_deref());
     let apply = |config: &Config| {
         farm.reconfigure(&config.farm)?;
-        Ok(levels.set(&config.log.level)?)
+        log.set_level(&config.log.level)?;
+        redis.log_in_as(&config.redis);
+        Ok(())
     };
-    Reload { live: &LIVE, load, apply }.heed(started, hangups).await;
+    Reload { live: &LIVE, log: log.clone(), load, apply }.heed(started, hangups).await;
 }
 
 async fn say_stopping(drain: CancellationToken) {

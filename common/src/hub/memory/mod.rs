@@ -5,6 +5,7 @@
 //! `cache.local_bytes`. Bounded: jobs and bytes by `[queue]`, reservations by their short life, records of
 //! mails by `queue.records_bytes`, dead letters and failures by number.
 
+mod jobs;
 mod operator;
 mod records;
 mod state;
@@ -202,6 +203,12 @@ impl Milter for MemoryHub {
         Ok(())
     }
 
+    async fn owe(&self, keys: &[SampleKey], queue_id: &str) -> Result<(), HubError> {
+        let mut state = self.state();
+        keys.iter().for_each(|key| state.owe(key, queue_id));
+        Ok(())
+    }
+
     async fn record(&self, records: &[MailRecord]) -> Result<(), HubError> {
         lock(&self.records).add(records, now_ms());
         Ok(())
@@ -259,13 +266,13 @@ impl Worker for MemoryHub {
                 self.work.notify_one();
                 return Ok(Begin::Nothing);
             }
-            Taken::Busy => {}
+            Taken::Busy => state.remove_second(&claim.id),
             Taken::Gone => {
                 let (sample, queue_id) = (&claim.job.sample, &claim.job.queue_id);
                 warn!(event = "sample_gone", %sample, queue.id = queue_id, "the bytes of a job are gone; it is dropped");
+                state.remove_without_bytes(&claim.id);
             }
         }
-        state.remove(&claim.id);
         Ok(Begin::Nothing)
     }
 

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! Samples and jobs of a [`super::MemoryHub`]. Each method is one of Redis's scripts.
+//! Samples of a [`super::MemoryHub`], and its [`Jobs`]. Each method is one of Redis's scripts.
 
+use super::jobs::{Entry, Gone, Jobs};
 use crate::{
-    clock::{now, now_ms},
+    clock::now,
     failed::FailedSample,
-    hub::{Claim, LaneState, Queue, QueueState, Room},
+    hub::{Claim, Queue, QueueState, Room, never_scanned},
     job::{Job, Lane},
     sample::{Sample, SampleKey},
 };
 use bytes::Bytes;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use tokio::time::Instant;
 
 /// Reservations that nobody came back for are swept once there are so many more than after the last sweep.
@@ -25,9 +26,7 @@ pub(super) struct State {
     /// What is held against samples, and until when it is kept.
     failed: HashMap<SampleKey, (FailedSample, Instant)>,
     sweep_at: usize,
-    jobs: BTreeMap<u64, Entry>,
-    last_id: u64,
-    bytes: u64,
+    jobs: Jobs,
 }
 
 /// What is known of a sample without a verdict.
@@ -48,6 +47,8 @@ pub(super) enum Lease {
     Returned,
     /// The worker that has this entry.
     Job(String),
+    /// A job waits in bulk.
+    Bulk,
     /// A job waits that nobody waits for.
     Background,
 }
@@ -64,17 +65,19 @@ pub(super) enum Taken {
     Gone,
 }
 
-struct Entry {
-    job: Job,
-    size: u64,
-    deliveries: u32,
-    claimed: Option<(String, Instant)>,
-}
-
 impl Lease {
     /// While the claim's job is being scanned.
     pub(super) fn of(claim: &Claim) -> Self {
         Self::Job(claim.id.clone())
+    }
+
+    /// The lane that the job waits in.
+    fn lane(&self) -> Lane {
+        match self {
+            Self::Milter | Self::Returned | Self::Job(_) => Lane::Mail,
+            Self::Bulk => Lane::Bulk,
+            Self::Background => Lane::Background,
+        }
     }
 }
 
@@ -101,25 +104,22 @@ impl State {
             samples: HashMap::new(),
             failed: HashMap::new(),
             sweep_at: SWEEP,
-            jobs: BTreeMap::new(),
-            last_id: 0,
-            bytes: 0,
+            jobs: Jobs::default(),
         }
     }
 
-    /// Takes the lease for a milter; false where somebody has it. In the mail lane the milter waits.
+    /// Takes the lease for a milter; false where somebody has it. In mail and bulk the milter waits.
     pub(super) fn reserve(&mut self, key: &SampleKey, lane: Lane) -> bool {
         self.sweep();
         let (now, limits) = (Instant::now(), &self.limits);
         let kept = self.samples.entry(key.clone()).or_default();
-        if lane == Lane::Mail {
+        if lane.is_awaited() {
             kept.awaited = Some(now + limits.sample_ttl);
         }
         match kept.lease() {
-            // A job that nobody waits for is no reason to wait: it may never be its turn.
-            Some(Lease::Background) if lane == Lane::Mail => {}
-            Some(_) => return false,
-            None => {}
+            // A job in a lane behind the caller's is no reason to wait: it may never be its turn.
+            Some(lease) if lease.lane() <= lane => return false,
+            _ => {}
         }
         kept.lease = Some((Lease::Milter, now + limits.reserve_ttl));
         true
@@ -132,60 +132,58 @@ impl State {
         }
     }
 
-    /// Keeps the bytes and a job, unless the limits are reached. A lane holds one job a sample; background work may
-    /// fill half of the limits.
+    /// Keeps the bytes and a job, unless the limits are reached. A lane holds one unclaimed job a sample: one that is
+    /// claimed may be about to end, and the two never scan at the same time.
     pub(super) fn submit(&mut self, sample: &Sample, job: &Job) -> bool {
         let size = sample.bytes.len() as u64;
-        let share = match job.lane {
-            Lane::Mail => 1,
-            Lane::Background => 2,
-        };
-        let queued = self.jobs.values().any(|entry| {
-            // One that is claimed may be about to end; the two never scan at the same time.
-            entry.job.lane == job.lane && entry.job.sample == sample.key && entry.claimed.is_none()
-        });
-        let full = self.jobs.len() >= self.limits.max_jobs / share
-            || (!self.jobs.is_empty() && self.bytes + size > self.limits.max_bytes.as_u64() / share as u64);
-        if full && !queued {
-            self.give_back(&sample.key);
-            return false;
+        let queued = self.jobs.has_unclaimed(&sample.key, job.lane);
+        if !queued {
+            let (has_room, gone) = self.jobs.make_room(job.lane, size, &self.limits);
+            self.gave_way(gone);
+            if !has_room {
+                self.give_back(&sample.key);
+                return false;
+            }
         }
         let until = Instant::now() + self.limits.sample_ttl;
         // A copy: the sample may be a slice, which would keep the whole message alive beyond what is counted here.
         let bytes = Bytes::copy_from_slice(&sample.bytes);
         self.samples.entry(sample.key.clone()).or_default().bytes = Some((bytes, until));
-        match job.lane {
-            Lane::Mail => self.pass_lease(&sample.key, &Lease::Milter, Lease::Milter),
-            Lane::Background => self.pass_lease(&sample.key, &Lease::Milter, Lease::Background),
-        }
+        let next = match job.lane {
+            Lane::Mail => Lease::Milter,
+            Lane::Bulk => Lease::Bulk,
+            Lane::Background => Lease::Background,
+        };
+        self.pass_lease(&sample.key, &Lease::Milter, next);
         if !queued {
-            self.push(Entry { job: job.clone(), size, deliveries: 0, claimed: None });
+            self.jobs.push(Entry { job: job.clone(), size, deliveries: 0, claimed: None });
         }
         true
     }
 
-    /// Hands unclaimed jobs to `worker`, the mail lane first.
+    /// A message was delivered although this sample was not scanned.
+    pub(super) fn owe(&mut self, key: &SampleKey, queue_id: &str) {
+        self.jobs.owe(key, queue_id);
+    }
+
+    /// The bytes of jobs that gave way, unless somebody is about to scan them.
+    fn gave_way(&mut self, gone: Gone) {
+        for key in gone {
+            let lease = self.samples.get(&key).and_then(Kept::lease);
+            if lease.is_none_or(|lease| matches!(lease, Lease::Background | Lease::Returned)) {
+                self.samples.remove(&key);
+            }
+        }
+    }
+
+    /// Hands unclaimed jobs to `worker`.
     pub(super) fn claim(&mut self, worker: &str, room: Room) -> Vec<Claim> {
-        self.hand_out(worker, room, |entry| entry.claimed.is_none())
+        self.jobs.claim(worker, room)
     }
 
     /// Hands jobs to `worker` whose workers have not renewed them.
     pub(super) fn reclaim(&mut self, worker: &str, room: Room) -> Vec<Claim> {
-        let after = self.limits.reclaim_after;
-        self.hand_out(worker, room, |entry| {
-            entry.claimed.as_ref().is_some_and(|(_, renewed)| renewed.elapsed() >= after)
-        })
-    }
-
-    fn hand_out(&mut self, worker: &str, room: Room, which: impl Fn(&Entry) -> bool) -> Vec<Claim> {
-        let mut claims = Vec::new();
-        for lane in Lane::ALL {
-            let left = room.most - claims.len();
-            let most = if lane == Lane::Mail { left } else { left.min(room.background) };
-            let free = self.jobs.iter_mut().filter(|(_, entry)| entry.job.lane == lane && which(entry));
-            claims.extend(free.take(most).map(|(id, entry)| entry.hand_to(worker, *id)));
-        }
-        claims
+        self.jobs.reclaim(worker, room, self.limits.reclaim_after)
     }
 
     /// Takes the lease for a claim.
@@ -197,9 +195,10 @@ impl State {
         let (now, limits) = (Instant::now(), &self.limits);
         match self.samples.get_mut(key) {
             Some(kept) if kept.bytes().is_some() => {
-                if claim.job.lane == Lane::Mail && !kept.is_awaited() {
+                if claim.job.lane.is_awaited() && !kept.is_awaited() {
                     kept.lease = Some((Lease::Background, now + limits.sample_ttl));
-                    self.demote(claim);
+                    let gone = self.jobs.demote(claim, &self.limits);
+                    self.gave_way(gone);
                     return Taken::Idle;
                 }
                 kept.lease = Some((lease, now + limits.lease_ttl));
@@ -210,22 +209,6 @@ impl State {
                 Taken::Gone
             }
         }
-    }
-
-    fn demote(&mut self, claim: &Claim) {
-        let Some(entry) = self.take(&claim.id) else { return };
-        let there =
-            |other: &Entry| other.job.lane == Lane::Background && other.job.sample == entry.job.sample;
-        if self.jobs.values().any(there) {
-            return;
-        }
-        let job = Job { lane: Lane::Background, ..entry.job };
-        self.push(Entry {
-            job,
-            size: entry.size,
-            deliveries: claim.deliveries.saturating_sub(1),
-            claimed: None,
-        });
     }
 
     /// Whether `lease` is the sample's.
@@ -247,12 +230,7 @@ impl State {
         {
             kept.lease = Some((Lease::of(claim), until));
         }
-        if let Some(entry) = entry_id(&claim.id).and_then(|id| self.jobs.get_mut(&id))
-            && let Some((holder, renewed)) = &mut entry.claimed
-            && holder == worker
-        {
-            *renewed = Instant::now();
-        }
+        self.jobs.renew(worker, claim);
     }
 
     /// What is held against a sample.
@@ -283,48 +261,44 @@ impl State {
         self.samples.remove(key);
     }
 
-    /// Acknowledges an entry. True where there was one.
+    /// Acknowledges an entry whose sample has its answer. True where there was one.
     pub(super) fn remove(&mut self, id: &str) -> bool {
-        self.take(id).is_some()
+        let removed = self.jobs.take(id);
+        if let Some(entry) = &removed {
+            self.jobs.settle(&entry.job.sample);
+        }
+        removed.is_some()
+    }
+
+    /// Acknowledges an entry whose sample another one scans.
+    pub(super) fn remove_second(&mut self, id: &str) {
+        self.jobs.take(id);
+    }
+
+    /// Acknowledges an entry whose sample's bytes are gone.
+    pub(super) fn remove_without_bytes(&mut self, id: &str) {
+        let Some(entry) = self.jobs.take(id) else { return };
+        let key = &entry.job.sample;
+        if let Some(queue_id) = self.jobs.settle(key) {
+            never_scanned(&key.to_string(), &queue_id);
+        }
     }
 
     /// Puts a claimed job at the end of its lane, unless it is done, or another worker's by now, who may be scanning.
     pub(super) fn hand_back(&mut self, claim: &Claim) -> bool {
-        let held = entry_id(&claim.id).and_then(|id| self.jobs.get(&id));
+        let held = self.jobs.get(&claim.id);
         if held.is_none_or(|entry| entry.claimed.is_none() || entry.deliveries != claim.deliveries) {
             return false;
         }
-        let Some(entry) = self.take(&claim.id) else { return false };
+        let Some(entry) = self.jobs.take(&claim.id) else { return false };
         self.pass_lease(&claim.job.sample, &Lease::of(claim), Lease::Returned);
-        self.push(Entry { deliveries: claim.deliveries.saturating_sub(1), claimed: None, ..entry });
+        self.jobs.push(Entry { deliveries: claim.deliveries.saturating_sub(1), claimed: None, ..entry });
         true
     }
 
     /// The queue as it stands, without dead letters.
     pub(super) fn describe(&self) -> QueueState {
-        let lanes = Lane::ALL.map(|lane| {
-            let jobs = || self.jobs.values().filter(|entry| entry.job.lane == lane);
-            let claimed = jobs().filter(|entry| entry.claimed.is_some()).count() as u64;
-            LaneState {
-                lane,
-                waiting: jobs().count() as u64 - claimed,
-                claimed,
-                oldest_ms: jobs().next().map(|entry| now_ms().saturating_sub(entry.job.enqueued_ms)),
-            }
-        });
-        QueueState { lanes: lanes.into(), dead_letters: 0, sample_bytes: self.bytes }
-    }
-
-    fn push(&mut self, entry: Entry) {
-        self.last_id += 1;
-        self.bytes += entry.size;
-        self.jobs.insert(self.last_id, entry);
-    }
-
-    fn take(&mut self, id: &str) -> Option<Entry> {
-        let entry = self.jobs.remove(&entry_id(id)?)?;
-        self.bytes -= entry.size;
-        Some(entry)
+        self.jobs.describe()
     }
 
     /// The lease goes on from its holder. A job that nobody waits for takes no place but its submitter's.
@@ -352,16 +326,4 @@ impl State {
             self.sweep_at = self.samples.len() + SWEEP;
         }
     }
-}
-
-impl Entry {
-    fn hand_to(&mut self, worker: &str, id: u64) -> Claim {
-        self.deliveries = self.deliveries.saturating_add(1);
-        self.claimed = Some((worker.to_owned(), Instant::now()));
-        Claim { id: id.to_string(), job: self.job.clone(), deliveries: self.deliveries }
-    }
-}
-
-fn entry_id(id: &str) -> Option<u64> {
-    id.parse().ok()
 }

@@ -20,6 +20,9 @@ impl Redis {
         if self.timeout.is_zero() {
             return Fault::found(&["redis.timeout"], "must be more than 0s");
         }
+        if self.connect_timeout.is_zero() {
+            return Fault::found(&["redis.connect_timeout"], "must be more than 0s");
+        }
         // The client's errors say what is wrong and nothing of the address, which may hold a password.
         let unreadable = |error: RedisError| Fault::new(&["redis.url"], error.to_string());
         Target::new(self, &self.access()?).map(drop).map_err(unreadable)

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! How a worker gets jobs: new ones from the streams, abandoned ones from other workers.
 //!
+//! What is there is taken by a script, which knows whose turn it is: three jobs of mail and one of bulk while both wait. Then
+//! a read blocks until there is more.
+//!
 //! A read that blocks needs a connection of its own. Readers are kept for the next claim; one whose claim is dropped
 //! half-way is closed, so that Redis hands no job to a reader that is gone.
 
@@ -8,7 +11,7 @@ use super::{
     RedisHub,
     connection::open,
     entry::{Fields, drop_entry, job_in, millis, tries},
-    error::{hub_error, timed_out, unusable},
+    error::{hub_error, out_of_memory, timed_out, unusable},
     scripts::SCRIPTS,
     target::Wire,
 };
@@ -19,11 +22,13 @@ use crate::{
 };
 use redis::{RedisError, RedisResult, Value, cmd, from_redis_value};
 use std::time::Duration;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::warn;
 
-/// How long one read blocks on the mail lane before the background lane is looked at: nobody waits for that one.
+/// How long one read blocks before the other lanes are looked at: nobody waits for those.
 const SLICE: Duration = Duration::from_secs(1);
+/// The same where there is room for one job only: one read of two lanes could bring two.
+const SHORT_SLICE: Duration = Duration::from_millis(100);
 
 type Entry = (String, Fields);
 
@@ -39,15 +44,52 @@ pub(super) async fn claim(
         return Ok(Vec::new());
     }
     let deadline = Instant::now() + patience;
+    loop {
+        let claims = take(hub, worker, shard, room).await?;
+        let left = deadline.saturating_duration_since(Instant::now());
+        if !claims.is_empty() || left.is_zero() {
+            return Ok(claims);
+        }
+        let claims = wait(hub, worker, shard, room, left).await?;
+        if !claims.is_empty() {
+            return Ok(claims);
+        }
+    }
+}
+
+/// What is there.
+async fn take(hub: &RedisHub, worker: &str, shard: usize, room: Room) -> Result<Vec<Claim>, HubError> {
+    let call = SCRIPTS.claim.on(Lane::ALL.map(|lane| hub.keys.jobs(shard, lane)));
+    let call = call.arg(Keys::GROUP).arg(worker).arg(room.most).arg(room.background);
+    let call = call.arg(hub.lanes.mail_since_bulk(shard));
+    let (since, taken): (u64, Vec<(usize, String, Fields)>) =
+        from_redis_value(hub.verdicts.one(call).await?).map_err(unusable)?;
+    hub.lanes.set_mail_since_bulk(shard, since);
+    let delivered = taken.into_iter().filter_map(|(lane, id, fields)| {
+        // Lua counts from 1.
+        let lane = *Lane::ALL.get(lane.checked_sub(1)?)?;
+        Some(Delivered { lane, id, deliveries: 1, fields })
+    });
+    readable(hub, shard, delivered.collect()).await
+}
+
+/// Blocks until there is a job that somebody waits for; not for long.
+async fn wait(
+    hub: &RedisHub,
+    worker: &str,
+    shard: usize,
+    room: Room,
+    left: Duration,
+) -> Result<Vec<Claim>, HubError> {
     let kept = hub.take_reader();
     let fresh = kept.is_none();
     let mut reader = Reader { hub, worker, shard, wire: reader_wire(hub, kept).await? };
-    let claims = match reader.claim(room, deadline).await {
+    let claims = match reader.wait(room, left).await {
         // The kept connection has broken since; a new one may not.
         Err(Fault::Redis(error)) if !fresh && error.is_unrecoverable_error() => {
             hub.forget_readers();
             reader.wire = reader_wire(hub, None).await?;
-            reader.claim(room, deadline).await
+            reader.wait(room, left).await
         }
         outcome => outcome,
     };
@@ -59,7 +101,7 @@ pub(super) async fn claim(
 async fn reader_wire(hub: &RedisHub, kept: Option<Wire>) -> Result<Wire, HubError> {
     match kept {
         Some(wire) => Ok(wire),
-        None => timeout(hub.timeout, open(&hub.target, SLICE + hub.timeout))
+        None => timeout(hub.entrance.connect_timeout(), open(&hub.entrance, SLICE + hub.timeout))
             .await
             .map_err(|_| timed_out())?
             .map_err(hub_error),
@@ -102,53 +144,55 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    async fn claim(&mut self, room: Room, deadline: Instant) -> Result<Vec<Claim>, Fault> {
-        loop {
-            let mut claims = self.read(Lane::Mail, room.most, None).await?;
-            let background = room.background.min(room.most - claims.len());
-            if background > 0 {
-                claims.extend(self.read(Lane::Background, background, None).await?);
+    async fn wait(&mut self, room: Room, left: Duration) -> Result<Vec<Claim>, Fault> {
+        let (lanes, slice): (&[Lane], _) = match room.most {
+            1 => (&[Lane::Mail], SHORT_SLICE),
+            _ => (&[Lane::Mail, Lane::Bulk], SLICE),
+        };
+        let slice = left.min(slice);
+        let answer = match self.read_groups(lanes, slice).await? {
+            // Nobody has read these lanes yet, or Redis has lost everything.
+            Err(error) if error.code() == Some("NOGROUP") => {
+                self.create_groups(lanes, slice).await?;
+                return Ok(Vec::new());
             }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if claims.is_empty() && !left.is_zero() {
-                claims = self.read(Lane::Mail, room.most, Some(left.min(SLICE))).await?;
-            }
-            if !claims.is_empty() || left.is_zero() {
-                return Ok(claims);
+            outcome => outcome?,
+        };
+        let streams: Option<Vec<(String, Vec<Entry>)>> = from_redis_value(answer).map_err(unusable)?;
+        let mut delivered = Vec::new();
+        for (stream, entries) in streams.into_iter().flatten() {
+            let Some(lane) = lanes.iter().find(|lane| self.hub.keys.jobs(self.shard, **lane) == stream)
+            else {
+                continue;
+            };
+            for (id, fields) in entries {
+                self.hub.lanes.took(self.shard, *lane);
+                delivered.push(Delivered { lane: *lane, id, deliveries: 1, fields });
             }
         }
-    }
-
-    async fn read(&mut self, lane: Lane, most: usize, block: Option<Duration>) -> Result<Vec<Claim>, Fault> {
-        let outcome = match self.read_group(lane, most, block).await? {
-            // Nobody has read this lane yet, or Redis has lost everything.
-            Err(error) if error.code() == Some("NOGROUP") => {
-                self.create_group(lane).await?;
-                self.read_group(lane, most, None).await?
-            }
-            outcome => outcome,
-        };
-        let streams: Option<Vec<(String, Vec<Entry>)>> = from_redis_value(outcome?).map_err(unusable)?;
-        let entries = streams.into_iter().flatten().flat_map(|(_, entries)| entries);
-        let delivered = entries.map(|(id, fields)| Delivered { lane, id, deliveries: 1, fields }).collect();
         Ok(readable(self.hub, self.shard, delivered).await?)
     }
 
-    async fn read_group(
-        &mut self,
-        lane: Lane,
-        most: usize,
-        block: Option<Duration>,
-    ) -> Result<RedisResult<Value>, HubError> {
+    /// One job of each lane at most.
+    async fn read_groups(&mut self, lanes: &[Lane], block: Duration) -> Result<RedisResult<Value>, HubError> {
         let mut command = cmd("XREADGROUP");
-        command.arg("GROUP").arg(Keys::GROUP).arg(self.worker).arg("COUNT").arg(most);
-        if let Some(block) = block {
-            // Redis takes 0 for ever.
-            command.arg("BLOCK").arg(block.as_millis().max(1) as u64);
+        command.arg("GROUP").arg(Keys::GROUP).arg(self.worker).arg("COUNT").arg(1);
+        // Redis takes 0 for ever.
+        command.arg("BLOCK").arg(block.as_millis().max(1) as u64).arg("STREAMS");
+        lanes.iter().for_each(|lane| _ = command.arg(self.hub.keys.jobs(self.shard, *lane)));
+        lanes.iter().for_each(|_| _ = command.arg(">"));
+        timeout(block + self.hub.timeout, self.wire.query(&command)).await.map_err(|_| timed_out())
+    }
+
+    async fn create_groups(&mut self, lanes: &[Lane], pause: Duration) -> Result<(), Fault> {
+        for lane in lanes {
+            match self.create_group(*lane).await {
+                // With full memory there is no new lane, and no job that comes in one.
+                Err(Fault::Redis(error)) if out_of_memory(&error) => sleep(pause).await,
+                outcome => outcome?,
+            }
         }
-        command.arg("STREAMS").arg(self.hub.keys.jobs(self.shard, lane)).arg(">");
-        let limit = block.unwrap_or_default() + self.hub.timeout;
-        timeout(limit, self.wire.query(&command)).await.map_err(|_| timed_out())
+        Ok(())
     }
 
     async fn create_group(&mut self, lane: Lane) -> Result<(), Fault> {
@@ -174,9 +218,12 @@ pub(super) async fn reclaim(
     shard: usize,
     room: Room,
 ) -> Result<Vec<Claim>, HubError> {
-    let mut claims = reclaim_lane(hub, worker, shard, Lane::Mail, room.most).await?;
-    let background = room.background.min(room.most.saturating_sub(claims.len()));
-    claims.extend(reclaim_lane(hub, worker, shard, Lane::Background, background).await?);
+    let mut claims = Vec::new();
+    for lane in Lane::ALL {
+        let left = room.most.saturating_sub(claims.len());
+        let most = if lane.is_awaited() { left } else { left.min(room.background) };
+        claims.extend(reclaim_lane(hub, worker, shard, lane, most).await?);
+    }
     Ok(claims)
 }
 

@@ -1,47 +1,73 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! A connection that is there when it is needed. Opened by the first command, dropped when it breaks or does not
-//! answer in time, opened again by a later command; after a failed attempt commands fail at once, until a growing,
-//! jittered pause is over. No call waits longer than the connection's patience.
+//! A connection that is there when it is needed. The first command has it made, a command that finds it broken has it
+//! made again. Making it goes on beside the commands, for `redis.connect_timeout`: over a slow line that takes several
+//! round trips, more than a command may (`redis.timeout`). After a failed attempt there is a growing, jittered pause;
+//! commands fail at once meanwhile, with what went wrong.
 //!
 //! What is sent is chains of steps: the steps of a chain happen in order, chains are independent. To one server all of
-//! them are one pipeline, one round trip; to a cluster every chain goes to its nodes by itself.
+//! them are one pipeline, one round trip; to a cluster every chain goes to its nodes by itself, a step after the other, so
+//! there each step has the time of a command.
 
 use super::{
+    entrance::Entrance,
     error::{hub_error, timed_out},
     scripts::{SCRIPTS, Step},
-    target::{Target, Wire},
+    target::Wire,
 };
 use crate::hub::HubError;
 use futures_util::future::join_all;
 use redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value};
-use std::{sync::Arc, time::Duration};
-use tokio::{
-    sync::Mutex,
-    time::{Instant, timeout},
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{Instant, timeout, timeout_at},
+};
+use tracing::warn;
 
 /// The longest pause between two attempts to connect.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// The pause after the first failed attempt.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
+/// Once a connection was lost, a command waits for the next one such a part of its time: who asks has other ways.
+const WAITING_SHARE: u32 = 4;
 
 /// What the steps of one chain gave.
 pub(super) type Outcomes = Vec<RedisResult<Value>>;
 
 /// A connection that comes back by itself.
 pub(super) struct Connection {
-    target: Arc<Target>,
+    entrance: Arc<Entrance>,
     patience: Duration,
-    state: Mutex<State>,
+    state: watch::Sender<State>,
+    /// The attempt under way, which outlives the command that began it, and ends with the connection.
+    attempts: Mutex<JoinSet<()>>,
 }
 
 #[derive(Default)]
 struct State {
-    wire: Option<Wire>,
+    link: Link,
     /// Counts connections, so that who finds one broken does not drop its successor.
     generation: u64,
     pause: Pause,
-    not_before: Option<Instant>,
+}
+
+/// How a connection stands.
+enum Link {
+    /// There is none; after a failure there will be none before a moment.
+    Down(Option<(RedisError, Instant)>),
+    /// It is being made, since a moment; why there was none before.
+    Connecting(Instant, Option<RedisError>),
+    Up(Wire),
+}
+
+impl Default for Link {
+    fn default() -> Self {
+        Self::Down(None)
+    }
 }
 
 /// Growing, jittered pauses between attempts.
@@ -68,9 +94,9 @@ impl Pause {
 const SLOWEST_BYTES_PER_MS: u64 = 2000;
 
 impl Connection {
-    /// A connection to `target` whose calls take `patience` at most.
-    pub(super) fn new(target: Arc<Target>, patience: Duration) -> Self {
-        Self { target, patience, state: Mutex::default() }
+    /// A connection through `entrance` whose commands take `patience` at most.
+    pub(super) fn new(entrance: Arc<Entrance>, patience: Duration) -> Self {
+        Self { entrance, patience, state: watch::Sender::default(), attempts: Mutex::default() }
     }
 
     /// Runs one step.
@@ -96,90 +122,189 @@ impl Connection {
         if chains.is_empty() {
             return Ok(Vec::new());
         }
-        let mut generation = 0;
-        let patience = self.patience + Duration::from_millis(bytes / SLOWEST_BYTES_PER_MS);
+        let rounds = if self.entrance.is_cluster() { chains.iter().map(Vec::len).max() } else { None };
+        let patience = self.patience * u32::try_from(rounds.unwrap_or(1)).unwrap_or(1).max(1);
+        let patience = patience + Duration::from_millis(bytes / SLOWEST_BYTES_PER_MS);
         // Boxed: every call of the hub holds this future, and the Redis client's are large.
-        let attempt = Box::pin(self.attempt(&chains, &mut generation));
-        let outcome = timeout(patience, attempt).await;
-        match outcome {
-            Ok(Ok(outcomes)) => Ok(outcomes),
-            Ok(Err(error)) => Err(hub_error(error)),
-            Err(_) => {
-                self.drop_wire(generation).await;
-                Err(timed_out())
-            }
-        }
+        Box::pin(self.attempt(&chains, patience)).await
     }
 
     /// All calls may be repeated, so one that finds its connection broken (the server was restarted) tries a new one.
-    async fn attempt(&self, chains: &[Vec<Step>], generation: &mut u64) -> RedisResult<Vec<Outcomes>> {
-        let mut again = true;
+    async fn attempt(&self, chains: &[Vec<Step>], patience: Duration) -> Result<Vec<Outcomes>, HubError> {
+        let mut deadline = None;
         loop {
-            let (mut wire, current) = self.wire().await?;
-            *generation = current;
-            let outcome = wire.run(chains).await;
-            match broken(&outcome) {
-                false => return outcome,
-                true => self.drop_wire(current).await,
+            let (mut wire, generation) = self.wire().await.map_err(hub_error)?;
+            let again = deadline.is_none();
+            let deadline = *deadline.get_or_insert_with(|| Instant::now() + patience);
+            let Ok(outcome) = timeout_at(deadline, wire.run(chains)).await else {
+                self.drop_wire(generation, late());
+                return Err(timed_out());
+            };
+            if let Some(error) = fault_of(&outcome) {
+                self.drop_wire(generation, error);
             }
-            let dropped = outcome.as_ref().is_err_and(RedisError::is_connection_dropped);
-            if !(again && dropped) {
-                return outcome;
+            match outcome {
+                Err(error) if again && error.is_connection_dropped() => {}
+                outcome => return outcome.map_err(hub_error),
             }
-            again = false;
         }
     }
 
+    /// The connection, once it is there. The first one may take its time; who has lost one is told soon.
     async fn wire(&self) -> RedisResult<(Wire, u64)> {
-        let mut state = self.state.lock().await;
-        if let Some(wire) = &state.wire {
-            return Ok((wire.clone(), state.generation));
-        }
-        if state.not_before.is_some_and(|moment| Instant::now() < moment) {
-            return Err((ErrorKind::Io, "not connected, waiting before the next attempt").into());
-        }
-        // Half of the patience: who waits for this attempt must learn that it failed before its own time is over.
-        match timeout(self.patience / 2, open(&self.target, self.patience)).await {
-            Ok(Ok(wire)) => {
-                state.pause.reset();
-                state.generation += 1;
-                state.wire = Some(wire.clone());
-                Ok((wire, state.generation))
-            }
-            failed => {
-                let pause = state.pause.next();
-                state.not_before = Some(Instant::now() + pause);
-                Err(failed.map_or_else(
-                    |_| (ErrorKind::Io, "connecting took too long").into(),
-                    |error| error.err().unwrap_or_else(|| (ErrorKind::Io, "not connected").into()),
-                ))
+        let mut changes = self.state.subscribe();
+        loop {
+            let until = match self.look() {
+                Look::Up(wire, generation) => return Ok((wire, generation)),
+                Look::Down(error) => return Err(error),
+                Look::Connecting(until, lost) => (until, lost),
+            };
+            let (until, lost) = until;
+            if timeout_at(until, changes.changed()).await.is_err() {
+                return Err(lost.unwrap_or_else(late));
             }
         }
     }
 
-    async fn drop_wire(&self, generation: u64) {
-        let mut state = self.state.lock().await;
-        if state.generation == generation {
-            state.wire = None;
+    /// How it stands; where nothing is under way and nothing speaks against it, it is being made from now on.
+    fn look(&self) -> Look {
+        let now = Instant::now();
+        let mut found = Look::Down(late());
+        let begun = self.state.send_if_modified(|state| {
+            let lost = match &state.link {
+                Link::Up(wire) => {
+                    found = Look::Up(wire.clone(), state.generation);
+                    return false;
+                }
+                Link::Connecting(since, lost) => {
+                    found = self.connecting(*since, lost.clone());
+                    return false;
+                }
+                Link::Down(Some((error, until))) if now < *until => {
+                    found = Look::Down(error.clone());
+                    return false;
+                }
+                Link::Down(failure) => failure.as_ref().map(|(error, _)| error.clone()),
+            };
+            found = self.connecting(now, lost.clone());
+            state.link = Link::Connecting(now, lost);
+            true
+        });
+        if begun {
+            self.begin();
         }
+        found
+    }
+
+    fn connecting(&self, since: Instant, lost: Option<RedisError>) -> Look {
+        let patience =
+            if lost.is_some() { self.patience / WAITING_SHARE } else { self.entrance.connect_timeout() };
+        Look::Connecting(since + patience, lost)
+    }
+
+    /// Begins to connect, beside whoever waits.
+    fn begin(&self) {
+        let (entrance, state, patience) = (Arc::clone(&self.entrance), self.state.clone(), self.patience);
+        self.spawn(async move {
+            let outcome = opened_in_time(&entrance, patience).await;
+            state.send_modify(|state| state.settle(outcome));
+        });
+    }
+
+    /// Makes a new connection in the place of the one that is there, since who logs in may have changed. That one goes on
+    /// until the new one is there, and where it is refused.
+    pub(super) fn renew(&self) {
+        if !matches!(self.state.borrow().link, Link::Up(_)) {
+            return;
+        }
+        let (entrance, state, patience) = (Arc::clone(&self.entrance), self.state.clone(), self.patience);
+        self.spawn(async move {
+            match opened_in_time(&entrance, patience).await {
+                Ok(wire) => state.send_modify(|state| state.settle(Ok(wire))),
+                Err(error) => warn!(
+                    event = "login_refused",
+                    error = &error as &(dyn std::error::Error + 'static),
+                    "Redis does not let this process in as [redis] says now; the connections that are open go on"
+                ),
+            }
+        });
+    }
+
+    fn spawn(&self, attempt: impl Future<Output = ()> + Send + 'static) {
+        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        while attempts.try_join_next().is_some() {}
+        attempts.spawn(attempt);
+    }
+
+    fn drop_wire(&self, generation: u64, error: RedisError) {
+        self.state.send_if_modified(|state| {
+            let is_it = state.generation == generation && matches!(state.link, Link::Up(_));
+            if is_it {
+                state.link = Link::Down(Some((error, Instant::now())));
+            }
+            is_it
+        });
     }
 }
 
+/// What a command finds.
+enum Look {
+    Up(Wire, u64),
+    /// Worth waiting for until a moment; why the one before was lost.
+    Connecting(Instant, Option<RedisError>),
+    Down(RedisError),
+}
+
+impl State {
+    /// An attempt has ended.
+    fn settle(&mut self, outcome: RedisResult<Wire>) {
+        self.link = match outcome {
+            Ok(wire) => {
+                self.pause.reset();
+                self.generation += 1;
+                Link::Up(wire)
+            }
+            Err(error) => Link::Down(Some((error, Instant::now() + self.pause.next()))),
+        };
+    }
+}
+
+async fn opened_in_time(entrance: &Entrance, patience: Duration) -> RedisResult<Wire> {
+    let slow = |_| Err((ErrorKind::Io, "connecting took longer than redis.connect_timeout").into());
+    timeout(entrance.connect_timeout(), open(entrance, patience)).await.unwrap_or_else(slow)
+}
+
 /// A new connection that knows all scripts.
-pub(super) async fn open(target: &Target, patience: Duration) -> RedisResult<Wire> {
-    let mut wire = target.connect(patience).await?;
+pub(super) async fn open(entrance: &Entrance, patience: Duration) -> RedisResult<Wire> {
+    let mut wire = entrance.connect(patience).await?;
     if let Wire::Server(_) = wire {
-        wire.run(&[SCRIPTS.loading()]).await?;
+        let outcomes = wire.run(&[SCRIPTS.loading()]).await?;
+        // Where nobody logged in, each command would say so; here it is said with what has to be done.
+        if let Some(Err(error)) = outcomes.into_iter().flatten().next()
+            && error.code() == Some("NOAUTH")
+        {
+            return Err(entrance.explained(error));
+        }
     }
     Ok(wire)
 }
 
-/// Whether the connection, or the server behind it, has to be looked for anew.
-fn broken(outcome: &RedisResult<Vec<Outcomes>>) -> bool {
+fn late() -> RedisError {
+    (ErrorKind::Io, "no answer in time").into()
+}
+
+/// Why the connection, or the server behind it, has to be looked for anew; none where it serves.
+fn fault_of(outcome: &RedisResult<Vec<Outcomes>>) -> Option<RedisError> {
     let demoted = |error: &RedisError| error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly);
     match outcome {
-        Err(error) => error.is_unrecoverable_error() || error.is_timeout() || demoted(error),
-        Ok(chains) => chains.iter().flatten().any(|step| step.as_ref().is_err_and(demoted)),
+        Err(error) => {
+            let broken = error.is_unrecoverable_error() || error.is_timeout() || demoted(error);
+            broken.then(|| error.clone())
+        }
+        Ok(chains) => {
+            let errors = chains.iter().flatten().filter_map(|step| step.as_ref().err());
+            errors.into_iter().find(|error| demoted(error)).cloned()
+        }
     }
 }
 

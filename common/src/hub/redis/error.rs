@@ -5,7 +5,7 @@ use crate::hub::HubError;
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 /// Codes of errors that pass by themselves or when an operator acts, and say nothing about the command.
-const PASSING: [&str; 6] = ["OOM", "MISCONF", "NOREPLICAS", "BUSY", "UNKILLABLE", "NOAUTH"];
+const PASSING: [&str; 7] = ["OOM", "MISCONF", "NOREPLICAS", "BUSY", "UNKILLABLE", "NOAUTH", "WRONGPASS"];
 
 /// Unreachable, late, starting, failing over: unavailable. Anything else is an answer that cannot be used.
 pub(super) fn hub_error(error: RedisError) -> HubError {

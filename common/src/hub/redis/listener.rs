@@ -3,7 +3,7 @@
 //! is announced meanwhile is missed, and waiters find it by reserving again. A ping every few seconds finds a
 //! connection that died without a word.
 
-use super::{connection::Pause, seal::Purpose, target::Target, vault::Vault, wire::Announcement};
+use super::{connection::Pause, entrance::Entrance, seal::Purpose, vault::Vault, wire::Announcement};
 use crate::{freshness::Cache, hub::Announcements, verdict::Answer, wire::Versioned};
 use futures_util::StreamExt;
 use redis::{Msg, RedisResult, Value, aio::PubSub};
@@ -19,7 +19,7 @@ const SILENCE: Duration = Duration::from_secs(5);
 
 /// What the listener needs.
 pub(super) struct Listener {
-    pub target: Arc<Target>,
+    pub entrance: Arc<Entrance>,
     pub channel: String,
     pub patience: Duration,
     pub vault: Arc<Vault>,
@@ -35,7 +35,7 @@ impl Listener {
         let mut pause = Pause::default();
         let mut told = false;
         loop {
-            match timeout(self.patience, self.subscribe()).await {
+            match timeout(self.entrance.connect_timeout(), self.subscribe()).await {
                 Ok(Ok(connection)) => {
                     if told {
                         info!(event = "announcements_resumed", "announcements arrive again");
@@ -58,7 +58,7 @@ impl Listener {
     }
 
     async fn subscribe(&self) -> RedisResult<PubSub> {
-        let mut connection = self.target.listen().await?;
+        let mut connection = self.entrance.listen().await?;
         connection.subscribe(&self.channel).await?;
         Ok(connection)
     }

@@ -1,28 +1,33 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! What a milter asks: reserve, submit, leave, record.
+//! What a milter asks: reserve, leave, record. How it submits is in [`submit`].
 
 use super::{
-    IN_TRANSIT, RedisHub,
-    entry::{millis, sealed_job},
+    RedisHub,
+    entry::millis,
     error::{hub_error, out_of_memory, unusable},
+    pulse::{self, Role},
     records,
     scripts::{SCRIPTS, Step},
+    submit,
 };
 use crate::{
     failed::FailedSample,
-    hub::{Admission, Announcements, Hub as _, HubError, Milter, Reservation},
+    hub::{Admission, Announcements, Hub as _, HubError, Milter, Reservation, Trouble},
     job::{Job, Lane},
-    keys::{Kept, Keys},
+    keys::Kept,
     record::MailRecord,
     sample::{Sample, SampleKey},
 };
 use async_trait::async_trait;
 use redis::{RedisResult, Value, cmd, from_redis_value};
 use std::{
+    collections::HashSet,
     sync::{Arc, atomic::Ordering},
-    time::Duration,
 };
 use tracing::warn;
+
+/// So many samples are remembered for which no answer came; beyond them a reservation ends by itself.
+const UNCERTAIN: usize = 10_000;
 
 #[async_trait]
 impl Milter for RedisHub {
@@ -32,6 +37,7 @@ impl Milter for RedisHub {
 
     /// Verdict and failure are read after the reservation: a scan that ends in between is seen.
     async fn reserve(&self, keys: &[SampleKey], lane: Lane) -> Result<Vec<Reservation>, HubError> {
+        let anew = if lane.is_awaited() { no_longer_doubted(self, keys) } else { HashSet::new() };
         let chains = keys.iter().map(|key| {
             let call = SCRIPTS.reserve.on([Kept::Lease, Kept::Waiters].map(|kept| self.keys.of(key, kept)));
             let call = call
@@ -41,9 +47,10 @@ impl Milter for RedisHub {
                 .arg(millis(self.queue.sample_ttl))
                 .arg(lane.as_str());
             let get = |kept| Step::from(cmd("GET").arg(self.keys.of(key, kept)).take());
-            vec![Step::from(call), get(Kept::Verdict), get(Kept::Failed)]
+            let give_back = anew.contains(key).then(|| leaving(self, key, &self.owner_lease()));
+            give_back.into_iter().chain([Step::from(call), get(Kept::Verdict), get(Kept::Failed)]).collect()
         });
-        let outcomes = self.verdicts.run(chains.collect()).await?;
+        let outcomes = self.verdicts.run(chains.collect()).await.inspect_err(|_| doubt(self, keys))?;
         let found: Vec<Reservation> = keys
             .iter()
             .zip(outcomes)
@@ -60,31 +67,24 @@ impl Milter for RedisHub {
         Ok(found)
     }
 
-    /// In batches of [`IN_TRANSIT`] bytes at most.
     async fn submit(&self, jobs: &[(Sample, Job)]) -> Result<Vec<Admission>, HubError> {
-        let mut admissions = Vec::with_capacity(jobs.len());
-        let mut rest = jobs;
-        while !rest.is_empty() {
-            let mut bytes = 0;
-            let fits = rest.iter().take_while(|(sample, _)| {
-                bytes += sample.bytes.len() as u64;
-                bytes <= IN_TRANSIT
-            });
-            let (batch, others) = rest.split_at(fits.count().max(1));
-            admissions.extend(submit_batch(self, batch).await?);
-            rest = others;
-        }
-        let steps =
-            jobs.iter().zip(&admissions).filter_map(|((_, job), admission)| settled(self, job, *admission));
-        let steps: Vec<Step> = steps.collect();
-        if !steps.is_empty() {
-            self.verdicts.each(steps).await?;
-        }
-        Ok(admissions)
+        submit::submit(self, jobs).await.inspect_err(|_| {
+            let all: Vec<SampleKey> = jobs.iter().map(|(_, job)| job.sample.clone()).collect();
+            doubt(self, &all);
+        })
     }
 
     async fn leave(&self, keys: &[SampleKey]) -> Result<(), HubError> {
         self.verdicts.each(keys.iter().map(|key| leaving(self, key, "")).collect()).await.map(drop)
+    }
+
+    async fn owe(&self, keys: &[SampleKey], queue_id: &str) -> Result<(), HubError> {
+        let steps = keys.iter().map(|key| submit::owing(self, key, queue_id));
+        self.verdicts.each(steps.collect()).await.map(drop)
+    }
+
+    async fn probe(&self) -> Result<(), Trouble> {
+        pulse::probe(self, Role::Milter).await
     }
 
     async fn record(&self, records: &[MailRecord]) -> Result<(), HubError> {
@@ -92,12 +92,31 @@ impl Milter for RedisHub {
     }
 }
 
+/// No answer came: whether this process owns these samples, and whether their jobs are queued, it does not know. Asked
+/// again it would be told that somebody else scans them, who would be itself.
+fn doubt(hub: &RedisHub, keys: &[SampleKey]) {
+    let mut uncertain = hub.uncertain();
+    if uncertain.len() >= UNCERTAIN {
+        uncertain.clear();
+    }
+    uncertain.extend(keys.iter().cloned());
+}
+
+/// Those of `keys` whose reservation has to be given back before it is asked for again. Where another message of this
+/// process has one of them in hand, both submit it, and it is queued once.
+fn no_longer_doubted(hub: &RedisHub, keys: &[SampleKey]) -> HashSet<SampleKey> {
+    let mut uncertain = hub.uncertain();
+    keys.iter().filter(|key| uncertain.remove(key)).cloned().collect()
+}
+
 fn reservation(
     hub: &RedisHub,
     key: &SampleKey,
-    outcomes: Vec<RedisResult<Value>>,
+    mut outcomes: Vec<RedisResult<Value>>,
     lane: Lane,
 ) -> Result<Reservation, HubError> {
+    // What stands before was given back.
+    let outcomes = outcomes.split_off(outcomes.len().saturating_sub(3));
     let [role, verdict, failed] =
         <[_; 3]>::try_from(outcomes).map_err(|_| unusable("reserve gave too few answers"))?;
     let verdict: Option<Vec<u8>> = from_redis_value(verdict.map_err(hub_error)?).map_err(unusable)?;
@@ -145,79 +164,4 @@ fn failure(
 fn leaving(hub: &RedisHub, key: &SampleKey, lease: &str) -> Step {
     let call = SCRIPTS.leave.on([Kept::Lease, Kept::Waiters].map(|kept| hub.keys.of(key, kept)));
     call.arg(&hub.process).arg(lease).into()
-}
-
-async fn submit_batch(hub: &RedisHub, jobs: &[(Sample, Job)]) -> Result<Vec<Admission>, HubError> {
-    let bytes = jobs.iter().map(|(sample, _)| sample.bytes.len() as u64).sum();
-    let _transit = hub.transit(bytes).await?;
-    let mut chains = Vec::with_capacity(jobs.len());
-    for (sample, job) in jobs {
-        let sealed = hub.vault.seal_sample(&sample.key.to_string(), &sample.bytes).await;
-        chains.push(submission(hub, sample, &sealed, job));
-    }
-    hub.payloads.carry(chains, bytes).await?.into_iter().map(admission).collect()
-}
-
-/// Bytes, job, lease, in this order: a worker that sees the job finds the bytes.
-fn submission(hub: &RedisHub, sample: &Sample, sealed: &[u8], job: &Job) -> Vec<Step> {
-    let bytes = hub.keys.of(&sample.key, Kept::Sample);
-    // Background work leaves room for mail, and every shard has its share.
-    let share = match job.lane {
-        Lane::Mail => hub.keys.shards(),
-        Lane::Background => 2 * hub.keys.shards(),
-    };
-    let (keys, shard) = (&hub.keys, hub.keys.shard_of(&sample.key));
-    let [mail, background] = Lane::ALL.map(|lane| keys.jobs(shard, lane));
-    let lane = [keys.jobs(shard, job.lane), keys.queued(shard, job.lane), keys.job_bytes(shard)];
-    let [jobs, queued, job_bytes] = lane;
-    let name = sample.key.to_string();
-    let enqueue = SCRIPTS
-        .enqueue
-        .on([jobs, queued, job_bytes, mail, background])
-        .arg(&name)
-        .arg(&*sealed_job(hub, job))
-        .arg(sample.bytes.len())
-        .arg((hub.queue.max_jobs / share).max(1))
-        .arg(hub.queue.max_bytes.as_u64() / share as u64)
-        .arg(Keys::GROUP);
-    let set = cmd("SET").arg(bytes).arg(sealed).arg("PX").arg(millis(hub.queue.sample_ttl)).take();
-    let mut steps = vec![set.into(), enqueue.into()];
-    if job.lane == Lane::Mail {
-        steps.push(passed_on(hub, job, &hub.owner_lease(), hub.queue.reserve_ttl));
-    }
-    steps
-}
-
-/// `Queued` once bytes and job are there. A lease that was not prolonged only ends early.
-fn admission(outcomes: Vec<RedisResult<Value>>) -> Result<Admission, HubError> {
-    let mut admission = Admission::Queued;
-    for outcome in outcomes.into_iter().take(2) {
-        match outcome {
-            Ok(Value::BulkString(word)) if word == b"full" => admission = Admission::Full,
-            Ok(_) => {}
-            Err(error) if out_of_memory(&error) => admission = Admission::Full,
-            Err(error) => return Err(hub_error(error)),
-        }
-    }
-    Ok(admission)
-}
-
-/// What follows for the lease. One that says that nobody waits comes after the admission: nobody could tell from whom it
-/// was, and give it back.
-fn settled(hub: &RedisHub, job: &Job, admission: Admission) -> Option<Step> {
-    match (admission, job.lane) {
-        (Admission::Full, _) => {
-            let keys = [Kept::Sample, Kept::Lease].map(|kept| hub.keys.of(&job.sample, kept));
-            Some(SCRIPTS.give_back.on(keys).arg(hub.owner_lease()).into())
-        }
-        (Admission::Queued, Lane::Background) => {
-            Some(passed_on(hub, job, "background", hub.queue.sample_ttl))
-        }
-        (Admission::Queued, Lane::Mail) => None,
-    }
-}
-
-fn passed_on(hub: &RedisHub, job: &Job, holder: &str, life: Duration) -> Step {
-    let call = SCRIPTS.lease.on([hub.keys.of(&job.sample, Kept::Lease)]);
-    call.arg(hub.owner_lease()).arg(holder).arg(millis(life)).into()
 }

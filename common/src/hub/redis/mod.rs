@@ -5,6 +5,8 @@
 //! |---|---|
 //! | `settings`, `check` | `[redis]` |
 //! | `target` | where Redis is: a server, Sentinels, a cluster |
+//! | `entrance` | how the process gets in, with the files as they are at each new connection |
+//! | `pulse` | whether Redis takes what the process writes, and if not, whose fault that is |
 //! | `connection` | connections that come back by themselves, and pipelines |
 //! | `scripts` | the Lua scripts |
 //! | `seal`, `vault` | what leaves the process, sealed |
@@ -12,12 +14,13 @@
 //! | `farm` | what workers report, and the generation that every process learns of |
 //! | `outage` | why no instance scans, as that tells |
 //! | `oversight` | what the workers together know of their instances |
+//! | `submit`, `lanes` | how samples get into the queue, whose turn it is, what gives way |
 //! | `milter`, `worker` with `claims`, `observer`, `operator` | the calls of each role |
 //! | `records`, `receipts` | the records of mails, and what there was before them |
 //! | `entry` | an entry of a stream: its keys, its job, its lease |
 //! | `error`, `wire` | what errors mean; JSON |
 //!
-//! Connections: one for verdicts and scripts, one for the bytes of samples (a large value stalls everything behind it),
+//! Connections: one for verdicts and scripts, one for the pulse and one for what is known of the farm, one for the bytes of samples (a large value stalls everything behind it),
 //! one for each claim that waits, one for announcements. Bytes on their way exist in several copies (the command, the
 //! pipeline, the socket), so at most [`IN_TRANSIT`] of them are. A sample and the queue live in different slots of a cluster,
 //! so a submission or a completion is two or three atomic steps, ordered so that a crash between them repeats work:
@@ -26,26 +29,30 @@
 //! A job's entry leaves its stream when it is acknowledged, and the script that adds or removes it also keeps the count
 //! of bytes and the index that holds a second job of the same sample back. Nothing else counts, so nothing drifts.
 //!
-//! When memory is full (`maxmemory`, `noeviction`) submitting says [`Admission::Full`](crate::hub::Admission::Full); claiming, beginning and
-//! completing go on, and free it.
+//! When memory is full (`maxmemory`, `noeviction`) submitting says
+//! [`Admission::OutOfMemory`](crate::hub::Admission::OutOfMemory); claiming, beginning and completing go on, and free it.
 
 mod check;
 mod claims;
 mod connection;
+mod entrance;
 mod entry;
 mod error;
 mod farm;
+mod lanes;
 mod listener;
 mod milter;
 mod observer;
 mod operator;
 mod outage;
 mod oversight;
+mod pulse;
 mod receipts;
 mod records;
 mod scripts;
 pub mod seal;
 mod settings;
+mod submit;
 mod target;
 mod vault;
 mod wire;
@@ -67,11 +74,13 @@ use crate::{
 };
 use async_trait::async_trait;
 use connection::Connection;
+use entrance::Entrance;
 use error::{timed_out, unusable};
 use listener::Listener;
 use redis::{cmd, from_redis_value};
 use seal::{Purpose, Seal};
 use std::{
+    collections::HashSet,
     sync::{Arc, Mutex, MutexGuard, atomic::AtomicBool},
     time::Duration,
 };
@@ -95,10 +104,12 @@ pub struct RedisHub {
     cache: Cache,
     process: String,
     timeout: Duration,
-    target: Arc<Target>,
+    entrance: Arc<Entrance>,
     vault: Arc<Vault>,
     verdicts: Connection,
     payloads: Connection,
+    /// For [`pulse`]: it is lost with each write that a replica refuses.
+    pulse: Connection,
     /// A permit for each KiB of [`IN_TRANSIT`].
     transit: Semaphore,
     generation: Arc<watch::Sender<Arc<Generation>>>,
@@ -107,8 +118,13 @@ pub struct RedisHub {
     readers: Mutex<Vec<Wire>>,
     announcements: Announcements,
     listening: watch::Receiver<bool>,
+    lanes: lanes::Lanes,
     /// Whether it was said that this process may not read what failed.
     failures_refused: AtomicBool,
+    /// Samples of which this process does not know whether it owns them: no answer came.
+    uncertain: Mutex<HashSet<SampleKey>>,
+    /// Why Redis does not take what this process writes.
+    told: Mutex<pulse::Told>,
     /// Whether it was said that this process may not write records.
     records_refused: AtomicBool,
     /// They end with the hub.
@@ -143,14 +159,15 @@ impl RedisHub {
             return Err(unusable("redis.prefix must not hold braces"));
         }
         let access = redis.access().map_err(unusable)?;
-        let target = Arc::new(Target::new(redis, &access).map_err(unusable)?);
-        let shards = if target.is_cluster() { CLUSTER_SHARDS } else { 1 };
+        let target = Target::new(redis, &access).map_err(unusable)?;
+        let entrance = Arc::new(Entrance::new(redis, target));
+        let shards = if entrance.is_cluster() { CLUSTER_SHARDS } else { 1 };
         let keys = Keys::new(&redis.prefix, shards);
         let vault = Arc::new(Vault::new(Seal::new(&access.secrets, &redis.prefix)));
         let announcements = Announcements::default();
         let (sender, mut listening) = watch::channel(false);
         let listener = Listener {
-            target: target.clone(),
+            entrance: entrance.clone(),
             channel: keys.announce(&process),
             patience: redis.timeout,
             vault: vault.clone(),
@@ -162,7 +179,7 @@ impl RedisHub {
         let outage = Arc::<outage::Known>::default();
         let clock = Arc::new(clock);
         let watcher = farm::Watcher {
-            connection: Connection::new(target.clone(), redis.timeout),
+            connection: Connection::new(entrance.clone(), redis.timeout),
             keys: keys.clone(),
             vault: vault.clone(),
             generation: generation.clone(),
@@ -173,29 +190,35 @@ impl RedisHub {
         tasks.spawn(listener.run());
         let first_look = watcher.look();
         // Where Redis is up, nothing is announced before this process hears it, and nothing stale is believed.
-        let _ = timeout(redis.timeout, async {
-            let _ = tokio::join!(listening.wait_for(|listening| *listening), first_look);
+        let _ = timeout(redis.connect_timeout, async {
+            if first_look.await.is_ok() {
+                let _ = listening.wait_for(|listening| *listening).await;
+            }
         })
         .await;
         tasks.spawn(watcher.run());
         Ok(Arc::new(Self {
+            lanes: lanes::Lanes::new(keys.shards()),
             keys,
             queue: queue.clone(),
             cache: cache.clone(),
             process,
             timeout: redis.timeout,
-            verdicts: Connection::new(target.clone(), redis.timeout),
-            payloads: Connection::new(target.clone(), redis.timeout * PAYLOAD_PATIENCE),
+            verdicts: Connection::new(entrance.clone(), redis.timeout),
+            payloads: Connection::new(entrance.clone(), redis.timeout * PAYLOAD_PATIENCE),
+            pulse: Connection::new(entrance.clone(), redis.timeout),
             transit: Semaphore::new(kib(IN_TRANSIT) as usize),
             generation,
             outage,
             clock,
-            target,
+            entrance,
             vault,
             readers: Mutex::default(),
             announcements,
             listening,
             failures_refused: AtomicBool::new(false),
+            uncertain: Mutex::default(),
+            told: Mutex::default(),
             records_refused: AtomicBool::new(false),
             _tasks: tasks,
         }))
@@ -204,6 +227,15 @@ impl RedisHub {
     /// Whether announcements arrive at present.
     pub fn listens(&self) -> bool {
         *self.listening.borrow()
+    }
+
+    /// From now on the process logs in as `redis` says: new connections at once, those that are open by being replaced.
+    /// Where it is refused they go on, and the log says so.
+    pub fn log_in_as(&self, redis: &Redis) {
+        self.entrance.log_in_as(redis);
+        self.verdicts.renew();
+        self.payloads.renew();
+        self.forget_readers();
     }
 
     /// The lease of a sample that this process has reserved and not submitted.
@@ -248,6 +280,14 @@ impl RedisHub {
         self.readers().clear();
     }
 
+    fn told(&self) -> MutexGuard<'_, pulse::Told> {
+        self.told.lock().expect("nothing panics while it holds what was told")
+    }
+
+    fn uncertain(&self) -> MutexGuard<'_, HashSet<SampleKey>> {
+        self.uncertain.lock().expect("nothing panics while it holds the samples")
+    }
+
     fn readers(&self) -> MutexGuard<'_, Vec<Wire>> {
         self.readers.lock().expect("nothing panics while it holds the readers")
     }
@@ -277,6 +317,10 @@ impl Hub for RedisHub {
 
     fn outage(&self) -> Option<Arc<str>> {
         self.outage.borrow().reason(std::time::Instant::now())
+    }
+
+    fn trouble(&self) -> Option<Arc<str>> {
+        self.told().now()
     }
 
     fn now_ms(&self) -> u64 {

@@ -14,9 +14,12 @@ pub(super) struct Scripts {
     pub reserve: Text,
     pub leave: Text,
     pub enqueue: Text,
+    pub owe: Text,
+    pub forget: Text,
     pub lease: Text,
     pub give_back: Text,
     pub record: Text,
+    pub claim: Text,
     pub begin: Text,
     pub renew_lease: Text,
     pub take_turn: Text,
@@ -66,6 +69,11 @@ impl Scripts {
                 Text::new(concat!(include_str!("scripts/unbury.lua"), include_str!($file)))
             };
         }
+        macro_rules! with_give_way {
+            ($file:literal) => {
+                Text::new(concat!(include_str!("scripts/give_way.lua"), include_str!($file)))
+            };
+        }
         macro_rules! with_both {
             ($file:literal) => {
                 Text::new(concat!(
@@ -78,10 +86,13 @@ impl Scripts {
         Self {
             reserve: Text::new(include_str!("scripts/reserve.lua")),
             leave: Text::new(include_str!("scripts/leave.lua")),
-            enqueue: Text::new(include_str!("scripts/enqueue.lua")),
+            enqueue: with_give_way!("scripts/enqueue.lua"),
+            owe: Text::new(include_str!("scripts/owe.lua")),
+            forget: Text::new(include_str!("scripts/forget.lua")),
             lease: Text::new(include_str!("scripts/lease.lua")),
             give_back: Text::new(include_str!("scripts/give_back.lua")),
             record: Text::new(include_str!("scripts/record.lua")),
+            claim: Text::new(include_str!("scripts/claim.lua")),
             begin: Text::new(include_str!("scripts/begin.lua")),
             renew_lease: Text::new(include_str!("scripts/renew_lease.lua")),
             take_turn: Text::new(include_str!("scripts/take_turn.lua")),
@@ -93,7 +104,11 @@ impl Scripts {
             bury: with_both!("scripts/bury.lua"),
             held: Text::new(include_str!("scripts/held.lua")),
             hand_back: with_remove!("scripts/hand_back.lua"),
-            demote: with_remove!("scripts/demote.lua"),
+            demote: Text::new(concat!(
+                include_str!("scripts/remove.lua"),
+                include_str!("scripts/give_way.lua"),
+                include_str!("scripts/demote.lua")
+            )),
             retry: with_unbury!("scripts/retry.lua"),
             drop_letter: with_unbury!("scripts/drop_letter.lua"),
             report: Text::new(include_str!("scripts/report.lua")),
@@ -107,9 +122,12 @@ impl Scripts {
             &self.reserve,
             &self.leave,
             &self.enqueue,
+            &self.owe,
+            &self.forget,
             &self.lease,
             &self.give_back,
             &self.record,
+            &self.claim,
             &self.begin,
             &self.renew_lease,
             &self.take_turn,

@@ -60,6 +60,8 @@ pub enum Purpose {
     Generation,
     /// What a worker knows of the farm, of that worker.
     Report,
+    /// Which message was delivered although a sample was not scanned. It is a word in a log.
+    Owed,
 }
 
 /// Why something could not be opened. The caller treats it as if it were not there.
@@ -201,6 +203,7 @@ impl Purpose {
             Self::Receipt => "receipt",
             Self::Generation => "generation",
             Self::Report => "report",
+            Self::Owed => "owed",
         }
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! Secrets are not values of the configuration but files that it names, so that a configuration can be shown to
 //! anybody; `redis.url` may hold a password nevertheless and is written without it. The files are read when the
-//! configuration is checked and when the hub is set up, not afterwards.
+//! configuration is checked, when the hub is set up and, all but `secret_file`, for each new connection.
 
 use crate::config::{
     Fault, filled,
@@ -58,6 +58,9 @@ pub struct Redis {
     /// How long one command may take before Redis counts as unreachable.
     #[serde(default = "Redis::default_timeout", with = "humantime_serde")]
     pub timeout: Duration,
+    /// How long a connection may take until its first command.
+    #[serde(default = "Redis::default_connect_timeout", with = "humantime_serde")]
+    pub connect_timeout: Duration,
 }
 
 /// What the files of `[redis]` hold.
@@ -99,6 +102,7 @@ impl Redis {
             secret_file: None,
             prefix: Self::default_prefix(),
             timeout: Self::default_timeout(),
+            connect_timeout: Self::default_connect_timeout(),
         }
     }
 
@@ -151,6 +155,10 @@ impl Redis {
 
     fn default_timeout() -> Duration {
         Duration::from_secs(1)
+    }
+
+    fn default_connect_timeout() -> Duration {
+        Duration::from_secs(5)
     }
 }
 

@@ -61,16 +61,16 @@ impl Target {
         matches!(self, Self::Cluster(..))
     }
 
-    /// A new connection whose commands may take `patience`.
-    pub(super) async fn connect(&self, patience: Duration) -> RedisResult<Wire> {
+    /// A new connection whose commands may take `patience`, itself `connecting`.
+    pub(super) async fn connect(&self, patience: Duration, connecting: Duration) -> RedisResult<Wire> {
         let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(patience))
+            .set_connection_timeout(Some(connecting))
             .set_response_timeout(Some(patience));
         let client = match self {
             Self::Server(client) => client.clone(),
             Self::Sentinel(sentinels) => sentinels.lock().await.async_get_client().await?,
             Self::Cluster(nodes, certificates) => {
-                return cluster(nodes, certificates.as_ref(), patience).await.map(Wire::Cluster);
+                return cluster(nodes, certificates.as_ref(), patience, connecting).await.map(Wire::Cluster);
             }
         };
         client.get_multiplexed_async_connection_with_config(&config).await.map(Wire::Server)
@@ -91,9 +91,10 @@ async fn cluster(
     nodes: &[ConnectionInfo],
     certificates: Option<&TlsCertificates>,
     patience: Duration,
+    connecting: Duration,
 ) -> RedisResult<ClusterConnection> {
     let builder = ClusterClient::builder(nodes.iter().cloned())
-        .connection_timeout(patience)
+        .connection_timeout(connecting)
         .response_timeout(patience)
         .tcp_settings(tcp());
     let builder = match certificates {

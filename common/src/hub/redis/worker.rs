@@ -6,7 +6,10 @@ use super::{
     RedisHub, claims,
     entry::{entry_keys, lease_of, millis, sealed_job},
     error::{hub_error, unusable},
-    farm, oversight,
+    farm,
+    lanes::{ROUNDS, gave_way},
+    oversight,
+    pulse::{self, Role},
     scripts::{Call, SCRIPTS, Step},
     seal::Purpose,
     wire::{Announcement, Letter},
@@ -14,7 +17,7 @@ use super::{
 use crate::{
     failed::FailedSample,
     generation::FarmReport,
-    hub::{Begin, Claim, Completion, Hub as _, HubError, Room, Worker},
+    hub::{Begin, Claim, Completion, Hub as _, HubError, Room, Trouble, Worker, never_scanned},
     job::{Job, Lane},
     keys::{Kept, Keys},
     oversight::Oversight,
@@ -78,7 +81,7 @@ impl Worker for RedisHub {
                 Ok(Begin::Nothing)
             }
             "idle" => {
-                self.verdicts.one(demotion(self, claim)).await?;
+                demote(self, claim).await?;
                 Ok(Begin::Nothing)
             }
             _ => Err(unusable("begin gave an unknown answer")),
@@ -112,9 +115,11 @@ impl Worker for RedisHub {
         match completion {
             Completion::Answered(answer @ Answer::Verdict(verdict)) => {
                 let stored = answered(self, claim, answer, Stored::Verdict(verdict), false);
-                in_order(self, vec![stored.into(), settle(self, claim).into()]).await
+                in_order(self, vec![stored.into(), settle(self, claim).into()]).await.map(drop)
             }
-            Completion::Answered(answer) => finish(self, claim, told(self, claim, answer, false)).await,
+            Completion::Answered(answer) => {
+                finish(self, claim, told(self, claim, answer, false)).await.map(drop)
+            }
             Completion::Failed(failed) => {
                 bury(self, claim, &failed.reason, &failed.instance, Stored::Failed(failed)).await
             }
@@ -132,11 +137,15 @@ impl Worker for RedisHub {
         let lease = lease.arg(lease_of(claim)).arg("queued").arg(millis(self.queue.reserve_ttl));
         let entry = SCRIPTS.hand_back.on(entry_keys(self, claim));
         let entry = entry.arg(Keys::GROUP).arg(&claim.id).arg(claim.deliveries.saturating_sub(1));
-        in_order(self, vec![lease.into(), entry.into()]).await
+        in_order(self, vec![lease.into(), entry.into()]).await.map(drop)
     }
 
     async fn report(&self, report: &FarmReport, quorum: Option<NonZeroUsize>) -> Result<Oversight, HubError> {
         farm::report(self, report, quorum).await
+    }
+
+    async fn probe(&self) -> Result<(), Trouble> {
+        pulse::probe(self, Role::Worker).await
     }
 
     async fn lead(&self, worker: &str, ttl: Duration) -> Result<bool, HubError> {
@@ -223,18 +232,40 @@ async fn gone(hub: &RedisHub, claim: &Claim) -> Result<Begin, HubError> {
     warn!(event = "sample_gone", sample = %sample, queue.id = queue_id, "the bytes of a job are gone; it is dropped");
     let keys = [Kept::Sample, Kept::Lease].map(|kept| hub.keys.of(sample, kept));
     let free = SCRIPTS.give_back.on(keys).arg(lease_of(claim));
-    finish(hub, claim, free).await?;
+    let owed: Vec<u8> = from_redis_value(finish(hub, claim, free).await?).map_err(unusable)?;
+    if !owed.is_empty() {
+        let name = sample.to_string();
+        let queue_id = hub.vault.open(Purpose::Owed, &name, owed).unwrap_or_default();
+        never_scanned(&name, &String::from_utf8_lossy(&queue_id));
+    }
     Ok(Begin::Nothing)
+}
+
+/// To the background lane, some of which gives way where that has no place for it.
+async fn demote(hub: &RedisHub, claim: &Claim) -> Result<(), HubError> {
+    for _ in 0..ROUNDS {
+        let told: Vec<Vec<u8>> =
+            from_redis_value(hub.verdicts.one(demotion(hub, claim)).await?).map_err(unusable)?;
+        let (word, gone) = told.split_first().ok_or_else(|| unusable("demote gave no answer"))?;
+        gave_way(hub, gone).await;
+        if word != b"again" {
+            break;
+        }
+    }
+    Ok(())
 }
 
 fn demotion(hub: &RedisHub, claim: &Claim) -> Call {
     let job = Job { lane: Lane::Background, ..claim.job.clone() };
     let shard = hub.keys.shard_of(&job.sample);
-    let [mail, queued, bytes] = entry_keys(hub, claim);
+    let [lane, queued, bytes] = entry_keys(hub, claim);
     let [jobs, background] = [hub.keys.jobs(shard, job.lane), hub.keys.queued(shard, job.lane)];
-    let call = SCRIPTS.demote.on([mail, queued, bytes, jobs, background]);
+    let [mail, bulk] = [Lane::Mail, Lane::Bulk].map(|lane| hub.keys.queued(shard, lane));
+    let (owed, buried) = (hub.keys.owed(shard), hub.keys.buried(shard));
+    let call = SCRIPTS.demote.on([lane, queued, bytes, jobs, background, owed, mail, bulk, buried]);
     let tries = claim.deliveries.saturating_sub(1);
-    call.arg(Keys::GROUP).arg(&claim.id).arg(&*sealed_job(hub, &job)).arg(tries)
+    let most = (hub.queue.max_jobs / hub.keys.shards() / 2).max(1);
+    call.arg(Keys::GROUP).arg(&claim.id).arg(&*sealed_job(hub, &job)).arg(tries).arg(most)
 }
 
 /// The letter first: it says whether there is room for the bytes. A crash before the announcement costs those who wait
@@ -253,7 +284,8 @@ async fn bury(
         deliveries: claim.deliveries,
         buried_at: hub.now(),
     };
-    let call = SCRIPTS.bury.on(entry_and_letter_keys(hub, claim));
+    let [lane, queued, bytes, owed, letters, buried] = all_keys(hub, claim);
+    let call = SCRIPTS.bury.on([lane, queued, bytes, letters, buried, owed]);
     let sealed = hub.vault.seal(Purpose::Letter, "", Versioned::encode(&letter));
     let call = call.arg(Keys::GROUP).arg(&claim.id).arg(&*sealed);
     let call = call.arg(LETTERS).arg(millis(LETTERS_TTL));
@@ -262,7 +294,7 @@ async fn bury(
         from_redis_value(hub.verdicts.one(call.arg(room).arg(millis(hub.queue.sample_ttl))).await?)
             .map_err(unusable)?;
     let failed = Answer::Failed(reason.to_owned());
-    in_order(hub, vec![answered(hub, claim, &failed, stored, word != "forget").into()]).await
+    in_order(hub, vec![answered(hub, claim, &failed, stored, word != "forget").into()]).await.map(drop)
 }
 
 /// What an answer leaves behind.
@@ -313,30 +345,36 @@ fn sealed_failure(hub: &RedisHub, claim: &Claim, failed: &FailedSample) -> Cow<'
     hub.vault.seal(Purpose::Failed, &claim.job.sample.to_string(), Versioned::encode(failed))
 }
 
-/// What is to be done about the sample, and then the job's acknowledgement.
-async fn finish(hub: &RedisHub, claim: &Claim, sample: Call) -> Result<(), HubError> {
-    in_order(hub, vec![sample.into(), acknowledge(hub, claim).into()]).await
+/// What is to be done about the sample, and then the job's acknowledgement, which gives what was owed.
+async fn finish(hub: &RedisHub, claim: &Claim, sample: Call) -> Result<Value, HubError> {
+    let [lane, queued, bytes, owed, ..] = all_keys(hub, claim);
+    let done = SCRIPTS.acknowledge.on([lane, queued, bytes, owed]).arg(Keys::GROUP).arg(&claim.id);
+    in_order(hub, vec![sample.into(), done.into()]).await
 }
 
-async fn in_order(hub: &RedisHub, steps: Vec<Step>) -> Result<(), HubError> {
+/// Gives what the last step gave.
+async fn in_order(hub: &RedisHub, steps: Vec<Step>) -> Result<Value, HubError> {
+    let mut last = Value::Nil;
     for outcome in hub.verdicts.run(vec![steps]).await?.into_iter().flatten() {
-        outcome.map_err(hub_error)?;
+        last = outcome.map_err(hub_error)?;
     }
-    Ok(())
+    Ok(last)
 }
 
+/// Ends a job whose sample another one scans.
 fn acknowledge(hub: &RedisHub, claim: &Claim) -> Call {
     SCRIPTS.acknowledge.on(entry_keys(hub, claim)).arg(Keys::GROUP).arg(&claim.id)
 }
 
 /// Acknowledges a job whose sample was scanned: its dead letter goes, if it has one.
 fn settle(hub: &RedisHub, claim: &Claim) -> Call {
-    let call = SCRIPTS.acknowledge.on(entry_and_letter_keys(hub, claim));
+    let call = SCRIPTS.acknowledge.on(all_keys(hub, claim));
     call.arg(Keys::GROUP).arg(&claim.id).arg(claim.job.sample.to_string())
 }
 
-fn entry_and_letter_keys(hub: &RedisHub, claim: &Claim) -> [String; 5] {
+/// Entry, what is owed, letters.
+fn all_keys(hub: &RedisHub, claim: &Claim) -> [String; 6] {
     let [lane, queued, bytes] = entry_keys(hub, claim);
-    let shard = hub.keys.shard_of(&claim.job.sample);
-    [lane, queued, bytes, hub.keys.dead_letters(shard), hub.keys.buried(shard)]
+    let (keys, shard) = (&hub.keys, hub.keys.shard_of(&claim.job.sample));
+    [lane, queued, bytes, keys.owed(shard), keys.dead_letters(shard), keys.buried(shard)]
 }

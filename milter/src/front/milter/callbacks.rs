@@ -171,6 +171,7 @@ async fn end_of_message(cx: &mut EomContext<Link>) -> Status {
             match tokio::time::timeout(gate.settings.wait.progress, &mut inspected).await {
                 Ok(inspection) => break inspection,
                 Err(_) => {
+                    link.hear(); // it is we whom the MTA waits for
                     if reply::progress(&cx.actions).await.is_err() {
                         tracing::info!(queue.id = %String::from_utf8_lossy(&queue_id), "the MTA has gone while its message was inspected");
                         return Status::Tempfail;

@@ -4,12 +4,14 @@
 //! They are bound here, unless the service manager listens already and passes them on: then connections wait in them
 //! while one process of ours follows another, where else they would be refused.
 //!
-//! One acceptor for all of them. It sets TCP_NODELAY (without it every message stalls 40 ms), survives accept errors
-//! such as "too many open files" with a pause, and stops accepting once the drain begins while sessions go on.
+//! One acceptor for all of them. It sets TCP_NODELAY (without it every message stalls 40 ms) and keepalive (an MTA that has
+//! died without a word would keep its place), survives accept errors such as "too many open files" with a pause and one
+//! line, and stops accepting once the drain begins while sessions go on.
 
 use super::listen::Listen;
 use indymilter::EitherStream;
 use listenfd::ListenFd;
+use rustix::net::sockopt;
 use std::{
     fs,
     future::poll_fn,
@@ -32,6 +34,9 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 /// How long to pause after a failed accept.
 const PAUSE: Duration = Duration::from_millis(250);
 
+/// After so long without a word the kernel asks whether the MTA's host is still there, then so often, so many times.
+const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(120), Duration::from_secs(30), 4);
+
 /// A connection.
 pub(super) type Stream = EitherStream<TcpStream, UnixStream>;
 
@@ -40,6 +45,8 @@ pub(crate) struct Acceptor {
     sockets: Vec<Socket>,
     next: usize,
     pause: Option<Pin<Box<Sleep>>>,
+    /// The last attempt to accept failed.
+    failing: bool,
     drain: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
 }
 
@@ -112,7 +119,7 @@ impl Acceptor {
                 io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
             })?);
         }
-        Ok(Self { sockets, next: 0, pause: None, drain: None })
+        Ok(Self { sockets, next: 0, pause: None, failing: false, drain: None })
     }
 
     /// Accepts until `drain`.
@@ -166,14 +173,15 @@ impl Acceptor {
             match polled {
                 None => return Poll::Pending,
                 Some((n, Ok(stream))) => {
+                    self.failing = false;
                     self.next = n + 1; // so that a busy socket does not starve the others
                     return Poll::Ready(stream);
                 }
                 Some((_, Err(error))) => {
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        "accepting a connection failed, pausing"
-                    );
+                    if !std::mem::replace(&mut self.failing, true) {
+                        let error = &error as &dyn std::error::Error;
+                        tracing::warn!(error, "accepting connections fails, trying on");
+                    }
                     self.pause = Some(Box::pin(sleep(PAUSE)));
                 }
             }
@@ -187,6 +195,9 @@ impl Socket {
             Self::Tcp(listener) => listener.poll_accept(cx).map_ok(|(stream, _)| {
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(error = &error as &dyn std::error::Error, "TCP_NODELAY not set");
+                }
+                if let Err(error) = keep_alive(&stream) {
+                    tracing::debug!(error = &error as &dyn std::error::Error, "SO_KEEPALIVE not set");
                 }
                 EitherStream::Tcp(stream)
             }),
@@ -203,6 +214,14 @@ impl Drop for Socket {
             let _ = fs::remove_file(path);
         }
     }
+}
+
+fn keep_alive(stream: &TcpStream) -> io::Result<()> {
+    let (silence, pause, times) = KEEPALIVE;
+    sockopt::set_tcp_keepidle(stream, silence)?;
+    sockopt::set_tcp_keepintvl(stream, pause)?;
+    sockopt::set_tcp_keepcnt(stream, times)?;
+    Ok(sockopt::set_socket_keepalive(stream, true)?)
 }
 
 /// Binds the first address of `host` that can be bound: an IPv4 one, unless IPv6 was asked for or is all there is. So

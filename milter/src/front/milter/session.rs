@@ -72,6 +72,11 @@ impl Session {
         self.transaction = Some(Transaction { envelope, collector, forged, in_body: false, open });
     }
 
+    /// True from MAIL to the end of the message.
+    pub(super) fn has_message(&self) -> bool {
+        self.transaction.is_some()
+    }
+
     /// RCPT.
     pub(crate) fn rcpt(&mut self, argument: &[u8]) {
         if let Some(transaction) = &mut self.transaction {

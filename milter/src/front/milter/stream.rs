@@ -11,13 +11,16 @@
 //! * Header fields that need no reply, and the data of bodies, go straight to the session. indymilter would have each field
 //!   go from one task to another and back, and would copy each chunk twice. It gets one byte for a chunk, so that its
 //!   callback replies.
-//! * Macros that nobody asks for are left out.
+//! * Macros that nobody asks for are left out, so that those that are kept are few.
+//!
+//! And bounded: a packet that is longer than any that an MTA has reason to send ends the connection, unread, with a line in
+//! the log. indymilter would read up to 1 MiB of each and keep all the macros in it.
 //!
 //! Left to indymilter are negotiation, the states of a session, macros, replies, and the actions at the end of a message.
 //! This file goes when indymilter takes Sendmail's spelling, forgets macros with their message, and hands header fields and
 //! chunks to a callback that borrows them and answers without a task between.
 //!
-//! Everything else passes as it is, nonsense too. What goes to the session keeps its place among the callbacks: indymilter
+//! Everything else passes as it is, nonsense of that length too. What goes to the session keeps its place among the callbacks: indymilter
 //! reads on only when it is done with all that it was given, and it is given nothing behind.
 
 use super::connection::Link;
@@ -27,15 +30,16 @@ use memchr::memchr;
 use std::{
     io,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::io::poll_read_buf;
 
 /// Length and command of a packet.
 const HEAD: usize = 5;
-/// A CONNECT that is longer is nonsense: a host name has at most 255 bytes, an address 46.
-const LONGEST_CONNECT: usize = 4096;
+/// Data of all packets but header fields and chunks. SMTP's lines have a few thousand bytes at most, and so have all
+/// macros of a stage together.
+const LONGEST_COMMAND: usize = BLOCK - HEAD;
 /// Macros for MAIL: an empty `{auth_authen}`.
 const NOBODY: &[u8] = b"\0\0\0\x11DM{auth_authen}\0\0";
 /// A chunk whose data the session has.
@@ -44,6 +48,10 @@ const TAKEN: &[u8] = b"\0\0\0\x02B\0";
 const TAKEN_END: &[u8] = b"\0\0\0\x01E\0\0\0\x11DM{auth_authen}\0\0";
 /// Stages whose macros are of no use.
 const UNUSED_MACROS: &[u8] = b"HRLNB";
+/// Macros that are of use: the MTA's name, the queue id, who logged in.
+const USED_MACROS: [&[u8]; 5] = [b"j", b"{j}", b"i", b"{i}", b"{auth_authen}"];
+/// Stands for macros of which none is of use: those of the message before are forgotten all the same.
+const NO_MACROS: &[u8] = b"{}\0\0";
 /// No chunk is longer, or indymilter ends the session.
 const LONGEST_CHUNK: usize = (1 << 20) - 1;
 /// What is read at once. All commands of a usual message up to its body come in one read.
@@ -152,12 +160,15 @@ impl<S: AsyncRead + Unpin> Mended<S> {
         let Some(&[a, b, c, d, command]) = self.block.first_chunk::<HEAD>() else { return Err(Stop::Empty) };
         let data = (u32::from_be_bytes([a, b, c, d]) as usize).saturating_sub(1);
         let length = HEAD + data;
+        if data > longest(command) {
+            return Err(self.refuse(command, data));
+        }
         let ends_message = matches!(command, b'E' | b'A');
         self.next = Next::Pass { left: length, ends_message };
         match command {
             // No packet has no command. indymilter will end the session, with the byte behind it, too.
             _ if [a, b, c, d] == [0; 4] => self.next = Next::Pass { left: HEAD, ends_message: false },
-            b'C' if length <= LONGEST_CONNECT => {
+            b'C' => {
                 self.whole(length)?;
                 self.ahead = without_ipv6_tag(self.block.split_to(length)).freeze();
                 self.next = Next::Packet;
@@ -166,7 +177,11 @@ impl<S: AsyncRead + Unpin> Mended<S> {
                 self.whole(HEAD + 1)?;
                 if UNUSED_MACROS.contains(&self.block[HEAD]) {
                     self.next = Next::Skip { left: length };
+                    return Ok(());
                 }
+                self.whole(length)?;
+                self.ahead = only_used(self.block.split_to(length)).into();
+                self.next = Next::Packet;
             }
             b'K' => self.over = true,
             b'L' if length <= BLOCK => {
@@ -189,6 +204,18 @@ impl<S: AsyncRead + Unpin> Mended<S> {
             _ => (),
         }
         Ok(())
+    }
+
+    /// Ends the connection.
+    fn refuse(&mut self, command: u8, data: usize) -> Stop {
+        self.over = true;
+        tracing::warn!(
+            event = "packet_too_long",
+            packet.command = %command.escape_ascii(),
+            packet.size_bytes = data,
+            "An MTA sent a packet longer than any should be: its connection is closed"
+        );
+        Stop::Full
     }
 
     /// Waits until a packet, or so much of it, has come.
@@ -276,6 +303,34 @@ fn move_bytes(from: &mut impl Buf, most: usize, to: &mut ReadBuf<'_>) -> usize {
     count
 }
 
+/// How much data a packet may have.
+fn longest(command: u8) -> usize {
+    match command {
+        b'L' | b'B' | b'E' => LONGEST_CHUNK,
+        _ => LONGEST_COMMAND,
+    }
+}
+
+/// The macros' packet without those that nobody asks for. Its data is a stage, then a name, NUL, a value, NUL for each.
+fn only_used(packet: BytesMut) -> Vec<u8> {
+    let Some(macros) = packet[HEAD + 1..].strip_suffix(b"\0") else {
+        return packet.to_vec(); // Nonsense, or none; indymilter passes over it.
+    };
+    let mut used = packet[..HEAD + 1].to_vec();
+    let mut texts = macros.split(|byte| *byte == 0);
+    while let (Some(name), Some(value)) = (texts.next(), texts.next()) {
+        if USED_MACROS.contains(&name) {
+            [name, b"\0", value, b"\0"].iter().for_each(|text| used.extend_from_slice(text));
+        }
+    }
+    if used.len() == HEAD + 1 {
+        used.extend_from_slice(NO_MACROS);
+    }
+    let length = u32::try_from(used.len() - 4).expect("it is hardly longer than it was");
+    used[..4].copy_from_slice(&length.to_be_bytes());
+    used
+}
+
 /// CONNECT's data is a host name, NUL, a family, a port of two bytes, an address, NUL.
 fn without_ipv6_tag(mut packet: BytesMut) -> BytesMut {
     let Some(name_end) = packet[HEAD..].iter().position(|byte| *byte == 0) else { return packet };
@@ -306,7 +361,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Mended<S> {
                 return Poll::Ready(Ok(()));
             }
             let read = if this.block.is_empty() { this.poll_direct(cx, out) } else { None };
-            if ready!(read.unwrap_or_else(|| this.poll_block(cx)))? == 0 {
+            let Poll::Ready(count) = read.unwrap_or_else(|| this.poll_block(cx))? else {
+                return if this.link.is_given_up(cx) { Poll::Ready(Ok(())) } else { Poll::Pending };
+            };
+            this.link.hear();
+            if count == 0 {
                 // It ends here. What is left is no packet.
                 move_bytes(&mut this.block, usize::MAX, out);
                 return Poll::Ready(Ok(()));

@@ -19,7 +19,7 @@ use std::{
     fs::{DirEntry, OpenOptions},
     io::ErrorKind,
     net::{Ipv4Addr, TcpListener},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread::sleep,
     time::{Duration, Instant},
@@ -100,6 +100,11 @@ impl RedisServer {
     /// Its address on this machine's file system, for nobody.
     pub fn bare_unix_url(&self) -> String {
         format!("unix://{}", self.directory.path().join("redis.sock").display())
+    }
+
+    /// Where its files are.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     /// Ends it as an operator does (SIGTERM), and waits for its end.

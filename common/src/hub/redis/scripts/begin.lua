@@ -8,7 +8,7 @@ if lease and lease ~= ARGV[1] and string.sub(lease, 1, 4) == 'job:' then return 
 -- Deletes first: after a write Redis refuses none for want of memory, and the queue must drain when memory is full.
 redis.call('DEL', KEYS[3])
 if redis.call('EXISTS', KEYS[2]) == 0 then return {'gone', verdict, failed} end
-if ARGV[3] == 'mail' and redis.call('EXISTS', KEYS[4]) == 0 then
+if ARGV[3] ~= 'background' and redis.call('EXISTS', KEYS[4]) == 0 then
   redis.call('SET', KEYS[3], 'background', 'PX', ARGV[4])
   return {'idle', verdict, failed}
 end

@@ -1,8 +1,8 @@
 -- A dead letter for a job, in place of the one that its sample has. Says whether the sample's bytes may stay for a retry:
 -- those of all letters are bounded, too.
--- KEYS …, dead letters, their samples
+-- KEYS …, dead letters, their samples, owed
 -- ARGV …, letter, how many are kept, life ms, most bytes, how long bytes live ms
-local fields = remove()
+local fields = remove(KEYS[6])
 if not fields then return 'known' end
 unbury(KEYS[4], KEYS[5], fields.sample)
 local now = redis.call('TIME')

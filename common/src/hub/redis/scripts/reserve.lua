@@ -1,12 +1,13 @@
--- One waiter more where the lane is mail, and one owner. The verdict is read beside this script, not in it: a milter may
+-- One waiter more unless the lane is background, and one owner. The verdict is read beside this script, not in it: a milter may
 -- not write verdicts, and Redis takes every key of a script as written.
 -- KEYS lease, waiters; ARGV process, owner's lease, its life ms, waiters' life ms, lane
-if ARGV[5] == 'mail' then
+if ARGV[5] ~= 'background' then
   redis.call('SADD', KEYS[2], ARGV[1])
   redis.call('PEXPIRE', KEYS[2], ARGV[4])
 end
 local lease = redis.call('GET', KEYS[1])
--- A job that nobody waits for is no reason to wait: it may never be its turn.
-if lease and not (lease == 'background' and ARGV[5] == 'mail') then return 'joined' end
+-- A job in a lane behind the caller's is no reason to wait: it may never be its turn.
+local rank = {mail = 0, bulk = 1, background = 2}
+if lease and (rank[lease] or 0) <= rank[ARGV[5]] then return 'joined' end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return 'owner'

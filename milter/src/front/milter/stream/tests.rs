@@ -125,9 +125,34 @@ fn a_session_ends_at_quit_nc() {
 #[test]
 fn macros_that_nobody_asks_for_are_left_out() {
     let [rcpt, end] = [packet(b'D', b"R{rcpt_addr}\0a@b.example\0"), packet(b'D', b"Ei\x001\0")];
+    let mail = packet(b'D', b"M{mail_addr}\0a@b.example\0{auth_authen}\0bert\0{i}\x001\0v\0x\0");
+    let used = packet(b'D', b"M{auth_authen}\0bert\0{i}\x001\0");
+    let none = packet(b'D', b"M{mail_addr}\0a@b.example\0");
     for size in [1, 1000] {
         assert_eq!(mended(&[&rcpt[..], &end, &rcpt, &rcpt, &end].concat(), size), [&end[..], &end].concat());
+        assert_eq!(
+            mended(&[&mail[..], &none].concat(), size),
+            [used.clone(), packet(b'D', b"M{}\0\0")].concat()
+        );
+        for odd in [packet(b'D', b"M"), packet(b'D', b"Mi\0one")] {
+            assert_eq!(mended(&odd, size), odd);
+        }
     }
+}
+
+#[test]
+fn a_packet_that_is_too_long_is_not_read_and_ends_the_connection() {
+    let first = packet(b'H', b"a\0");
+    for command in *b"DCHMRUTOX" {
+        let fits = packet(command, &vec![b'x'; LONGEST_COMMAND]);
+        let long = packet(command, &vec![b'x'; LONGEST_COMMAND + 1]);
+        assert!(mended(&fits, 1000) == fits, "{command}");
+        assert!(mended(&[&first[..], &long, &first].concat(), 1000) == first, "{command}");
+    }
+    let chunk = packet(b'B', &vec![b'x'; LONGEST_CHUNK + 1]);
+    assert!(mended(&[&first[..], &chunk].concat(), 1 << 20) == first);
+    let announced = [&first[..], &[0xff; 4], b"L"].concat();
+    assert_eq!(mended(&announced, 1), first);
 }
 
 /// Two messages whose MTA waits for no reply at all: what is taken must find its place all the same.

@@ -2,11 +2,15 @@
 //! Operation: command lines, configuration, metrics, traces, the status page, containers.
 
 mod commands;
+mod connections;
 mod containers;
 mod dead_letters;
 mod log_bounds;
+mod log_written;
 mod metrics;
 mod metrics_rules;
+mod redis_link;
+mod redis_trouble;
 mod reload;
 mod status_page;
 mod traces;

@@ -11,7 +11,7 @@ use thundergate_faults::{
     checker::{Outcome, Verdict, check},
     corpus::Item,
     journal::{Answer, Attempt, End, Fault, Measured, Millis, Record, Scan},
-    schedule::Kind,
+    kind::Kind,
 };
 use thundergate_harness::{
     eventually,

@@ -10,7 +10,7 @@ use thundergate_faults::{
     corpus::Item,
     hostile,
     journal::{Answer, End, Fault, Millis, Record},
-    schedule::Kind,
+    kind::Kind,
     twin::{Cost, costs, harmed},
 };
 

@@ -154,7 +154,7 @@ async fn records_give_way_where_redis_is_full() {
     // Full by as much as the oldest records take.
     server.command(&format!("CONFIG SET maxmemory {}", used(server) - before / 2)).unwrap();
     assert!(
-        matches!(stage.here.milter.record(&[ordinary(9_000)]).await, Err(HubError::Unavailable(_))),
+        matches!(stage.here.milter.record(&[ordinary(9_000)]).await, Err(HubError::Full)),
         "it is refused while there is no room"
     );
     assert!(server.ask::<u64>(&format!("XLEN {STREAM}")).unwrap() < length, "and the oldest go");

@@ -73,7 +73,7 @@ async fn another_versions_verdict_is_a_miss_and_overwritten() {
 }
 
 #[tokio::test]
-async fn full_memory_is_a_full_queue_which_still_drains() {
+async fn full_memory_is_told_as_that_and_the_queue_still_drains() {
     let server = RedisServer::start_with(&["--maxmemory", "64mb"]).unwrap();
     let stage = redis_stage(server).await;
     let server = stage._server.as_ref().unwrap();
@@ -82,7 +82,10 @@ async fn full_memory_is_a_full_queue_which_still_drains() {
     submit(&*stage.here.milter, "before", Lane::Mail).await;
     server.command("CONFIG SET maxmemory 1mb").unwrap();
     assert_eq!(stage.here.milter.reserve(&[key("during")], Lane::Mail).await.unwrap(), [Reservation::Owner]);
-    assert_eq!(submit_again(&*stage.here.milter, "during", Lane::Mail).await, Admission::Full);
+    assert_eq!(submit_again(&*stage.here.milter, "during", Lane::Mail).await, Admission::OutOfMemory);
+    for trouble in [stage.here.milter.probe().await, stage.there.worker.probe().await] {
+        assert!(trouble.is_err_and(|trouble| trouble.full), "it takes nothing new");
+    }
     let claim = claimed(&*stage.there.worker).await;
     assert_eq!(
         stage.there.worker.begin(&claim).await.unwrap(),
@@ -92,6 +95,26 @@ async fn full_memory_is_a_full_queue_which_still_drains() {
     assert_eq!(stage.here.milter.look_up(&[key("before")]).await.unwrap(), [Some(verdict())]);
     server.command("CONFIG SET maxmemory 64mb").unwrap();
     assert_eq!(submit_again(&*stage.here.milter, "during", Lane::Mail).await, Admission::Queued);
+    assert_eq!(stage.here.milter.probe().await, Ok(()));
+}
+
+#[tokio::test]
+async fn a_reservation_whose_answer_was_lost_is_made_again() {
+    let stage = over_redis().await;
+    let (milter, worker) = (&*stage.here.milter, &*stage.there.worker);
+    milter.ping().await.unwrap();
+    // What was sent is done once the pause is over, and nobody hears of it.
+    stage._server.as_ref().unwrap().command("CLIENT PAUSE 2000 ALL").unwrap();
+    let lost = milter.reserve(&[key("reserved")], Lane::Mail).await;
+    assert!(matches!(lost, Err(HubError::Unavailable(_))), "{lost:?}");
+    eventually("it answers again", async || milter.ping().await.is_ok()).await;
+    let reserved = milter.reserve(&[key("reserved")], Lane::Mail).await.unwrap();
+    assert_eq!(reserved, [Reservation::Owner], "it has not joined itself");
+    assert_eq!(submit_again(milter, "reserved", Lane::Mail).await, Admission::Queued);
+    let there = stage.there.milter.reserve(&[key("reserved")], Lane::Mail).await.unwrap();
+    assert_eq!(there, [Reservation::Joined], "and others join it");
+    let claim = claimed(worker).await;
+    worker.complete(&claim, &answered(&verdict())).await.unwrap();
 }
 
 #[tokio::test]

@@ -89,6 +89,9 @@ async fn a_milter_that_was_taken_over_can_forge_nothing() {
             .arg("tg:1:{jobs-0}:mail")
             .arg(">"),
         cmd("XDEL").arg("tg:1:{jobs-0}:mail").arg("1-1"),
+        cmd("XDEL").arg("tg:1:{jobs-0}:bulk").arg("1-1"),
+        cmd("HDEL").arg("tg:1:{jobs-0}:mail:queued").arg("x"),
+        cmd("HDEL").arg("tg:1:{jobs-0}:dead:samples").arg("x"),
         cmd("LRANGE").arg(verdict.replace("verdict", "receipts")).arg(0).arg(-1),
         cmd("XRANGE").arg(records).arg("-").arg("+"),
         cmd("XREVRANGE").arg(records).arg("+").arg("-"),

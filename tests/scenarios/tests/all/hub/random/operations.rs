@@ -24,6 +24,8 @@ pub enum Operation {
     Submit { pick: usize },
     /// It gives up waiting.
     Leave { milter: usize, sample: usize },
+    /// One delivers a message without a sample's scan.
+    Owe { milter: usize, sample: usize },
     /// It looks all samples up.
     LookUp { milter: usize },
     /// It is killed; another one with its name takes its place.
@@ -89,12 +91,13 @@ fn operation() -> impl Strategy<Value = Operation> {
 }
 
 fn by_a_milter() -> impl Strategy<Value = Operation> {
-    let lane = || prop_oneof![2 => Just(Lane::Mail), 1 => Just(Lane::Background)];
+    let lane = || prop_oneof![3 => Just(Lane::Mail), 2 => Just(Lane::Bulk), 2 => Just(Lane::Background)];
     let asking = (0..MILTERS, sample(), lane());
     prop_oneof![
         10 => asking.prop_map(|(milter, sample, lane)| Operation::Ask { milter, sample, lane }),
         9 => (0..PICKS).prop_map(|pick| Operation::Submit { pick }),
         3 => (0..MILTERS, sample()).prop_map(|(milter, sample)| Operation::Leave { milter, sample }),
+        2 => (0..MILTERS, sample()).prop_map(|(milter, sample)| Operation::Owe { milter, sample }),
         1 => (0..MILTERS).prop_map(|milter| Operation::LookUp { milter }),
         1 => (0..MILTERS).prop_map(|milter| Operation::MilterCrashes { milter }),
     ]

@@ -112,12 +112,14 @@ impl Stage {
         let Some(behind) = &mut self.behind else { return Vec::new() };
         let keys = behind.run(cmd("KEYS").arg(KEYS)).await;
         let mut keys: Vec<String> = redis::from_redis_value(keys).unwrap();
-        // The streams, their counter, and what is known stay.
+        // The streams, their counter, how far what is owed reaches, and what is known stay.
         let stays = [
             ":verdict",
             ":mail",
+            ":bulk",
             ":background",
             ":bytes",
+            ":owed",
             ":dead",
             ":dead:samples",
             ":reports",

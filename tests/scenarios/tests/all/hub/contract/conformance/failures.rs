@@ -89,7 +89,7 @@ pub async fn a_job_from_before_its_failure_was_known_is_not_scanned(stage: Stage
     let second = claimed(&*stage.there.worker).await;
     assert_eq!(stage.there.worker.begin(&second).await.unwrap(), Begin::Nothing);
     let queue = stage.here.operator.queue().await.unwrap();
-    assert_eq!((queue.lanes[1].claimed, queue.dead_letters), (0, 1), "it is acknowledged");
+    assert_eq!((queue.lanes[2].claimed, queue.dead_letters), (0, 1), "it is acknowledged");
 }
 
 pub async fn a_verdict_ends_a_failure_and_its_letter(stage: Stage) {

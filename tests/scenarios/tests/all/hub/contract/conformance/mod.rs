@@ -2,6 +2,7 @@
 //! What every hub does. Scenarios know two processes' ends of it and nothing of what lies behind them.
 
 mod failures;
+mod lanes;
 mod oversight;
 mod queue;
 mod records;
@@ -62,7 +63,15 @@ scenarios!(
     queue::a_dead_letter_announces_its_failure_and_stores_no_verdict,
     queue::a_full_queue_refuses_and_later_admits,
     queue::a_queue_full_of_bytes_refuses,
-    queue::background_work_leaves_room_for_mail,
+    lanes::background_work_takes_no_place_from_mail_and_gives_way_to_its_own,
+    lanes::the_oldest_gives_way_and_what_is_claimed_stays,
+    lanes::large_samples_of_background_give_way_to_the_bytes_of_mail,
+    lanes::jobs_that_nobody_waits_for_any_more_are_bounded_as_background_is,
+    lanes::a_dead_letters_bytes_do_not_give_way_with_a_job,
+    lanes::what_is_owed_gives_way_last_and_is_told,
+    lanes::three_of_mail_are_taken_and_one_of_bulk,
+    lanes::who_asks_from_a_better_lane_overtakes,
+    lanes::what_is_being_scanned_from_bulk_is_joined_from_mail,
     queue::a_handed_back_job_is_claimed_at_once_and_not_counted,
     queue::background_work_that_comes_late_takes_no_place_of_a_job_handed_back,
     queue::who_has_lost_a_job_cannot_hand_it_back,

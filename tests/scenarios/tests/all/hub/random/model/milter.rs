@@ -21,7 +21,7 @@ impl Model {
         let failed = self.failed(sample, None).cloned();
         let (reserve_ttl, sample_ttl) = (self.queue.reserve_ttl.as_secs(), self.queue.sample_ttl.as_secs());
         let sample = &mut self.samples[sample];
-        if lane == Lane::Mail {
+        if lane.is_awaited() {
             sample.awaited_by(process, now, now + sample_ttl);
         }
         if let Some((verdict, _)) = known {
@@ -35,8 +35,8 @@ impl Model {
             return Ok(());
         }
         let held = sample.lease.as_ref();
-        // A job that nobody waits for is no reason to wait: it may never be its turn.
-        let held = held.filter(|(holder, _)| !(*holder == Holder::Background && lane == Lane::Mail));
+        // A job in a lane behind the caller's is no reason to wait: it may never be its turn.
+        let held = held.filter(|(holder, _)| holder.lane() <= lane);
         let (surely, perhaps) =
             held.map_or((false, false), |(_, life)| (now < life.surely, now < life.at_most));
         match observed {
@@ -56,14 +56,12 @@ impl Model {
         self.samples[sample].waiters.remove(&process);
     }
 
-    /// Admitted as far as there is room, and never beyond; one job a sample and lane that nobody has claimed.
+    /// Admitted as far as there is room beside mail and bulk, and never beyond; one job a sample and lane that nobody has
+    /// claimed. Background gives way.
     pub fn submit(&mut self, process: usize, sample: usize, lane: Lane, observed: Admission) -> Outcome {
         let size = self.samples[sample].size;
         let unclaimed = self.jobs_of(sample, lane).any(|job| job.claimed.is_none());
-        let share = if lane == Lane::Mail { 1 } else { 2 };
-        let bytes = self.jobs.iter().map(|job| job.size).sum::<u64>();
-        let fits = bytes + size <= self.queue.max_bytes.as_u64() / share as u64 || self.jobs.is_empty();
-        let room = unclaimed || (self.jobs.len() < self.queue.max_jobs / share && fits);
+        let room = unclaimed || self.make_room(lane, size);
         let expected = if room { Admission::Queued } else { Admission::Full };
         prop_assert_eq!(observed, expected, "{:?}", self.jobs);
         if !room {
@@ -74,6 +72,7 @@ impl Model {
         let (reserve_ttl, sample_ttl) = (self.queue.reserve_ttl.as_secs(), self.queue.sample_ttl.as_secs());
         let (holder, life) = match lane {
             Lane::Mail => (Holder::Queue(process), reserve_ttl),
+            Lane::Bulk => (Holder::Bulk, reserve_ttl),
             Lane::Background => (Holder::Background, sample_ttl),
         };
         let now = self.now;
@@ -81,8 +80,74 @@ impl Model {
         self.samples[sample].submitted(process, holder, Life::until(now + life), now);
         if !unclaimed {
             let needs = self.generation.signatures.clone();
-            self.jobs.push(Job { sample, size, lane, needs, deliveries: 0, claimed: None });
+            self.push(Job { sample, size, lane, needs, deliveries: 0, claimed: None, newest: true });
         }
         Ok(())
+    }
+
+    fn make_room(&mut self, lane: Lane, size: u64) -> bool {
+        if self.jobs.iter().filter(|job| job.lane.is_awaited()).count() >= self.queue.max_jobs {
+            return false;
+        }
+        while !self.fits(lane, size) {
+            let Some(at) = self.dispensable(lane.is_awaited()) else { break };
+            self.give_way(at);
+        }
+        self.fits(lane, size) || (lane.is_awaited() && self.has_bytes(size))
+    }
+
+    fn fits(&self, lane: Lane, size: u64) -> bool {
+        let own = lane.is_awaited() || self.behind() < self.queue.max_jobs / 2;
+        own && self.jobs.len() < self.queue.max_jobs && self.has_bytes(size)
+    }
+
+    fn has_bytes(&self, size: u64) -> bool {
+        let bytes = self.jobs.iter().map(|job| job.size).sum::<u64>();
+        self.jobs.is_empty() || bytes + size <= self.queue.max_bytes.as_u64()
+    }
+
+    /// How many jobs background has.
+    pub fn behind(&self) -> usize {
+        self.jobs.iter().filter(|job| !job.lane.is_awaited()).count()
+    }
+
+    /// The job that gives way next.
+    pub fn dispensable(&self, owed_too: bool) -> Option<usize> {
+        let unclaimed = |job: &Job| !job.lane.is_awaited() && job.claimed.is_none();
+        let is_owed = |job: &Job| self.samples[job.sample].owed;
+        let first = self.jobs.iter().position(|job| unclaimed(job) && !is_owed(job));
+        first.or_else(|| self.jobs.iter().position(|job| owed_too && unclaimed(job)))
+    }
+
+    /// Its bytes go with it, unless another job or a dead letter needs them, or somebody is about to scan them.
+    pub fn give_way(&mut self, at: usize) {
+        let sample = self.jobs.remove(at).sample;
+        self.gone(sample);
+    }
+
+    /// A sample's job is gone from background.
+    pub fn gone(&mut self, sample: usize) {
+        if self.has_job(sample, None) {
+            return;
+        }
+        let (now, kept) = (self.now, &mut self.samples[sample]);
+        kept.owed = false;
+        match &mut kept.lease {
+            Some((Holder::Background | Holder::Returned, life)) => *life = life.doubted(),
+            Some((_, life)) if now < life.surely => return,
+            Some((_, life)) => *life = life.doubted(),
+            None => {}
+        }
+        kept.bytes = kept.bytes.doubted();
+        // Within one process who waits is forgotten as well; whoever still does asks again.
+        kept.waiters.values_mut().for_each(|life| *life = life.doubted());
+    }
+
+    /// A message was delivered although this sample was not scanned: that counts where there is a job.
+    pub fn owe(&mut self, sample: usize) {
+        if self.has_job(sample, None) {
+            self.samples[sample].owed = true;
+            self.owed_until = self.now + 2 * self.queue.sample_ttl.as_secs();
+        }
     }
 }

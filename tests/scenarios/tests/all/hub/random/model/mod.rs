@@ -40,6 +40,10 @@ pub struct Model {
     samples: Vec<Sample>,
     jobs: Vec<Job>,
     one_process: bool,
+    /// How many jobs of mail each process has taken since the last one of bulk.
+    mail_since_bulk: Vec<usize>,
+    /// Until when it is kept what is owed.
+    owed_until: u64,
 }
 
 #[derive(Debug)]
@@ -50,6 +54,8 @@ struct Job {
     needs: Option<String>,
     deliveries: u32,
     claimed: Option<Claimed>,
+    /// Whether it is the newest of its sample and lane.
+    newest: bool,
 }
 
 #[derive(Debug)]
@@ -64,14 +70,18 @@ impl Model {
     pub fn new(queue: Queue, cache: Cache, sizes: &[u64], one_process: bool) -> Self {
         let samples = sizes.iter().copied().map(Sample::new).collect();
         let generation = Generation::default();
-        Self { now: 0, queue, cache, generation, samples, jobs: Vec::new(), one_process }
+        let mail_since_bulk = vec![0; if one_process { 1 } else { 2 }];
+        let jobs = Vec::new();
+        Self { now: 0, queue, cache, generation, samples, jobs, one_process, mail_since_bulk, owed_until: 0 }
     }
 
     /// So many seconds pass. Gives the samples whose verdicts are over.
     pub fn jump(&mut self, seconds: u64) -> Vec<usize> {
         self.now += seconds;
         let now = self.now;
+        let forgotten = !self.one_process && now >= self.owed_until;
         for sample in &mut self.samples {
+            sample.owed &= !forgotten;
             sample.waiters.retain(|_, life| now < life.at_most);
             sample.lease.take_if(|(_, life)| now >= life.at_most);
             sample.failed.take_if(|(_, until)| now >= *until);
@@ -128,6 +138,21 @@ impl Model {
         prop_assert_eq!(queue.sample_bytes, bytes, "{:?}", self.jobs);
         prop_assert_eq!(queue.dead_letters, self.letters(), "dead letters");
         Ok(())
+    }
+
+    /// At the end of its lane.
+    fn push(&mut self, job: Job) {
+        let others =
+            self.jobs.iter_mut().filter(|other| (other.sample, other.lane) == (job.sample, job.lane));
+        others.for_each(|other| other.newest = false);
+        self.jobs.push(Job { newest: true, ..job });
+    }
+
+    /// Whether it is known that a sample has a job: over Redis that is an index, which knows the newest of each lane.
+    fn has_job(&self, sample: usize, lane: Option<Lane>) -> bool {
+        let of_sample = self.jobs.iter().filter(|job| job.sample == sample);
+        let mut of_lane = of_sample.filter(|job| lane.is_none_or(|lane| job.lane == lane));
+        of_lane.any(|job| job.newest || self.one_process)
     }
 
     fn jobs_of(&self, sample: usize, lane: Lane) -> impl Iterator<Item = &Job> {

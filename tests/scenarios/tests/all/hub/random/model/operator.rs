@@ -62,7 +62,7 @@ impl Model {
                 prop_assert!(if grown { !waits } else { any }, "one job, and not more");
                 if grown {
                     let lane = Lane::Background;
-                    self.jobs.push(Job { sample, size, lane, needs, deliveries: 0, claimed: None });
+                    self.push(Job { sample, size, lane, needs, deliveries: 0, claimed: None, newest: true });
                 }
             }
         }

@@ -23,6 +23,8 @@ pub enum Holder {
     Queue(usize),
     /// A job that was handed back.
     Returned,
+    /// A job in bulk.
+    Bulk,
     /// A job that nobody waits for.
     Background,
     /// A worker with this job.
@@ -45,6 +47,19 @@ pub struct Sample {
     pub failed: Option<(FailedSample, u64)>,
     /// Whether it has a dead letter.
     pub letter: bool,
+    /// Whether a message was delivered without its scan.
+    pub owed: bool,
+}
+
+impl Holder {
+    /// The lane that the job waits in, where others may overtake it.
+    pub fn lane(&self) -> Lane {
+        match self {
+            Self::Owner(_) | Self::Queue(_) | Self::Returned | Self::Scan(_) => Lane::Mail,
+            Self::Bulk => Lane::Bulk,
+            Self::Background => Lane::Background,
+        }
+    }
 }
 
 impl Life {
@@ -70,6 +85,7 @@ impl Sample {
             verdict: None,
             failed: None,
             letter: false,
+            owed: false,
         }
     }
 
@@ -99,7 +115,7 @@ impl Sample {
         }
         if let Some((holder, life)) = &mut self.lease
             && (matches!(holder, Holder::Owner(owner) | Holder::Queue(owner) if *owner == process)
-                || (*holder == Holder::Background && lane == Lane::Mail))
+                || holder.lane() > lane)
         {
             *life = life.doubted();
         }

@@ -7,6 +7,7 @@ use super::{
     total,
 };
 use proptest::prelude::*;
+use std::collections::VecDeque;
 use thundergate_common::{
     hub::{Begin, Claim, Completion, QueueState, Room},
     job::Lane,
@@ -25,7 +26,8 @@ enum Beginning {
 }
 
 impl Model {
-    /// As much as there is room for, the mail lane first, each lane in its order, each delivery counted.
+    /// As much as there is room for: three of mail and one of bulk while both wait, then background; each lane in its order,
+    /// each delivery counted.
     pub fn claim(
         &mut self,
         worker: usize,
@@ -33,10 +35,27 @@ impl Model {
         sample_of: impl Fn(&Claim) -> usize,
         observed: &[Claim],
     ) -> Outcome {
-        self.hand_out(worker, room, |job| job.claimed.is_none(), sample_of, observed)
+        let jobs = &self.jobs;
+        let [mut mail, mut bulk, background] = Lane::ALL.map(|lane| {
+            let free = |at: &usize| jobs[*at].lane == lane && jobs[*at].claimed.is_none();
+            (0..jobs.len()).filter(free).collect::<VecDeque<_>>()
+        });
+        let process = worker % self.mail_since_bulk.len();
+        let mut since = self.mail_since_bulk[process];
+        let mut due = Vec::new();
+        while due.len() < room.most && !(mail.is_empty() && bulk.is_empty()) {
+            let turn_of_bulk = mail.is_empty() || (since >= 3 && !bulk.is_empty());
+            since = if turn_of_bulk { 0 } else { (since + 1).min(3) };
+            let lane = if turn_of_bulk { &mut bulk } else { &mut mail };
+            due.extend(lane.pop_front());
+        }
+        let left = room.background.min(room.most - due.len());
+        due.extend(background.into_iter().take(left));
+        self.mail_since_bulk[process] = since;
+        self.hand_out(worker, due, sample_of, observed)
     }
 
-    /// The same for what was not renewed.
+    /// What was not renewed, the better lanes first.
     pub fn reclaim(
         &mut self,
         worker: usize,
@@ -47,22 +66,23 @@ impl Model {
         let since = self.now.checked_sub(self.queue.reclaim_after.as_secs());
         let abandoned =
             |job: &Job| job.claimed.as_ref().is_some_and(|it| since.is_some_and(|since| it.renewed <= since));
-        self.hand_out(worker, room, abandoned, sample_of, observed)
+        let mut due = Vec::new();
+        for lane in Lane::ALL {
+            let left = room.most - due.len();
+            let most = if lane.is_awaited() { left } else { left.min(room.background) };
+            let of_lane = (0..self.jobs.len()).filter(|at| self.jobs[*at].lane == lane);
+            due.extend(of_lane.filter(|at| abandoned(&self.jobs[*at])).take(most));
+        }
+        self.hand_out(worker, due, sample_of, observed)
     }
 
     fn hand_out(
         &mut self,
         worker: usize,
-        room: Room,
-        which: impl Fn(&Job) -> bool,
+        due: Vec<usize>,
         sample_of: impl Fn(&Claim) -> usize,
         observed: &[Claim],
     ) -> Outcome {
-        let jobs = &self.jobs;
-        let of = |lane| (0..jobs.len()).filter(move |at| jobs[*at].lane == lane);
-        let mut due: Vec<usize> = of(Lane::Mail).filter(|at| which(&jobs[*at])).take(room.most).collect();
-        let background = room.background.min(room.most - due.len());
-        due.extend(of(Lane::Background).filter(|at| which(&jobs[*at])).take(background).collect::<Vec<_>>());
         let expected: Vec<_> = due
             .iter()
             .map(|at| &self.jobs[*at])
@@ -101,30 +121,28 @@ impl Model {
             return Ok((Vec::new(), None));
         }
         let nothing: Vec<_> = possible.iter().filter(|beginning| **beginning != Beginning::Scan).collect();
-        let grown = total(queue, Lane::Background)
-            > self.jobs.iter().filter(|job| job.lane == Lane::Background).count() as u64;
         match nothing[..] {
             [] => prop_assert!(false, "nothing to do, but {:?}", self.samples[sample].lease),
             [Beginning::Busy] => drop(self.remove(claim)),
             [Beginning::Known] => {
-                self.remove(claim);
+                self.settle(claim, sample);
                 return Ok((self.answered(sample), None));
             }
             [Beginning::Failed] => {
-                self.remove(claim);
+                self.settle(claim, sample);
                 let reason = self.samples[sample].failed.as_ref().map(|(failed, _)| failed.reason.clone());
                 let bytes = self.samples[sample].bytes;
                 let audience = self.answered(sample);
                 self.samples[sample].bytes = bytes.doubted();
                 return Ok((audience, reason));
             }
-            [Beginning::Gone] => self.gone(claim, sample),
+            [Beginning::Gone] => self.bytes_gone(claim, sample),
             // A job that went to the background lane is seen there, unless that has one already.
-            [Beginning::Gone, ..] if !grown => {
-                self.gone(claim, sample);
+            [Beginning::Gone, ..] if self.looks_without(claim, queue) => {
+                self.bytes_gone(claim, sample);
                 self.samples[sample].lease = Some((Holder::Background, self.background_life().doubted()));
             }
-            _ => self.demote(claim, sample, grown)?,
+            _ => self.demote(claim, sample),
         }
         Ok((Vec::new(), None))
     }
@@ -146,38 +164,49 @@ impl Model {
             possible.push(Beginning::Gone);
         }
         if now < kept.bytes.at_most {
-            let mail = claim.job.lane == Lane::Mail;
-            if mail && kept.audience(now).is_empty() {
+            let awaited = claim.job.lane.is_awaited();
+            if awaited && kept.audience(now).is_empty() {
                 possible.push(Beginning::Idle);
             }
-            if !mail || kept.waiters.values().any(|life| now < life.at_most) {
+            if !awaited || kept.waiters.values().any(|life| now < life.at_most) {
                 possible.push(Beginning::Scan);
             }
         }
         possible
     }
 
-    fn gone(&mut self, claim: &Claim, sample: usize) {
-        self.remove(claim);
+    /// Whether the queue is as it would be without the claim's job.
+    fn looks_without(&self, claim: &Claim, queue: &QueueState) -> bool {
+        let removed = self.position(claim);
+        let others =
+            || self.jobs.iter().enumerate().filter(|(at, _)| Some(*at) != removed).map(|(_, job)| job);
+        let same = |lane| others().filter(|job| job.lane == lane).count() as u64 == total(queue, lane);
+        Lane::ALL.into_iter().all(same) && others().map(|job| job.size).sum::<u64>() == queue.sample_bytes
+    }
+
+    fn bytes_gone(&mut self, claim: &Claim, sample: usize) {
+        self.settle(claim, sample);
         let kept = &mut self.samples[sample];
         (kept.lease, kept.bytes) = (None, kept.bytes.doubted());
         // In one process who waits is forgotten with the bytes; whoever still does asks again.
         kept.waiters.values_mut().for_each(|life| *life = life.doubted());
     }
 
-    /// To the end of the background lane, unless that has a job of this sample, or one that is under way.
-    fn demote(&mut self, claim: &Claim, sample: usize, grown: bool) -> Outcome {
+    /// To the end of the background lane, unless that has a job of this sample. Older ones give way, or it does.
+    fn demote(&mut self, claim: &Claim, sample: usize) {
         self.samples[sample].lease = Some((Holder::Background, self.background_life()));
-        let removed = self.remove(claim);
-        let unclaimed = self.jobs_of(sample, Lane::Background).any(|job| job.claimed.is_none());
-        let any = self.jobs_of(sample, Lane::Background).next().is_some();
-        prop_assert!(grown || any || removed.is_none(), "a job that nobody waits for is lost");
-        prop_assert!(!grown || (!unclaimed && removed.is_some()), "one job more than there is work");
-        if let (true, Some(job)) = (grown, removed) {
-            let deliveries = claim.deliveries - 1;
-            self.jobs.push(Job { lane: Lane::Background, deliveries, claimed: None, ..job });
+        let Some(job) = self.remove(claim) else { return };
+        if self.has_job(sample, Some(Lane::Background)) {
+            return;
         }
-        Ok(())
+        while self.behind() >= self.queue.max_jobs / 2 {
+            let Some(at) = self.dispensable(self.samples[sample].owed) else {
+                return self.gone(sample);
+            };
+            self.give_way(at);
+        }
+        let deliveries = claim.deliveries - 1;
+        self.push(Job { lane: Lane::Background, deliveries, claimed: None, ..job });
     }
 
     fn background_life(&self) -> Life {
@@ -205,7 +234,7 @@ impl Model {
 
     /// The job is done. Only a verdict is stored, and what failed; who waits hears the answer, unless another job's is to come.
     pub fn complete(&mut self, claim: &Claim, sample: usize, completion: &Completion) -> Audience {
-        let removed = self.remove(claim);
+        let removed = self.settle(claim, sample);
         let dead = matches!(completion, Completion::Dead(_) | Completion::Failed(_));
         // One letter a sample; it goes with a verdict.
         match completion {
@@ -260,7 +289,7 @@ impl Model {
             return;
         };
         let job = self.jobs.remove(at);
-        self.jobs.push(Job { deliveries: claim.deliveries - 1, claimed: None, ..job });
+        self.push(Job { deliveries: claim.deliveries - 1, claimed: None, ..job });
         let until = self.now + self.queue.reserve_ttl.as_secs();
         self.samples[sample].handed_back(&id(claim), self.now, until);
     }
@@ -274,6 +303,13 @@ impl Model {
     fn claimed(&mut self, claim: &Claim) -> Option<&mut Claimed> {
         let at = self.position(claim)?;
         self.jobs[at].claimed.as_mut()
+    }
+
+    /// Nothing is owed any longer once the job has ended.
+    fn settle(&mut self, claim: &Claim, sample: usize) -> Option<Job> {
+        let removed = self.remove(claim)?;
+        self.samples[sample].owed = false;
+        Some(removed)
     }
 
     fn remove(&mut self, claim: &Claim) -> Option<Job> {

@@ -15,7 +15,7 @@ use thundergate_common::{
 impl Run {
     pub async fn ask(&mut self, milter: usize, sample: usize, lane: Lane) -> Outcome {
         let (hub, key) = (self.end(milter), self.samples[sample].key.clone());
-        if lane == Lane::Mail && !self.milters[milter].waits.contains_key(&sample) {
+        if lane.is_awaited() && !self.milters[milter].waits.contains_key(&sample) {
             let ticket = hub.announcements().subscribe(&key);
             self.milters[milter].waits.insert(sample, (ticket, self.announced[sample].len()));
         }
@@ -23,7 +23,7 @@ impl Run {
         self.model.reserve(self.process(milter), sample, lane, &observed)?;
         let milter = &mut self.milters[milter];
         match observed {
-            Reservation::Known(_) | Reservation::Failed(_) if lane == Lane::Mail => {
+            Reservation::Known(_) | Reservation::Failed(_) if lane.is_awaited() => {
                 drop(milter.waits.remove(&sample))
             }
             Reservation::Owner => drop(milter.owns.insert(sample, lane)),
@@ -60,6 +60,12 @@ impl Run {
             said(hub.leave(std::slice::from_ref(key)).await)?;
             self.model.leave(self.process(milter), sample);
         }
+        Ok(())
+    }
+
+    pub async fn owe(&mut self, milter: usize, sample: usize) -> Outcome {
+        said(self.end(milter).owe(std::slice::from_ref(&self.samples[sample].key), "4Bq").await)?;
+        self.model.owe(sample);
         Ok(())
     }
 

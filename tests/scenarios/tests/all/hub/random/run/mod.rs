@@ -97,6 +97,7 @@ impl Run {
                 None => Ok(()),
             },
             Operation::Leave { milter, sample } => self.leave(milter, sample).await,
+            Operation::Owe { milter, sample } => self.owe(milter, sample).await,
             Operation::LookUp { milter } => self.look_up(milter).await,
             Operation::MilterCrashes { milter } => {
                 self.milters[milter] = Milter::default();
