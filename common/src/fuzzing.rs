@@ -13,6 +13,7 @@ use crate::{
     generation::{FarmReport, Generation, reached},
     outage::outage,
     oversight::{Oversight, Round},
+    record::{MOST_BYTES, MailRecord, pack},
     verdict::Verdict,
     wire::Versioned,
 };
@@ -34,6 +35,13 @@ pub fn records(data: &[u8]) {
     }
     if let Some(oversight) = Versioned::<Oversight>::decode(data) {
         overseen(oversight);
+    }
+    for record in MailRecord::decode(data).into_iter().chain(pack::records(data)) {
+        let wire = record.encode();
+        assert!(wire.len() <= MOST_BYTES);
+        let travelled = MailRecord::decode(&wire).expect("it travels");
+        assert_eq!(travelled.encode(), wire, "what fits is not cut again");
+        assert_eq!(pack::packs(&[record]).flat_map(|pack| pack::records(&pack)).next(), Some(travelled));
     }
     if let Some(report) = Versioned::<FarmReport>::decode(data) {
         let reports = slice::from_ref(&report);

@@ -160,7 +160,7 @@ impl Session {
 
 impl Arrived {
     /// Decides what happens to the message.
-    pub(super) async fn inspect(self) -> Inspection {
+    pub(super) async fn inspect(self) -> Arc<Inspection> {
         // `open` lives until the decision is made.
         let Transaction { envelope, collector, forged, open: _open, .. } = self.transaction;
         let message = Message { forged, ..collector.finish() };

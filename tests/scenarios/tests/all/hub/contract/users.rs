@@ -52,6 +52,8 @@ async fn a_milter_that_was_taken_over_can_forge_nothing() {
     let client = redis::Client::open(users.server.unix_url_of(MILTER)).unwrap();
     let mut milter = client.get_connection().unwrap();
     let verdict = format!("tg:1:{{{}}}:-:verdict", key("target").digest);
+    let records = "tg:1:{records-0}:mails";
+    process.milter.record(&[mail_record("4Bq", &[key("target")])]).await.unwrap();
     let sample = verdict.replace("verdict", "sample");
     let failed = verdict.replace("verdict", "failed");
     let read: Option<String> = cmd("GET").arg(&failed).query(&mut milter).unwrap();
@@ -91,6 +93,13 @@ async fn a_milter_that_was_taken_over_can_forge_nothing() {
         cmd("HDEL").arg("tg:1:{jobs-0}:mail:queued").arg("x"),
         cmd("HDEL").arg("tg:1:{jobs-0}:dead:samples").arg("x"),
         cmd("LRANGE").arg(verdict.replace("verdict", "receipts")).arg(0).arg(-1),
+        cmd("XRANGE").arg(records).arg("-").arg("+"),
+        cmd("XREVRANGE").arg(records).arg("+").arg("-"),
+        cmd("XREAD").arg("STREAMS").arg(records).arg("0"),
+        cmd("XINFO").arg("STREAM").arg(records),
+        cmd("EVAL").arg("return redis.call('XRANGE', ARGV[1], '-', '+')").arg(0).arg(records),
+        cmd("COPY").arg(records).arg(&sample),
+        cmd("RENAME").arg(records).arg(&sample),
         cmd("SUBSCRIBE").arg("other"),
         cmd("KEYS").arg("*"),
         cmd("CONFIG").arg("GET").arg("*"),

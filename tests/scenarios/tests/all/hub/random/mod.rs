@@ -48,6 +48,7 @@ fn limits() -> Queue {
         reclaim_after: Duration::from_secs(15),
         max_deliveries: 3,
         failed_ttl: Duration::from_secs(55),
+        records_bytes: bytesize::ByteSize::kib(64),
     }
 }
 
