@@ -19,7 +19,7 @@
 //! | `<prefix>:1:{jobs-<shard>}:pulse-<process>:lease` | string, empty: whether the shard takes writes. Named so that an older users.acl permits it | milter, worker | 10 s |
 //! | `<prefix>:1:{jobs-<shard>}:dead` | stream, capped | worker | 30 days after the last letter |
 //! | `<prefix>:1:{jobs-<shard>}:dead:samples` | hash: sample → entry of its dead letter | worker | as the stream; fields go with their letters |
-//! | `<prefix>:1:{records-<shard>}:mails` | stream: [packs](crate::record::pack) of records of mails, at most `queue.records_bytes` in all shards | milter, which may not read it | entries go after two days or when there is no room, the stream two days after the last |
+//! | `<prefix>:1:{records-<shard>}:mails` | stream: [packs](crate::record::pack) of records of mails, at most `queue.records_bytes` in all shards | milter, which may not read it | entries go after `queue.records_ttl` or when there is no room, the stream so long after the last |
 //! | `<prefix>:1:{records-<shard>}:marks` | list of `<entry> <bytes>`: how many bytes had been written up to that entry, one for each piece that is dropped as a whole, the oldest first | milter | as the stream |
 //! | `<prefix>:1:{farm}:reports` | hash: worker → time of Redis and its [`FarmReport`](crate::generation::FarmReport) | worker | fields go 30 s after the last report, the hash as well |
 //! | `<prefix>:1:{farm}:names:verdict` | hash: id → time of Redis and JSON of the [`Names`](crate::verdict::short::Names) that short verdicts refer to. Named so that an older users.acl lets milters read it | worker | `cache.clean_ttl` and an hour after the last verdict; so are its fields, once there are 256 |

@@ -312,7 +312,7 @@ pub trait Milter: Hub {
     /// owed a scan.
     async fn owe(&self, keys: &[SampleKey], queue_id: &str) -> Result<(), HubError>;
 
-    /// Keeps records of mails, among the newest of all milters: `queue.records_bytes` of them, for two days. None of it
+    /// Keeps records of mails, among the newest of all milters: `queue.records_bytes` of them, for `queue.records_ttl`. None of it
     /// concerns mail, and what is kept gives way where mail needs the room.
     async fn record(&self, records: &[MailRecord]) -> Result<(), HubError>;
 }

@@ -35,6 +35,9 @@ pub struct Queue {
     /// Bytes of the records of mails that the hub keeps.
     #[serde(serialize_with = "exact_size")]
     pub records_bytes: ByteSize,
+    /// How long it keeps them.
+    #[serde(with = "humantime_serde")]
+    pub records_ttl: Duration,
 }
 
 impl Queue {
@@ -54,6 +57,7 @@ impl Queue {
             ("queue.reclaim_after", self.reclaim_after.is_zero()),
             ("queue.failed_ttl", self.failed_ttl.is_zero()),
             ("queue.records_bytes", self.records_bytes.as_u64() == 0),
+            ("queue.records_ttl", self.records_ttl.is_zero()),
         ] {
             if zero {
                 return Fault::found(&[key], "must be more than 0");

@@ -185,6 +185,7 @@ fn queue() -> Queue {
         max_deliveries: 5,
         failed_ttl: Duration::from_secs(600),
         records_bytes: ByteSize::kib(256),
+        records_ttl: Duration::from_secs(48 * 3600),
     }
 }
 

@@ -79,7 +79,7 @@ impl MemoryHub {
             announcements: Announcements::default(),
             work: Notify::new(),
             letters: Mutex::default(),
-            records: Mutex::new(Records::new(queue.records_bytes.as_u64())),
+            records: Mutex::new(Records::new(queue.records_bytes.as_u64(), queue.records_ttl)),
         })
     }
 

@@ -12,14 +12,13 @@ use std::{collections::VecDeque, time::Duration};
 const MOST_BYTES: u64 = 16 << 20;
 /// What a pack takes beside its bytes.
 const BESIDE: u64 = 64;
-/// How long a record is kept.
-const LIFE: Duration = Duration::from_secs(48 * 3600);
 
 /// Packs, the oldest first.
 pub(super) struct Records {
     packs: VecDeque<Pack>,
     bytes: u64,
     most: u64,
+    life: Duration,
     dropped: bool,
 }
 
@@ -29,9 +28,9 @@ struct Pack {
 }
 
 impl Records {
-    /// None yet, and never more than `most` bytes.
-    pub(super) fn new(most: u64) -> Self {
-        Self { packs: VecDeque::new(), bytes: 0, most: most.min(MOST_BYTES), dropped: false }
+    /// None yet, never more than `most` bytes, and none for longer than `life`.
+    pub(super) fn new(most: u64, life: Duration) -> Self {
+        Self { packs: VecDeque::new(), bytes: 0, most: most.min(MOST_BYTES), life, dropped: false }
     }
 
     /// Keeps `records`, and drops what is too old by now or has no room.
@@ -41,7 +40,7 @@ impl Records {
             self.bytes += pack.takes();
             self.packs.push_back(pack);
         }
-        let too_old = now_ms.saturating_sub(LIFE.as_millis() as u64);
+        let too_old = now_ms.saturating_sub(self.life.as_millis() as u64);
         while self.packs.front().is_some_and(|pack| self.bytes > self.most || pack.at_ms < too_old) {
             let pack = self.packs.pop_front();
             self.bytes -= pack.map_or(0, |pack| pack.takes());

@@ -21,12 +21,10 @@ use crate::{
     },
 };
 use redis::{RedisError, Value, cmd, from_redis_value};
-use std::{collections::HashMap, ops::ControlFlow, sync::atomic::Ordering, time::Duration};
+use std::{collections::HashMap, ops::ControlFlow, sync::atomic::Ordering};
 use tokio::task::yield_now;
 use tracing::warn;
 
-/// How long a record is kept.
-const LIFE: Duration = Duration::from_secs(48 * 3600);
 /// What is dropped at once: a part of what may be there, so that little is lost and little is done.
 const PIECES: u64 = 64;
 /// The largest piece, in bytes; Redis is busy with it for less than a millisecond.
@@ -46,7 +44,7 @@ pub(super) async fn record(hub: &RedisHub, records: &[MailRecord]) -> Result<(),
         let call = SCRIPTS.record.on([marks.clone()]);
         let call = call.arg(&stream).arg(most).arg((most / PIECES).clamp(SMALLEST_PIECE, LARGEST_PIECE));
         let sealed = hub.vault.seal(Purpose::Records, &stream, pack);
-        steps.push(Step::from(call.arg(millis(LIFE)).arg(&*sealed)));
+        steps.push(Step::from(call.arg(millis(hub.queue.records_ttl)).arg(&*sealed)));
         // A pack of long records takes a millisecond, and mail goes first.
         yield_now().await;
     }

@@ -6,7 +6,8 @@
 -- KEYS marks; ARGV stream, most bytes, bytes of a piece, life ms, pack …
 local marks, stream = KEYS[1], ARGV[1]
 local most, piece, life = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local hour, pieces_a_call = 3600000, 8
+-- A piece is written in a small part of a life, or the last of it would outlive the first by far.
+local longest, pieces_a_call = life / 48, 8
 
 local function mark(place)
   local text = redis.call('LINDEX', marks, place)
@@ -53,7 +54,7 @@ end
 
 local last, last_but_one = mark(-1), mark(-2)
 if not last then redis.call('RPUSH', marks, written(now .. '-0', 0)) end
-local is_open = last_but_one and last.bytes - last_but_one.bytes < piece and last.ms - last_but_one.ms < hour
+local is_open = last_but_one and last.bytes - last_but_one.bytes < piece and last.ms - last_but_one.ms < longest
 if is_open then
   redis.call('LSET', marks, -1, written(id, before + added))
 else

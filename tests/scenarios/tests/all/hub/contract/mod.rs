@@ -86,6 +86,7 @@ fn limits() -> Queue {
         max_deliveries: 3,
         failed_ttl: Duration::from_secs(600),
         records_bytes: bytesize::ByteSize::kib(256),
+        records_ttl: Duration::from_secs(48 * 3600),
     }
 }
 

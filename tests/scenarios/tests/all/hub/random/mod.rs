@@ -49,6 +49,7 @@ fn limits() -> Queue {
         max_deliveries: 3,
         failed_ttl: Duration::from_secs(55),
         records_bytes: bytesize::ByteSize::kib(64),
+        records_ttl: Duration::from_secs(48 * 3600),
     }
 }
 
