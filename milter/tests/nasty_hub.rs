@@ -5,7 +5,10 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use prometheus_client::registry::Registry;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 use thundergate_common::{
     cache::VerdictCache,
     clock::now,
@@ -37,6 +40,8 @@ struct Nasty {
     hub: Arc<MemoryHub>,
     unheard: Announcements,
     panics: bool,
+    /// What was delivered unscanned: the queue id, how many samples.
+    owed: Mutex<Vec<(String, usize)>>,
 }
 
 #[async_trait]
@@ -68,6 +73,7 @@ impl Milter for Nasty {
         self.hub.leave(keys).await
     }
     async fn owe(&self, keys: &[SampleKey], queue_id: &str) -> Result<(), HubError> {
+        self.owed.lock().unwrap().push((queue_id.to_owned(), keys.len()));
         self.hub.owe(keys, queue_id).await
     }
     async fn record(&self, receipts: &[(SampleKey, Receipt)]) -> Result<(), HubError> {
@@ -77,11 +83,16 @@ impl Milter for Nasty {
 
 /// A gate over a nasty hub, and the well-behaved one behind it.
 fn gate(panics: bool) -> (Gate, Arc<MemoryHub>) {
-    let config =
-        Config::from_toml("wait.poll = \"100ms\"\nwait.deadline = \"30s\"\npolicy.on.pending = \"accept\"")
-            .unwrap();
+    let (gate, nasty) =
+        gate_of("wait.poll = \"100ms\"\nwait.deadline = \"30s\"\npolicy.on.pending = \"accept\"", panics);
+    (gate, Arc::clone(&nasty.hub))
+}
+
+fn gate_of(toml: &str, panics: bool) -> (Gate, Arc<Nasty>) {
+    let config = Config::from_toml(toml).unwrap();
     let hub = MemoryHub::new(&config.queue, &config.cache);
-    let nasty = Arc::new(Nasty { hub: Arc::clone(&hub), unheard: Announcements::default(), panics });
+    let unheard = Announcements::default();
+    let nasty = Arc::new(Nasty { hub, unheard, panics, owed: Mutex::default() });
     let observer = Arc::new(Observer::register(&mut Registry::default()));
     let resolver = Resolver {
         cache: VerdictCache::new(&config.cache),
@@ -94,9 +105,9 @@ fn gate(panics: bool) -> (Gate, Arc<MemoryHub>) {
         shares: Shares::default(),
         outages: Arc::default(),
     };
-    let (ledger, _) = Ledger::new(nasty, Arc::clone(&observer));
+    let (ledger, _) = Ledger::new(nasty.clone(), Arc::clone(&observer));
     let policy = Policy::compile(&config.policy).unwrap();
-    (Gate::new(config.of_messages(), policy, resolver, ledger, observer), hub)
+    (Gate::new(config.of_messages(), policy, resolver, ledger, observer), nasty)
 }
 
 async fn inspect(gate: &Gate) -> Inspection {
@@ -159,4 +170,21 @@ async fn a_sample_that_failed_a_short_time_ago_is_told_at_once_and_not_queued_ag
         0,
         "nothing is queued"
     );
+}
+
+#[tokio::test]
+async fn what_is_delivered_unscanned_is_owed_and_what_is_deferred_is_not() {
+    for (row, owed) in [("accept", 1), ("tag", 1), ("tempfail", 0), ("quarantine", 0)] {
+        let toml = format!("wait.deadline = \"50ms\"\npolicy.on.pending = \"{row}\"");
+        let (gate, nasty) = gate_of(&toml, false);
+        assert_eq!(told(&inspect(&gate).await), (row, "pending"));
+        assert_eq!(
+            nasty.owed.lock().unwrap().iter().map(|(_, samples)| samples).sum::<usize>(),
+            owed,
+            "{row}"
+        );
+    }
+    let (gate, nasty) = gate_of("mode = \"passive\"\nwait.deadline = \"50ms\"", false);
+    assert_eq!(told(&inspect(&gate).await), ("accept", "pending"));
+    assert_eq!(*nasty.owed.lock().unwrap(), [(String::new(), 1)], "passive mode delivers everything");
 }
