@@ -7,7 +7,7 @@ use bytes::Bytes;
 use prometheus_client::registry::Registry;
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
@@ -56,6 +56,8 @@ struct Nasty {
     panics: bool,
     /// How many more times it takes no records.
     away: AtomicU32,
+    /// What was delivered unscanned: the queue id, how many samples.
+    owed: Mutex<Vec<(String, usize)>>,
 }
 
 #[async_trait]
@@ -87,6 +89,7 @@ impl Milter for Nasty {
         self.hub.leave(keys).await
     }
     async fn owe(&self, keys: &[SampleKey], queue_id: &str) -> Result<(), HubError> {
+        self.owed.lock().unwrap().push((queue_id.to_owned(), keys.len()));
         self.hub.owe(keys, queue_id).await
     }
     async fn record(&self, records: &[MailRecord]) -> Result<(), HubError> {
@@ -104,17 +107,21 @@ fn gate(panics: bool) -> (Gate, Arc<MemoryHub>) {
 struct Site {
     gate: Gate,
     hub: Arc<MemoryHub>,
+    nasty: Arc<Nasty>,
     clerk: Clerk,
     registry: Registry,
 }
 
 fn site(panics: bool, away: u32) -> Site {
-    let config =
-        Config::from_toml("wait.poll = \"100ms\"\nwait.deadline = \"30s\"\npolicy.on.pending = \"accept\"")
-            .unwrap();
+    let toml = "wait.poll = \"100ms\"\nwait.deadline = \"30s\"\npolicy.on.pending = \"accept\"";
+    site_of(toml, panics, away)
+}
+
+fn site_of(toml: &str, panics: bool, away: u32) -> Site {
+    let config = Config::from_toml(toml).unwrap();
     let hub = MemoryHub::new(&config.queue, &config.cache);
-    let away = AtomicU32::new(away);
-    let nasty = Arc::new(Nasty { hub: Arc::clone(&hub), unheard: Announcements::default(), panics, away });
+    let (unheard, owed) = (Announcements::default(), Mutex::default());
+    let nasty = Arc::new(Nasty { hub: Arc::clone(&hub), unheard, panics, away: AtomicU32::new(away), owed });
     let mut registry = Registry::default();
     let observer = Arc::new(Observer::register(&mut registry));
     let resolver = Resolver {
@@ -128,10 +135,10 @@ fn site(panics: bool, away: u32) -> Site {
         shares: Shares::default(),
         outages: Arc::default(),
     };
-    let (recorder, clerk) = Recorder::new(nasty, Arc::clone(&observer));
+    let (recorder, clerk) = Recorder::new(nasty.clone(), Arc::clone(&observer));
     let policy = Policy::compile(&config.policy).unwrap();
     let gate = Gate::new(config.of_messages(), policy, resolver, recorder, observer);
-    Site { gate, hub, clerk, registry }
+    Site { gate, hub, nasty, clerk, registry }
 }
 
 async fn inspect(gate: &Gate) -> Arc<Inspection> {
@@ -221,7 +228,7 @@ fn dropped(registry: &Registry) -> usize {
 
 #[tokio::test]
 async fn records_that_the_hub_cannot_take_now_are_stored_when_it_can() {
-    let Site { gate, hub, clerk, registry } = site(true, 2);
+    let Site { gate, hub, clerk, registry, .. } = site(true, 2);
     inspect(&gate).await;
     let stored = async {
         while hub.seen(&Sought { digest: Digest::of(b"x"), hint: None }, 1).await.unwrap().since_ms.is_none()
@@ -237,7 +244,7 @@ async fn records_that_the_hub_cannot_take_now_are_stored_when_it_can() {
 
 #[tokio::test]
 async fn what_waits_for_a_hub_is_bounded_in_bytes_and_the_rest_is_counted() {
-    let Site { gate, hub, clerk, registry } = site(true, 0);
+    let Site { gate, hub, clerk, registry, .. } = site(true, 0);
     let recipients: Vec<_> = (0..2000).map(|number| format!("recipient{number}@example.org")).collect();
     const MAILS: usize = 400;
     for _ in 0..MAILS {
@@ -282,4 +289,21 @@ async fn without_a_clerk_nothing_is_recorded_and_nothing_counted() {
     drop(clerk);
     inspect(&gate).await;
     assert_eq!(dropped(&registry), 0);
+}
+
+#[tokio::test]
+async fn what_is_delivered_unscanned_is_owed_and_what_is_deferred_is_not() {
+    for (row, owed) in [("accept", 1), ("tag", 1), ("tempfail", 0), ("quarantine", 0)] {
+        let toml = format!("wait.deadline = \"50ms\"\npolicy.on.pending = \"{row}\"");
+        let Site { gate, nasty, .. } = site_of(&toml, false, 0);
+        assert_eq!(told(&*inspect(&gate).await), (row, "pending"));
+        assert_eq!(
+            nasty.owed.lock().unwrap().iter().map(|(_, samples)| samples).sum::<usize>(),
+            owed,
+            "{row}"
+        );
+    }
+    let Site { gate, nasty, .. } = site_of("mode = \"passive\"\nwait.deadline = \"50ms\"", false, 0);
+    assert_eq!(told(&*inspect(&gate).await), ("accept", "pending"));
+    assert_eq!(*nasty.owed.lock().unwrap(), [(String::new(), 1)], "passive mode delivers everything");
 }

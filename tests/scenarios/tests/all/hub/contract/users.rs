@@ -113,3 +113,43 @@ async fn a_milter_that_was_taken_over_can_forge_nothing() {
     }
     assert_eq!(process.milter.look_up(&[key("target")]).await.unwrap(), [None]);
 }
+
+/// The rights of a milter's user before there was bulk.
+const BEFORE_BULK: &str = "ACL SETUSER thundergate-milter clearselectors resetkeys %R~tg:1:{*}:*:verdict \
+    %R~tg:1:{*}:*:failed ~tg:1:{*}:*:sample ~tg:1:{*}:*:lease ~tg:1:{*}:*:waiters ~tg:1:{jobs-*}:mail \
+    ~tg:1:{jobs-*}:mail:queued ~tg:1:{jobs-*}:background ~tg:1:{jobs-*}:background:queued ~tg:1:{jobs-*}:bytes \
+    %R~tg:1:{farm}:signatures %R~tg:1:{farm}:bumped %R~tg:1:{farm}:outage %R~tg:1:{farm}:blind";
+
+#[tokio::test]
+async fn a_milter_with_the_rights_of_an_older_version_goes_on_in_mail() {
+    let users = Users::start();
+    users.server.command(BEFORE_BULK).unwrap();
+    let process = users.process("here", &limits()).await;
+    let names: Vec<String> = (0..4).map(|number| format!("part {number}")).collect();
+    let keys: Vec<_> = names.iter().map(|name| key(name)).collect();
+    assert_eq!(process.milter.reserve(&keys, Lane::Bulk).await.unwrap(), vec![Reservation::Owner; 4]);
+    let jobs: Vec<_> = names.iter().map(|name| job(name, Lane::Bulk)).collect();
+    assert_eq!(process.milter.submit(&jobs).await.unwrap(), vec![Admission::Queued; 4]);
+    let of_lanes = async || {
+        let queue = process.operator.queue().await.unwrap();
+        queue.lanes.iter().map(|lane| lane.waiting).collect::<Vec<_>>()
+    };
+    assert_eq!(of_lanes().await, [4, 0, 0]);
+    assert_eq!(process.milter.reserve(&keys, Lane::Mail).await.unwrap(), vec![Reservation::Joined; 4]);
+    submit(&*process.milter, "mail", Lane::Mail).await;
+    submit(&*process.milter, "rescan", Lane::Background).await;
+    process.milter.owe(&keys, "4Bq").await.unwrap();
+    assert_eq!(of_lanes().await, [5, 0, 1]);
+    for number in 0..limits().max_jobs - 6 {
+        submit(&*process.milter, &format!("more {number}"), Lane::Mail).await;
+    }
+    process.milter.reserve(&[key("one more")], Lane::Mail).await.unwrap();
+    assert_eq!(
+        submit_again(&*process.milter, "one more", Lane::Mail).await,
+        Admission::Full,
+        "nothing gives way"
+    );
+    let claims = process.worker.claim("worker", 0, room(limits().max_jobs), SOON).await.unwrap();
+    assert_eq!(claims.len(), limits().max_jobs);
+    assert!(matches!(process.worker.begin(&claims[0]).await.unwrap(), hub::Begin::Scan { .. }));
+}
