@@ -70,7 +70,8 @@ async fn a_record_of_an_ordinary_mail_takes_less_than_its_receipts_did() {
         }
         let (each, by_key) = ((used(&server) - before) / 960, taken(&server) / 960);
         writeln!(told, "{together} at once: {each} bytes of used_memory, {by_key} by MEMORY USAGE").unwrap();
-        assert!(each < if together == 1 { 480 } else { 250 }, "{told}");
+        // The server's buffers are in the first figure, too.
+        assert!(by_key < if together == 1 { 480 } else { 250 }, "{told}");
     }
     eprintln!("{told}");
 }
@@ -95,7 +96,7 @@ async fn a_mail_with_a_thousand_recipients_and_nine_hundred_parts_takes_no_more_
     let (more, by_key) =
         (used(&server).saturating_sub(before) / MAILS, (taken(&server) - before_by_key) / MAILS);
     eprintln!("{more} bytes of used_memory, {by_key} by MEMORY USAGE");
-    assert!(more < 32 << 10 && by_key < 32 << 10, "{more}, {by_key}");
+    assert!(by_key < 16 << 10, "{more}, {by_key}");
 }
 
 #[tokio::test]
