@@ -8,6 +8,8 @@
 
 mod access;
 mod connections;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub mod hub_view;
 mod page;
 pub mod settings;
@@ -106,18 +108,22 @@ impl Admin {
         subject: Arc<dyn Subject>,
         shutdown: CancellationToken,
     ) {
-        let site = Router::new()
-            .route("/", get(page::page))
-            .route("/status", get(status_of))
-            .route("/metrics", get(metrics))
-            .route_layer(middleware::from_fn_with_state(self.access, access::guard))
-            .route("/live", get(|| async { "live\n" }))
-            .route("/ready", get(readiness))
-            .layer(middleware::from_fn(connections::unambiguous))
-            .layer(middleware::map_response(async |answer| hardened(answer)))
-            .with_state(Arc::new(Site { registry, ready, subject, status: Mutex::default() }));
-        connections::serve(self.listener, site, shutdown).await;
+        connections::serve(self.listener, site(self.access, registry, ready, subject), shutdown).await;
     }
+}
+
+/// All that is answered.
+fn site(access: Arc<Access>, registry: Arc<Registry>, ready: Ready, subject: Arc<dyn Subject>) -> Router {
+    Router::new()
+        .route("/", get(page::page))
+        .route("/status", get(status_of))
+        .route("/metrics", get(metrics))
+        .route_layer(middleware::from_fn_with_state(access, access::guard))
+        .route("/live", get(|| async { "live\n" }))
+        .route("/ready", get(readiness))
+        .layer(middleware::from_fn(connections::unambiguous))
+        .layer(middleware::map_response(async |answer| hardened(answer)))
+        .with_state(Arc::new(Site { registry, ready, subject, status: Mutex::default() }))
 }
 
 async fn readiness(State(site): State<Arc<Site>>) -> Response {

@@ -126,7 +126,7 @@ impl Expiry<SampleKey, Remembered> for OwnLife {
 }
 
 /// The bytes that a verdict holds on to, its strings included.
-pub(crate) fn verdict_bytes(verdict: &Verdict) -> usize {
+pub fn verdict_bytes(verdict: &Verdict) -> usize {
     let strings = |texts: &[&String]| texts.iter().map(|text| text.len()).sum::<usize>();
     let findings = verdict.findings.iter().map(|finding| {
         let file = &finding.file;

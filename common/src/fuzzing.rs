@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! What the fuzz target for the records that come out of Redis calls (`tests/fuzz/`), and the unit test with its stored
-//! inputs. Built for tests and for fuzzing only.
+//! What the fuzz targets for the records that come out of Redis, their wire forms and envelopes, and requests to the admin
+//! server call (`tests/fuzz/`), and the unit tests with their stored inputs. Built for tests and for fuzzing only.
+
+pub use crate::{
+    admin::fuzzing::requests,
+    hub::redis::fuzzing::{envelopes, wire},
+};
 
 use crate::{
     blind,
@@ -8,6 +13,7 @@ use crate::{
     generation::{FarmReport, Generation, reached},
     outage::outage,
     oversight::{Oversight, Round},
+    record::{MOST_BYTES, MailRecord, pack},
     verdict::Verdict,
     wire::Versioned,
 };
@@ -29,6 +35,13 @@ pub fn records(data: &[u8]) {
     }
     if let Some(oversight) = Versioned::<Oversight>::decode(data) {
         overseen(oversight);
+    }
+    for record in MailRecord::decode(data).into_iter().chain(pack::records(data)) {
+        let wire = record.encode();
+        assert!(wire.len() <= MOST_BYTES);
+        let travelled = MailRecord::decode(&wire).expect("it travels");
+        assert_eq!(travelled.encode(), wire, "what fits is not cut again");
+        assert_eq!(pack::packs(&[record]).flat_map(|pack| pack::records(&pack)).next(), Some(travelled));
     }
     if let Some(report) = Versioned::<FarmReport>::decode(data) {
         let reports = slice::from_ref(&report);
@@ -60,15 +73,43 @@ fn overseen(mut oversight: Oversight) {
 mod tests {
     use std::{fs, path::Path};
 
+    /// Feeds `target` with what is kept for it.
+    fn replay(name: &str, target: fn(&[u8])) {
+        let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz");
+        let corpus = feed(&kept.join("corpus").join(name), target);
+        assert!(corpus > 0, "no corpus for {name}");
+        feed(&kept.join("regressions").join(name), target);
+    }
+
+    /// How many files there were in `folder`.
+    fn feed(folder: &Path, target: fn(&[u8])) -> usize {
+        let Ok(files) = fs::read_dir(folder) else { return 0 };
+        let files = files.map(|file| file.expect("a folder of this repository").path());
+        files
+            .inspect(|file| {
+                println!("{}", file.display()); // the last line that a failing test prints
+                target(&fs::read(file).expect("a file of this repository"));
+            })
+            .count()
+    }
+
     #[test]
     fn records() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz/corpus/records");
-        let files = fs::read_dir(folder).expect("a folder of this repository");
-        let mut count = 0;
-        for file in files {
-            super::records(&fs::read(file.unwrap().path()).expect("a file of this repository"));
-            count += 1;
-        }
-        assert!(count > 0, "no corpus for records");
+        replay("records", super::records);
+    }
+
+    #[test]
+    fn wire() {
+        replay("wire", super::wire);
+    }
+
+    #[test]
+    fn envelopes() {
+        replay("envelopes", super::envelopes);
+    }
+
+    #[test]
+    fn requests() {
+        replay("requests", super::requests);
     }
 }

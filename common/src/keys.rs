@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Every key in Redis. The part in braces is the hash tag of Redis Cluster: keys that share it share a slot, so that one
 //! script may touch them all. A sample's tag is its digest. The queue has one shard on a server and [`CLUSTER_SHARDS`] in
-//! a cluster, so that its load spreads; a sample's digest says which is its shard.
+//! a cluster, so that its load spreads; a sample's digest says which is its shard. The records of mails have as many, and any will do
+//! for a record.
 //!
 //! | name | type | written by | expiry |
 //! |---|---|---|---|
@@ -10,7 +11,7 @@
 //! | `<prefix>:1:{<digest>}:<hint>:lease` | string: `milter:<process>`, `job:<lane>:<entry>`, `queued` after a job was handed back, `bulk` where a job waits in that lane, `background` where one does that nobody waits for | milter, then worker | `queue.reserve_ttl`, then `queue.lease_ttl`, renewed; `background`: `queue.sample_ttl` |
 //! | `<prefix>:1:{<digest>}:<hint>:waiters` | set of process ids | milter | deleted with the answer, at most `queue.sample_ttl` |
 //! | `<prefix>:1:{<digest>}:<hint>:failed` | string, JSON of a [`FailedSample`](crate::failed::FailedSample) | worker, deleted by operator | when it is over, a suspect's an hour later; deleted with a verdict |
-//! | `<prefix>:1:{<digest>}:<hint>:receipts` | list of JSON, the newest first, capped | milter | 30 days after the last receipt |
+//! | `<prefix>:1:{<digest>}:<hint>:receipts` | list of JSON, the newest first, capped | milters up to 0.1.1; operators read it | 30 days after the last receipt |
 //! | `<prefix>:1:{jobs-<shard>}:<lane>` | stream with the consumer group `workers` | milter | entries are deleted when acknowledged |
 //! | `<prefix>:1:{jobs-<shard>}:<lane>:queued` | hash: sample → entry of its job | as the stream | fields go with their entries |
 //! | `<prefix>:1:{jobs-<shard>}:bytes` | integer: bytes of the samples of all entries | as the stream | changes with the entries |
@@ -18,6 +19,8 @@
 //! | `<prefix>:1:{jobs-<shard>}:pulse-<process>:lease` | string, empty: whether the shard takes writes. Named so that an older users.acl permits it | milter, worker | 10 s |
 //! | `<prefix>:1:{jobs-<shard>}:dead` | stream, capped | worker | 30 days after the last letter |
 //! | `<prefix>:1:{jobs-<shard>}:dead:samples` | hash: sample → entry of its dead letter | worker | as the stream; fields go with their letters |
+//! | `<prefix>:1:{records-<shard>}:mails` | stream: [packs](crate::record::pack) of records of mails, at most `queue.records_bytes` in all shards | milter, which may not read it | entries go after `queue.records_ttl` or when there is no room, the stream so long after the last |
+//! | `<prefix>:1:{records-<shard>}:marks` | list of `<entry> <bytes>`: how many bytes had been written up to that entry, one for each piece that is dropped as a whole, the oldest first | milter | as the stream |
 //! | `<prefix>:1:{farm}:reports` | hash: worker → time of Redis and its [`FarmReport`](crate::generation::FarmReport) | worker | fields go 30 s after the last report, the hash as well |
 //! | `<prefix>:1:{farm}:names:verdict` | hash: id → time of Redis and JSON of the [`Names`](crate::verdict::short::Names) that short verdicts refer to. Named so that an older users.acl lets milters read it | worker | `cache.clean_ttl` and an hour after the last verdict; so are its fields, once there are 256 |
 //! | `<prefix>:1:{farm}:signatures` | string: the version that the farm has reached | worker | 30 days after the last report |
@@ -31,7 +34,7 @@
 //!
 //! JSON has a version, as [`wire`](crate::wire) says.
 //!
-//! With `redis.secret_file` verdicts and their names, what failed, bytes, receipts, what is owed, what workers report and make of it, announcements, and the fields
+//! With `redis.secret_file` verdicts and their names, what failed, bytes, records, what is owed, what workers report and make of it, announcements, and the fields
 //! `job` and `letter` of the streams are [sealed](crate::hub::redis::seal).
 //!
 //! `<hint>` is `-` for none, `.<extension>` or `/<file name>`.
@@ -66,7 +69,7 @@ pub(crate) enum Kept {
     Waiters,
     /// What is held against it since it could not be scanned.
     Failed,
-    /// Who received it.
+    /// Who received it, as milters up to 0.1.1 wrote it.
     Receipts,
 }
 
@@ -140,6 +143,16 @@ impl Keys {
     /// Which samples have a dead letter.
     pub fn buried(&self, shard: usize) -> String {
         self.queue(shard, "dead:samples")
+    }
+
+    /// The records of mails.
+    pub fn records(&self, shard: usize) -> String {
+        format!("{}:{{records-{shard}}}:mails", self.root)
+    }
+
+    /// How many bytes of records were written, up to which.
+    pub fn record_marks(&self, shard: usize) -> String {
+        format!("{}:{{records-{shard}}}:marks", self.root)
     }
 
     /// What the workers report of the farm.

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`digest`], [`sample`], [`verdict`], [`job`] | the things that travel: a part's digest, the bytes handed to a scanner, what the scanner said, the request to ask it |
 //! | [`failed`] | what is held against a sample that could not be scanned |
+//! | [`record`] | what is kept of a mail for people, and the search in it |
 //! | [`hub`] | where milters and workers meet: verdicts, samples, jobs, announcements; over Redis or inside one process |
 //! | [`generation`], [`freshness`] | the signature version that the farm has reached, and which verdicts it makes stale; how long a verdict is good |
 //! | [`oversight`], [`blind`] | which instances miss the canary, are behind with signatures, or scan only small files; when one was blind |
@@ -42,6 +43,7 @@ pub mod licence;
 pub mod metrics;
 pub mod outage;
 pub mod oversight;
+pub mod record;
 pub mod reload;
 pub mod sample;
 pub mod service;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Instructions of the whole path of a message whose attachment is known: header and body as the MTA hands them over, the
-//! extraction, the look-up, the decision, the log line. A count shows what a change costs on a machine that is too busy
+//! extraction, the look-up, the decision, the log line; and of the records of
+//! these messages, which are made behind the reply. A count shows what a change costs on a machine that is too busy
 //! to time it.
 //!
 //! `cargo bench -p thundergate-milter --bench message` prints the count of [`MESSAGES`] messages and how it differs from
@@ -28,7 +29,7 @@ use thundergate_milter::{
     config::Config,
     inspect::{
         inspector::Gate,
-        ledger::{Clerk, Ledger},
+        records::{Clerk, Recorder},
         resolve::Resolver,
         seats::Seats,
         shares::Shares,
@@ -63,7 +64,7 @@ struct Fixture {
     body: Vec<u8>,
     size: usize,
     _log: Guard,
-    _clerk: Clerk,
+    clerk: Clerk,
 }
 
 #[library_benchmark]
@@ -76,7 +77,16 @@ fn messages(fixture: Fixture) -> Fixture {
     fixture
 }
 
-library_benchmark_group!(name = path, benchmarks = messages);
+// The records of these messages, behind their replies: made, packed, stored in this process.
+#[library_benchmark]
+#[bench::of_1_kib(args = [1 << 10], setup = Fixture::handed_in)]
+fn records(fixture: Fixture) {
+    let Fixture { runtime, gate, clerk, .. } = fixture;
+    drop(gate);
+    runtime.block_on(clerk.run());
+}
+
+library_benchmark_group!(name = path, benchmarks = [messages, records]);
 
 /// What the macro makes of it.
 mod harness {
@@ -104,7 +114,7 @@ impl Fixture {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let hub = MemoryHub::new(&config.queue, &config.cache);
         let observer = Arc::new(Observer::register(&mut Registry::default()));
-        let (ledger, clerk) = Ledger::new(hub.clone(), Arc::clone(&observer));
+        let (recorder, clerk) = Recorder::new(hub.clone(), Arc::clone(&observer));
         let resolver = Resolver {
             cache: VerdictCache::new(&config.cache),
             hub,
@@ -124,7 +134,7 @@ impl Fixture {
         let (header, body) = message.split_once("\r\n\r\n").expect("there is a header");
         let fixture = Self {
             runtime: runtime.expect("a runtime can be made"),
-            gate: Gate::new(config.of_messages(), policy, resolver, ledger, observer),
+            gate: Gate::new(config.of_messages(), policy, resolver, recorder, observer),
             client: Client {
                 mta: "mx.b.example".to_owned(),
                 name: "a.example".to_owned(),
@@ -135,7 +145,7 @@ impl Fixture {
             body: body.as_bytes().to_vec(),
             size: message.len(),
             _log: log,
-            _clerk: clerk,
+            clerk,
         };
         for _ in 0..WARMING {
             let inspection = fixture.message();
@@ -145,8 +155,17 @@ impl Fixture {
         fixture
     }
 
+    /// Messages whose records nobody has made yet.
+    fn handed_in(attachment: usize) -> Self {
+        let fixture = Self::new(attachment);
+        for _ in 0..MESSAGES - WARMING {
+            fixture.message();
+        }
+        fixture
+    }
+
     /// One message, as the MTA's callbacks hand it over.
-    fn message(&self) -> Inspection {
+    fn message(&self) -> Arc<Inspection> {
         let size = format!("SIZE={}", self.size);
         let mut envelope = Envelope::begin([b"<a@a.example>", size.as_bytes()].into_iter());
         envelope.add_recipient(b"<b@b.example>");

@@ -18,6 +18,8 @@
 pub mod command;
 pub mod config;
 pub mod front;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod inspect;
 pub mod mail;
 pub mod observe;

@@ -24,6 +24,9 @@ mod network;
 mod policy;
 mod settings;
 
+#[cfg(any(test, fuzzing))]
+pub use expressions::fuzzing;
+
 pub use action::Action;
 pub use cause::{Cause, Trouble};
 pub use decide::{Decision, Facts, decide};

@@ -28,7 +28,8 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
@@ -54,7 +55,7 @@ struct Places(VecDeque<Arc<Place>>);
 
 /// One connection.
 #[derive(Default)]
-struct Place {
+pub(super) struct Place {
     /// Requests that wait for their answer.
     answering: AtomicUsize,
     /// It makes room for another one.
@@ -89,7 +90,12 @@ pub(super) async fn serve(listener: TcpListener, site: Router, shutdown: Cancell
 }
 
 /// One connection, until either side ends it.
-async fn converse(stream: TcpStream, site: Router, place: Arc<Place>, shutdown: CancellationToken) {
+pub(super) async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    site: Router,
+    place: Arc<Place>,
+    shutdown: CancellationToken,
+) {
     let site = TowerToHyperService::new(site);
     let answer = {
         let place = Arc::clone(&place);

@@ -51,6 +51,10 @@ use crate::{
     job::{Job, Lane},
     metrics,
     oversight::Oversight,
+    record::{
+        MailRecord,
+        seen::{Seen, Sought},
+    },
     sample::{Sample, SampleKey},
     verdict::{Answer, Verdict},
 };
@@ -231,23 +235,6 @@ pub struct DeadLetter {
     pub buried_at: u64,
 }
 
-/// One delivery of a sample to recipients, for "who received this digest?".
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Receipt {
-    /// When, in seconds since the epoch.
-    pub at: u64,
-    /// The MTA's queue id.
-    pub queue_id: String,
-    /// Envelope sender.
-    pub sender: String,
-    /// Envelope recipients; one list for all parts of a message.
-    pub recipients: Arc<[String]>,
-    /// The name the part had.
-    pub name: Option<String>,
-    /// What happened to the message.
-    pub decision: String,
-}
-
 /// A sample of a message that was delivered will not be scanned any more.
 pub(crate) fn never_scanned(sample: &str, queue_id: &str) {
     metrics::never_scanned();
@@ -285,7 +272,12 @@ pub trait Hub: Send + Sync + 'static {
     /// The time by the clock that all processes at this hub share, in seconds since the epoch, as far as this process
     /// knows it.
     fn now(&self) -> u64 {
-        clock::now()
+        self.now_ms() / 1000
+    }
+
+    /// The same in milliseconds.
+    fn now_ms(&self) -> u64 {
+        clock::now_ms()
     }
 }
 
@@ -320,8 +312,9 @@ pub trait Milter: Hub {
     /// owed a scan.
     async fn owe(&self, keys: &[SampleKey], queue_id: &str) -> Result<(), HubError>;
 
-    /// Notes who received samples.
-    async fn record(&self, receipts: &[(SampleKey, Receipt)]) -> Result<(), HubError>;
+    /// Keeps records of mails, among the newest of all milters: `queue.records_bytes` of them, for `queue.records_ttl`. None of it
+    /// concerns mail, and what is kept gives way where mail needs the room.
+    async fn record(&self, records: &[MailRecord]) -> Result<(), HubError>;
 }
 
 /// What a worker asks: it takes jobs and answers them, and says how its instances are.
@@ -426,8 +419,8 @@ pub trait Operator: Observer {
     /// Forgets a dead letter and the bytes of its sample. True where there was one.
     async fn drop_letter(&self, letter: &DeadLetter) -> Result<bool, HubError>;
 
-    /// Who received the samples with this digest, newest first, at most `most`.
-    async fn receipts(&self, key: &SampleKey, most: usize) -> Result<Vec<Receipt>, HubError>;
+    /// Which mails held a sample, newest first, at most `most`, as far as their records reach.
+    async fn seen(&self, sought: &Sought, most: usize) -> Result<Seen, HubError>;
 
     /// Forgets the verdict of a sample. True where there was one.
     async fn forget(&self, key: &SampleKey) -> Result<bool, HubError>;

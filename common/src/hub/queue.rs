@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! `[queue]`: how many jobs may wait, and how long each stage of one's life may last.
+//! `[queue]`: how many jobs may wait, how long each stage of one's life may last, and what records of mails may take.
 
 use crate::config::{Fault, exact_size};
 use bytesize::ByteSize;
@@ -32,6 +32,12 @@ pub struct Queue {
     /// How long a sample that could not be scanned counts as failed.
     #[serde(with = "humantime_serde")]
     pub failed_ttl: Duration,
+    /// Bytes of the records of mails that the hub keeps.
+    #[serde(serialize_with = "exact_size")]
+    pub records_bytes: ByteSize,
+    /// How long it keeps them.
+    #[serde(with = "humantime_serde")]
+    pub records_ttl: Duration,
 }
 
 impl Queue {
@@ -50,6 +56,8 @@ impl Queue {
             ("queue.lease_ttl", self.lease_ttl.is_zero()),
             ("queue.reclaim_after", self.reclaim_after.is_zero()),
             ("queue.failed_ttl", self.failed_ttl.is_zero()),
+            ("queue.records_bytes", self.records_bytes.as_u64() == 0),
+            ("queue.records_ttl", self.records_ttl.is_zero()),
         ] {
             if zero {
                 return Fault::found(&[key], "must be more than 0");

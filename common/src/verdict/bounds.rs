@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn a_verdict_of_any_size_fits_and_keeps_what_scores_highest() {
-        for (findings, rules, bytes) in [(1, 1, 32 << 10), (1, 1500, 10), (1100, 2, 10), (20, 20, 100)] {
+        for (findings, rules, bytes) in [(1, 1, 1 << 20), (1, 5000, 10), (3000, 2, 10), (100, 100, 100)] {
             let whole = large(findings, rules, bytes);
             let cut = whole.clone().bounded();
             assert!(cut.encode().len() <= LARGEST, "{findings} {rules} {bytes}: {}", cut.encode().len());

@@ -9,7 +9,7 @@ use crate::{
     config::Config,
     inspect::{
         inspector::Gate,
-        ledger::{Clerk, Ledger},
+        records::{Clerk, Recorder},
         resolve::Resolver,
         seats::Seats,
         shares::Shares,
@@ -40,7 +40,7 @@ pub(crate) struct Assembly {
     redis: Option<Arc<RedisHub>>,
     standalone: Option<Standalone>,
     one_process: bool,
-    clerk: Clerk,
+    clerk: Option<Clerk>,
 }
 
 /// The tasks behind a gate while they run.
@@ -87,9 +87,9 @@ impl Assembly {
             shares: Shares::default(),
             outages: Arc::default(),
         };
-        let (ledger, clerk) = Ledger::new(hub, Arc::clone(&observer));
-        let gate = Arc::new(Gate::new(config.of_messages(), policy, resolver, ledger, observer));
-        Ok(Self { gate, watched, redis, standalone, one_process, clerk })
+        let (recorder, clerk) = Recorder::new(hub, Arc::clone(&observer));
+        let gate = Arc::new(Gate::new(config.of_messages(), policy, resolver, recorder, observer));
+        Ok(Self { gate, watched, redis, standalone, one_process, clerk: Some(clerk) })
     }
 
     /// A process that serves looks after its scanners, where no worker does.
@@ -101,6 +101,11 @@ impl Assembly {
         self
     }
 
+    /// Its mail is no mail, and nothing is recorded of it.
+    pub(crate) fn unrecorded(self) -> Self {
+        Self { clerk: None, ..self }
+    }
+
     /// Starts the tasks. They run until [`Running::stop`]; `leave` cuts that short.
     pub(crate) fn start(self, leave: CancellationToken) -> (Arc<Gate>, Running) {
         let mut tasks = JoinSet::new();
@@ -109,7 +114,9 @@ impl Assembly {
         let scanner = self.standalone.as_ref().map(Standalone::health);
         let watched = Arc::clone(&self.gate);
         tasks.spawn(watch_pulse(watched, self.one_process, scanner, pulse, drain.clone()));
-        tasks.spawn(self.clerk.run());
+        if let Some(clerk) = self.clerk {
+            tasks.spawn(clerk.run());
+        }
         let hub = Arc::clone(&self.gate.resolver.hub);
         tasks.spawn(self.gate.believed.clone().watch(hub, drain.clone()));
         let (observer, ended) = (Arc::clone(&self.gate.observer), drain.clone());
@@ -150,7 +157,7 @@ impl Running {
         let _ = tokio::time::timeout(patience, self.ready.wait_for(Result::is_ok)).await;
     }
 
-    /// Ends the tasks: the scanner inside finishes what runs, receipts are written. The gate must be dropped before.
+    /// Ends the tasks: the scanner inside finishes what runs, records are written. The gate must be dropped before.
     pub(crate) async fn stop(mut self) {
         self.drain.cancel();
         let leave = self.leave.clone();

@@ -62,7 +62,7 @@ pub async fn run(
     json: bool,
     out: &mut impl Write,
 ) -> anyhow::Result<Ended> {
-    let assembly = Assembly::new(config, &mut Registry::default()).await?;
+    let assembly = Assembly::new(config, &mut Registry::default()).await?.unrecorded();
     let (gate, mut running) = assembly.start(CancellationToken::new());
     running.wait_until_ready(START_PATIENCE).await;
     let scanned = each(&gate, files, |file, inspection| match json {

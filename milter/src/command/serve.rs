@@ -2,7 +2,7 @@
 //! `serve`: bind everything, then run, then drain.
 //!
 //! The drain goes from the front to the back: no new messages; open ones are decided, with the scanner inside still
-//! scanning for them; then the scanner finishes, receipts are written, the admin server goes last.
+//! scanning for them; then the scanner finishes, records are written, the admin server goes last.
 
 use crate::{
     command::{

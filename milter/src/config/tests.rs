@@ -212,3 +212,20 @@ fn a_yaml_file_is_migrated() {
     let error = Config::load(Some(&path)).unwrap_err().to_string();
     assert!(error.contains("p2t.config.yaml, migrated") && error.contains("`Scoer`"), "{error}");
 }
+
+#[test]
+fn shares_are_numbers_and_relays_are_networks() {
+    let limits = Config::from_toml("").unwrap().limits;
+    assert_eq!((limits.new_samples, limits.share), (16, 4));
+    let relays: Vec<String> = limits.relays.iter().map(ToString::to_string).collect();
+    assert_eq!(relays, ["127.0.0.0/8", "::1/128"]);
+    let limits =
+        Config::from_toml("limits.share = 0\nlimits.new_samples = 0\nlimits.relays = []").unwrap().limits;
+    assert_eq!((limits.new_samples, limits.share, limits.relays.len()), (0, 0, 0));
+    for wrong in
+        ["limits.share = -1", "limits.relays = [\"192.0.2.1/24\"]", "limits.relays = [\"mx.example\"]"]
+    {
+        let error = Config::from_toml(wrong).unwrap_err().to_string();
+        assert!(error.contains("limits."), "{error}");
+    }
+}

@@ -5,14 +5,14 @@
 //! 2. The message is taken apart and every part digested (off the reactor threads where it is large).
 //! 3. The verdicts of all samples are looked up, or scanned for and awaited ([`crate::inspect::resolve`]).
 //! 4. [`decide`] decides; in passive mode the decision is only logged.
-//! 5. One line in the log, one more for each finding; receipts for the ledger. What is delivered unscanned is owed a scan.
+//! 5. One line in the log, one more for each finding; a record for people. What is delivered unscanned is owed a scan.
 //!
 //! A panic anywhere in here is a bug, and a bug is a temporary failure: the sender keeps the message.
 
 use crate::{
     inspect::{
         believed::Believed,
-        ledger::Ledger,
+        records::{Judge, Recorder},
         resolve::{Asker, Resolver, Wanted},
         settings::{Scan, Wait},
     },
@@ -63,12 +63,14 @@ pub struct Gate {
     pub resolver: Resolver,
     /// What all messages in flight may use.
     pub memory: Memory,
-    /// Who received what.
-    pub ledger: Ledger,
+    /// Keeps what people ask later.
+    pub recorder: Recorder,
     /// Is told of every decision.
     pub observer: Arc<Observer>,
     /// What the configuration says of messages.
     pub settings: Settings,
+    /// By what mails are decided, for their records.
+    judge: Judge,
     /// Mails that clean verdicts let through.
     pub(crate) believed: Believed,
     /// Attachments that came before.
@@ -103,15 +105,17 @@ impl Gate {
         settings: Settings,
         policy: Policy,
         resolver: Resolver,
-        ledger: Ledger,
+        recorder: Recorder,
         observer: Arc<Observer>,
     ) -> Self {
+        let judge = Judge::of(&settings.policy, settings.mode);
         observer.configured(settings.mode, settings.wait.sessions, settings.wait.deadline);
         let shares = resolver.shares.with(&settings.limits);
         Self {
             policy,
             resolver: Resolver { shares, ..resolver },
-            ledger,
+            recorder,
+            judge,
             observer,
             memory: Memory::new(settings.limits.memory_bytes.as_u64()),
             believed: Believed::default(),
@@ -133,7 +137,7 @@ impl Gate {
             believed: self.believed.clone(),
             recall: self.recall.clone(),
             turns: Arc::clone(&self.turns),
-            ..Self::new(settings, policy, resolver, self.ledger.clone(), Arc::clone(&self.observer))
+            ..Self::new(settings, policy, resolver, self.recorder.clone(), Arc::clone(&self.observer))
         }
     }
 
@@ -143,7 +147,7 @@ impl Gate {
     }
 
     /// Decides what happens to `message`, logs it and counts it.
-    pub async fn inspect(&self, client: &Client, envelope: &Envelope, message: Message) -> Inspection {
+    pub async fn inspect(&self, client: &Client, envelope: &Envelope, message: Message) -> Arc<Inspection> {
         let began = Instant::now();
         let (size, forged) = (message.size, message.forged);
         let span = spans::message(&envelope.queue_id, size);
@@ -169,7 +173,8 @@ impl Gate {
             span: &span,
         });
         self.owe(envelope, &inspection).await;
-        self.ledger.record(envelope, &inspection);
+        let inspection = Arc::new(inspection);
+        self.recorder.record(client, envelope, &inspection, self.judge);
         self.believed.note(&envelope.queue_id, &inspection, clock::now());
         inspection
     }
@@ -292,7 +297,7 @@ impl Gate {
         let troubles = troubles(malformed, &ambiguities);
         let facts = Facts { parts: &dispositions, troubles: &troubles };
         let decision = decide(facts, &self.policy, &self.settings.policy.on);
-        Inspection { message_id, malformed, ambiguities, parts, ..Inspection::of(decision) }
+        Inspection { message_id, malformed, ambiguities, troubles, parts, ..Inspection::of(decision) }
     }
 
     fn trusted(&self, message_id: Option<String>, extraction: Extraction) -> Inspection {
@@ -313,6 +318,7 @@ impl Gate {
             Lost::Overload => Trouble::Overload,
         };
         let facts = Facts { parts: &[], troubles: &[trouble] };
-        Inspection::of(decide(facts, &self.policy, &self.settings.policy.on))
+        let decision = decide(facts, &self.policy, &self.settings.policy.on);
+        Inspection { troubles: vec![trouble], ..Inspection::of(decision) }
     }
 }

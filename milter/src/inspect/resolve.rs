@@ -7,7 +7,7 @@
 //!    lane for mail and the others in bulk ([`shares`](super::shares)).
 //! 4. The announcements are awaited until the deadline, if there is a seat: at most `wait.sessions` messages wait, for
 //!    each holds one of the MTA's processes ([`seats`](super::seats)). Without a seat the scans go on and the parts are pending.
-//! 5. From time to time a waiter reserves again, since an announcement can be missed and an owner can die.
+//! 5. What waits in bulk is asked for in mail as soon as there is a place. From time to time a waiter reserves all again, since an announcement can be missed and an owner can die.
 //! 6. Where no instance scans, nobody waits: the samples are submitted, and the parts failed as unavailable.
 //! 7. Who gives up leaves, so that its jobs make way for those that somebody waits for.
 //! 8. With `cache.stale = "serve"` samples whose verdicts are stale are scanned again in the background.
@@ -99,6 +99,8 @@ struct Asked {
     sources: HashMap<SampleKey, Source>,
     /// Which lanes its samples are in.
     placing: Placing,
+    /// When it asks for all of them again.
+    poll_at: Instant,
 }
 
 /// One message's questions to one hub.
@@ -189,7 +191,7 @@ impl Asking<'_> {
             return Ok(());
         }
         let placing = self.resolver.shares.placing(self.parties());
-        let mut asked = Asked { sources: HashMap::new(), placing };
+        let mut asked = Asked { sources: HashMap::new(), placing, poll_at: Instant::now() };
         self.reserve_patiently(blink, &mut asked, answers).await?;
         if self.unresolved(answers).next().is_some() && !self.nobody_scans(answers) {
             self.wait(&mut tickets, &mut asked, answers).await?;
@@ -240,8 +242,7 @@ impl Asking<'_> {
         let _span = spans::waiting(self.asker.span, self.unresolved(answers).map(|want| want.key.digest));
         loop {
             tickets.retain(|ticket| !answers.known.contains_key(ticket.key()));
-            let patience = self.deadline.min(Instant::now() + self.resolver.poll);
-            self.hear(tickets, patience, asked, answers).await;
+            self.hear(tickets, self.deadline.min(asked.poll_at), asked, answers).await;
             if self.unresolved(answers).next().is_none()
                 || Instant::now() >= self.deadline
                 || self.nobody_scans(answers)
@@ -276,11 +277,17 @@ impl Asking<'_> {
         answers.outage.is_some()
     }
 
-    /// Collects announcements until all are there or `until` has come.
+    /// Collects announcements until all are there, `until` has come, or a sample may move up.
     async fn hear(&self, tickets: &mut [Ticket], until: Instant, asked: &mut Asked, answers: &mut Answers) {
         let awaited = tickets.iter_mut().map(|ticket| self.answer(ticket));
         let mut awaited: FuturesUnordered<_> = awaited.collect();
-        while let Ok(Some((key, answer))) = tokio::time::timeout_at(until, awaited.next()).await {
+        loop {
+            let heard = tokio::select! {
+                biased;
+                heard = tokio::time::timeout_at(until, awaited.next()) => heard,
+                () = asked.placing.may_move_up() => return,
+            };
+            let Ok(Some((key, answer))) = heard else { return };
             asked.placing.answered(&key);
             let source = asked.sources.get(&key).copied().unwrap_or(Source::Joined);
             match answer {

@@ -127,8 +127,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn shares_follow_the_number_of_seats() {
+    #[tokio::test]
+    async fn shares_follow_the_number_of_seats() {
         let seats = Seats::new(4);
         let mut its: Vec<_> = (0..4).map(|_| seats.take(client(1)).unwrap()).collect();
         seats.resize(16);

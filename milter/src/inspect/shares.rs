@@ -6,16 +6,18 @@
 //!
 //! What a message joins counts for nobody, so what everybody gets costs its first sender one. Each milter counts in its own
 //! memory, at most [`MOST`] parties; with more of them, whoever is not counted yet goes to bulk. A share is given back with
-//! the sample's answer, and when its message waits no longer. What is still in bulk when a waiting message asks again may
-//! move up then.
+//! the sample's answer, and when its message waits no longer. What a waiting message has in bulk moves up as soon as there
+//! is a place.
 
 use crate::mail::{limits::Limits, party::Party};
 use std::{
     collections::{HashMap, HashSet},
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard},
 };
 use thundergate_common::{job::Lane, sample::SampleKey};
 use thundergate_policy::Network;
+use tokio::sync::Notify;
 
 /// So many parties are counted at a time.
 const MOST: usize = 10_000;
@@ -29,7 +31,11 @@ pub struct Shares {
 
 /// How many unanswered samples each party has in mail.
 #[derive(Debug, Default)]
-struct Counted(Mutex<HashMap<Party, usize>>);
+struct Counted {
+    counts: Mutex<HashMap<Party, usize>>,
+    /// Some were given back.
+    freed: Notify,
+}
 
 /// What the configuration says; 0: as many as there are.
 #[derive(Debug, Default)]
@@ -48,6 +54,8 @@ pub(crate) struct Placing {
     placed: usize,
     /// Those that went there and have no answer.
     held: HashSet<SampleKey>,
+    /// Those that went to bulk and have no answer.
+    in_bulk: HashSet<SampleKey>,
 }
 
 impl Shares {
@@ -65,7 +73,8 @@ impl Shares {
 
     /// For a message of these parties.
     pub(crate) fn placing(&self, parties: Vec<Party>) -> Placing {
-        Placing { shares: self.clone(), parties, placed: 0, held: HashSet::new() }
+        let (held, in_bulk) = Default::default();
+        Placing { shares: self.clone(), parties, placed: 0, held, in_bulk }
     }
 }
 
@@ -90,15 +99,45 @@ impl Placing {
         let Quotas { new_samples, share, .. } = *self.shares.quotas;
         let is_over = new_samples > 0 && self.placed >= new_samples;
         if is_over || (share > 0 && !self.shares.counted.take(&self.parties, share)) {
+            self.in_bulk.insert(key.clone());
             return Lane::Bulk;
         }
+        self.in_bulk.remove(key);
         self.placed += 1;
         self.held.insert(key.clone());
         Lane::Mail
     }
 
+    /// Somebody else has asked for a sample in this lane, or scans it. From mail it cannot move up.
+    pub(crate) fn joined(&mut self, key: &SampleKey, lane: Lane) {
+        if lane == Lane::Mail {
+            self.in_bulk.remove(key);
+        }
+    }
+
+    /// Whether this message has the sample in bulk.
+    pub(crate) fn has_in_bulk(&self, key: &SampleKey) -> bool {
+        self.in_bulk.contains(key)
+    }
+
+    /// Waits until something that is in bulk may move up; for ever where nothing is.
+    pub(crate) async fn may_move_up(&self) {
+        if self.in_bulk.is_empty() {
+            std::future::pending::<()>().await;
+        }
+        loop {
+            let mut freed = pin!(self.shares.counted.freed.notified());
+            freed.as_mut().enable();
+            if self.left() > 0 {
+                return;
+            }
+            freed.await;
+        }
+    }
+
     /// A sample has its answer.
     pub(crate) fn answered(&mut self, key: &SampleKey) {
+        self.in_bulk.remove(key);
         if self.held.remove(key) {
             self.give_back(1);
         }
@@ -111,7 +150,7 @@ impl Placing {
     }
 
     /// How many more may go to mail now.
-    fn left(&self) -> usize {
+    pub(crate) fn left(&self) -> usize {
         let Quotas { new_samples, share, .. } = *self.shares.quotas;
         let of_message = if new_samples == 0 { usize::MAX } else { new_samples.saturating_sub(self.placed) };
         let of_parties = if share == 0 { usize::MAX } else { self.shares.counted.left(&self.parties, share) };
@@ -155,10 +194,12 @@ impl Counted {
                 counts.remove(party);
             }
         }
+        drop(counts);
+        self.freed.notify_waiters();
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Party, usize>> {
-        self.0.lock().expect("nothing panics while it holds the counts")
+        self.counts.lock().expect("nothing panics while it holds the counts")
     }
 }
 
@@ -176,6 +217,7 @@ mod tests {
     use super::*;
     use crate::mail::envelope::{Client, Envelope};
     use Lane::{Bulk, Mail};
+    use futures_util::FutureExt;
     use thundergate_common::{digest::Digest, sample::NameHint};
 
     fn shares(new_samples: usize, share: usize) -> Shares {
@@ -230,6 +272,30 @@ mod tests {
         placing.answered(&key(1));
         assert_eq!(placing.asks(&keys[2..]), [Mail, Bulk, Bulk], "one more, then it had three");
         assert_eq!(placed(&mut placing, 2..4), [Mail, Bulk]);
+    }
+
+    #[test]
+    fn what_is_in_bulk_moves_up_when_there_is_a_place() {
+        let shares = shares(2, 1);
+        let mut first = shares.placing(from([192, 0, 2, 1], "a@x.example"));
+        let mut second = shares.placing(from([192, 0, 2, 2], "b@x.example"));
+        assert!(first.may_move_up().now_or_never().is_none(), "it has nothing there");
+        assert_eq!((first.place(&key(0)), second.place(&key(1))), (Mail, Bulk));
+        assert!(second.may_move_up().now_or_never().is_none());
+        {
+            let mut moves = pin!(second.may_move_up());
+            assert!(moves.as_mut().now_or_never().is_none());
+            first.answered(&key(0));
+            assert!(moves.now_or_never().is_some(), "it is woken");
+        }
+        assert_eq!(second.place(&key(1)), Mail);
+        assert!(!second.has_in_bulk(&key(1)) && second.may_move_up().now_or_never().is_none());
+        assert_eq!(first.place(&key(2)), Bulk);
+        drop(second);
+        first.joined(&key(2), Bulk);
+        assert!(first.may_move_up().now_or_never().is_some());
+        first.joined(&key(2), Mail);
+        assert!(first.may_move_up().now_or_never().is_none(), "it is being scanned");
     }
 
     #[test]

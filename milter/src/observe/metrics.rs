@@ -19,7 +19,7 @@
 //! * `wait_deadline_seconds`: `wait.deadline`
 //! * `passive_mode`: 1 where `mode = "passive"`
 //! * `hub_up`: 1 where the hub answered last time; it is asked every second
-//! * `receipts_dropped_total`: receipts that the hub could not store
+//! * `records_dropped_total`: records of mails that were not stored; `receipts_dropped_total` is its old name
 //!
 //! A message that is known takes tens of microseconds, so what it counts is found by number, not by name.
 
@@ -116,7 +116,7 @@ pub struct Metrics {
     deadline: Gauge<f64, AtomicU64>,
     passive: Gauge,
     hub_up: Gauge,
-    receipts_dropped: Counter,
+    records_dropped: Counter,
 }
 
 /// A message that waits, as long as this lives.
@@ -179,7 +179,7 @@ impl Metrics {
             deadline: Gauge::default(),
             passive: Gauge::default(),
             hub_up: Gauge::default(),
-            receipts_dropped: Counter::default(),
+            records_dropped: Counter::default(),
         };
         for kind in Ambiguity::ALL {
             drop(metrics.ambiguities.get_or_create(&Ambiguous { kind: kind.as_str() }));
@@ -230,9 +230,14 @@ impl Metrics {
         registry.register("passive_mode", "1 where every message is delivered", self.passive.clone());
         registry.register("hub_up", "1 where the hub answered last time", self.hub_up.clone());
         registry.register(
+            "records_dropped",
+            "Records of mails that were not stored",
+            self.records_dropped.clone(),
+        );
+        registry.register(
             "receipts_dropped",
-            "Receipts that the hub could not store",
-            self.receipts_dropped.clone(),
+            "The old name of records_dropped",
+            self.records_dropped.clone(),
         );
     }
 
@@ -305,9 +310,9 @@ impl Metrics {
         self.hub_up.set(i64::from(up));
     }
 
-    /// So many receipts could not be stored.
-    pub(crate) fn receipts_dropped(&self, count: usize) {
-        self.receipts_dropped.inc_by(count as u64);
+    /// So many records were not stored.
+    pub(crate) fn records_dropped(&self, count: usize) {
+        self.records_dropped.inc_by(count as u64);
     }
 }
 

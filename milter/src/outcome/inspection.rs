@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! What became of one message: the decision and the parts behind it. Made by [`crate::inspect::inspector`], read by replies, logs,
-//! metrics, the ledger and the command line.
+//! metrics, records and the command line.
 
 use crate::mail::forged::Forged;
 use std::{sync::Arc, time::Duration};
@@ -8,7 +8,7 @@ use thundergate_common::{sample::SampleKey, verdict::Verdict};
 use thundergate_extract::{Ambiguity, Exceeded, Skipped};
 use thundergate_policy::{Action, Cause, Decision, Disposition, Source, Trouble};
 
-/// Bytes of a text of the sender's that logs and the ledger repeat; a name may have 128 KiB, and a message many.
+/// Bytes of a text of the sender's that logs and records repeat; a name may have 128 KiB, and a message many.
 const LONGEST_TEXT: usize = 1024;
 
 /// One part of a message and how it ended.
@@ -43,6 +43,8 @@ pub struct Inspection {
     pub malformed: Option<Malformed>,
     /// Where readers could differ.
     pub ambiguities: Vec<Ambiguity>,
+    /// What is wrong with it as a whole.
+    pub troubles: Vec<Trouble>,
     /// Message-ID, for logs.
     pub message_id: Option<String>,
     /// Its trace, if there is one.
@@ -124,6 +126,7 @@ impl Inspection {
             parts: Vec::new(),
             malformed: None,
             ambiguities: Vec::new(),
+            troubles: Vec::new(),
             message_id: None,
             trace_id: None,
             forged: Forged::default(),
@@ -134,7 +137,7 @@ impl Inspection {
 
     /// A message that a bug kept from being inspected.
     pub(crate) fn of_a_bug() -> Self {
-        Self::of(Decision::BUG)
+        Self { troubles: vec![Trouble::Bug], ..Self::of(Decision::BUG) }
     }
 }
 
@@ -156,7 +159,7 @@ mod tests {
     use thundergate_common::verdict::SkipReason;
 
     #[test]
-    fn a_sender_cannot_fill_logs_and_ledger_with_one_name() {
+    fn a_sender_cannot_fill_logs_and_records_with_one_name() {
         let name = Some("ä".repeat(60_000));
         let part = Skipped { name, media_type: "x".repeat(60_000), size: 1, reason: SkipReason::Empty };
         let part = Inspected::skipped(&part);

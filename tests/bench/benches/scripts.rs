@@ -184,6 +184,8 @@ fn queue() -> Queue {
         reclaim_after: HOUR,
         max_deliveries: 5,
         failed_ttl: Duration::from_secs(600),
+        records_bytes: ByteSize::kib(256),
+        records_ttl: Duration::from_secs(48 * 3600),
     }
 }
 

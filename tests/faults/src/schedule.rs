@@ -81,12 +81,13 @@ impl Schedule {
         let mut random = Rng::with_seed(seed);
         let mut schedule = Self { ends: BEFORE, ..Self::default() };
         let mut slots = 0;
-        while !kinds.is_empty() && (slots == 0 || schedule.ends < at_least) {
+        let mut rounds = 0;
+        while !kinds.is_empty() && (rounds == 0 || schedule.ends < at_least) {
             let mut deck = kinds.to_vec();
             random.shuffle(&mut deck);
             while let Some(kind) = deck.pop() {
                 // A second round may end in the middle.
-                if schedule.ends >= at_least && slots > kinds.len() {
+                if schedule.ends >= at_least && rounds > 0 {
                     break;
                 }
                 let second = deck.iter().position(|other| goes_with(kind, *other));
@@ -99,6 +100,7 @@ impl Schedule {
                     schedule.long_quiets.push((from, schedule.ends));
                 }
             }
+            rounds += 1;
         }
         schedule
     }

@@ -4,7 +4,7 @@
 use super::sample;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
-use thundergate_common::sample::SampleKey;
+use thundergate_common::{record::seen::Sought, sample::SampleKey};
 
 /// Scans what the milters put into the queue, and shows what goes on between them and the scanners.
 #[derive(Debug, Parser)]
@@ -38,11 +38,11 @@ pub enum Command {
     Generation(GenerationArgs),
     /// Show or forget what is known of a sample.
     Verdict(VerdictArgs),
-    /// Show who received a sample.
+    /// Show which mails held a sample, of the last two days at most.
     Seen {
-        /// DIGEST or DIGEST.EXTENSION
-        #[arg(value_parser = sample::parse)]
-        sample: SampleKey,
+        /// DIGEST, under any name, or DIGEST.EXTENSION
+        #[arg(value_parser = sample::sought)]
+        sample: Sought,
         #[command(flatten)]
         output: Output,
     },

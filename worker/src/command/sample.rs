@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! `verdict` and `seen`: what is known of one sample.
+//! `verdict` and `seen`: what is known of one sample, and which mails held it.
 
 use super::{CliError, print_json, print_table, say_all};
 use std::time::{Duration, UNIX_EPOCH};
 use thundergate_common::{
-    hub::{Hub, Operator, Receipt},
+    hub::{Hub, Operator},
+    record::seen::{Seen, Sighting, Sought},
     sample::{HintStyle, NameHint, SampleKey},
     terminal::shown,
     verdict::Verdict,
 };
 
-/// Recipients shown.
-const RECEIPTS: usize = 1000;
+/// Mails shown.
+const MAILS: usize = 1000;
+/// Recipients shown in one row of the table; `--json` has all.
+const RECIPIENTS: usize = 20;
 
 /// A sample's key as it is written everywhere: `<digest>`, `<digest>.<extension>` or `<digest>/<name>`.
 pub(super) fn parse(text: &str) -> Result<SampleKey, String> {
@@ -45,31 +48,70 @@ pub(super) async fn forget(hub: &dyn Operator, sample: &SampleKey) -> Result<(),
     if hub.forget(sample).await? { Ok(()) } else { Err(CliError::Unknown) }
 }
 
-/// Prints who received `sample`.
-pub(super) async fn seen(hub: &dyn Operator, sample: &SampleKey, json: bool) -> Result<(), CliError> {
-    let receipts = hub.receipts(sample, RECEIPTS).await?;
+/// What `seen` looks for: as [`parse`], but a digest alone means the sample under any name.
+pub(super) fn sought(text: &str) -> Result<Sought, String> {
+    let SampleKey { digest, hint } = parse(text)?;
+    Ok(Sought { digest, hint: Some(hint).filter(|hint| *hint != NameHint::None) })
+}
+
+/// Prints who received what is `sought`, and how sure that is.
+pub(super) async fn seen(hub: &dyn Operator, sought: &Sought, json: bool) -> Result<(), CliError> {
+    let seen = hub.seen(sought, MAILS).await?;
     if json {
-        return print_json(&receipts);
+        // Standard output holds the mails alone, as it always did.
+        eprintln!("{}", summary(&seen));
+        return print_json(&seen.mails);
     }
-    if receipts.is_empty() {
+    if seen.mails.is_empty() {
+        eprintln!("{}", summary(&seen));
         return Err(CliError::Unknown);
     }
     print_table(
         ["AT", "QUEUE ID", "DECISION", "FROM", "TO", "NAME"],
-        &receipts.iter().map(row).collect::<Vec<_>>(),
+        &seen.mails.iter().map(row).collect::<Vec<_>>(),
     );
+    say!("{}", summary(&seen));
     Ok(())
 }
 
-fn row(receipt: &Receipt) -> [String; 6] {
+fn row(mail: &Sighting) -> [String; 6] {
     [
-        time(receipt.at),
-        receipt.queue_id.clone(),
-        receipt.decision.clone(),
-        receipt.sender.clone(),
-        receipt.recipients.join(", "),
-        receipt.name.clone().unwrap_or_else(|| "-".to_owned()),
+        time(mail.at),
+        mail.queue_id.clone(),
+        mail.decision.clone(),
+        mail.sender.clone(),
+        recipients(mail),
+        mail.name.clone().unwrap_or_else(|| "-".to_owned()),
     ]
+}
+
+fn recipients(mail: &Sighting) -> String {
+    let shown = &mail.recipients[..mail.recipients.len().min(RECIPIENTS)];
+    let all = mail.recipients_total.unwrap_or(mail.recipients.len());
+    match all - shown.len() {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+/// How many mails, since when, and what may be missing.
+fn summary(seen: &Seen) -> String {
+    let at_least = if seen.is_at_least() { "at least " } else { "" };
+    let mails = if seen.mails.len() == 1 { "mail" } else { "mails" };
+    let mut text = format!("{at_least}{} {mails}", seen.mails.len());
+    if let Some(since) = seen.since_ms {
+        text += &format!("; records reach back to {}", time(since / 1000));
+    }
+    if seen.dropped {
+        text += ", older ones are dropped";
+    }
+    if seen.more {
+        text += "; there are more mails than are shown";
+    }
+    if seen.unsure > 0 {
+        text += &format!("; {} more had too many parts for their records to name all", seen.unsure);
+    }
+    text
 }
 
 fn lines(verdict: &Verdict) -> Vec<String> {
@@ -118,6 +160,26 @@ mod tests {
             "{all:?}"
         );
         assert_eq!(all.iter().map(|line| line.matches("fdp.exe").count()).sum::<usize>(), 7, "{all:?}");
+    }
+
+    #[test]
+    fn a_summary_says_how_sure_it_is() {
+        let sure = Seen { since_ms: Some(1_764_376_000_123), ..Seen::default() };
+        assert_eq!(summary(&sure), "0 mails; records reach back to 2025-11-29T00:26:40Z");
+        let unsure = Seen { dropped: true, more: true, unsure: 2, ..sure };
+        assert_eq!(
+            summary(&unsure),
+            "at least 0 mails; records reach back to 2025-11-29T00:26:40Z, older ones are dropped; there are more mails \
+             than are shown; 2 more had too many parts for their records to name all"
+        );
+    }
+
+    #[test]
+    fn a_digest_alone_is_sought_under_any_name() {
+        let digest = "ab".repeat(32);
+        assert_eq!(sought(&digest).unwrap().hint, None);
+        assert_eq!(sought(&format!("{digest}.PDF")).unwrap().hint, Some(NameHint::Extension("pdf".into())));
+        assert!(sought(&digest[1..]).is_err());
     }
 
     #[test]

@@ -9,7 +9,7 @@
 
 use super::{
     address::Address,
-    error::{CallError, LONGEST_ANSWER},
+    error::{CallError, LONGEST_ANSWER, LONGEST_RESULT},
     facts::{self, Info, Progress},
     resolution::Resolution,
     settings::{Pem, Settings, SetupError},
@@ -134,27 +134,30 @@ impl Client {
             if self.asynchronous {
                 return self.scan_later(sample, source).await;
             }
-            let body = self.upload("check", sample, source).await?;
+            let body = self.upload("check", sample, source, LONGEST_RESULT).await?;
             Ok(shapes::parse(&body, &sample.key)?)
         };
         tokio::time::timeout(limit, scan).await.unwrap_or(Err(CallError::Timeout))
     }
 
     async fn scan_later(&self, sample: &Sample, source: &str) -> Result<Vec<Finding>, CallError> {
-        let ticket = facts::ticket(&self.upload("checkAsync", sample, source).await?)?;
+        let ticket = facts::ticket(&self.upload("checkAsync", sample, source, LONGEST_ANSWER).await?)?;
         let mut pause = POLL.0;
         loop {
             tokio::time::sleep(pause).await;
             pause = pause.mul_f32(1.5).min(POLL.1);
             let url = self.call("getAsyncResults", &[("id", ticket.as_str())]).await?;
-            let body = match exchange(self.logged_in(self.http().get(url)).timeout(self.timeout)).await {
-                // The sample is there already: elsewhere it would be scanned twice.
-                Err(CallError::Busy { pause, .. }) => {
-                    tokio::time::sleep(pause.unwrap_or(POLL.1).min(LONGEST_POLL)).await;
-                    continue;
-                }
-                other => other?,
-            };
+            let body =
+                match exchange(self.logged_in(self.http().get(url)).timeout(self.timeout), LONGEST_RESULT)
+                    .await
+                {
+                    // The sample is there already: elsewhere it would be scanned twice.
+                    Err(CallError::Busy { pause, .. }) => {
+                        tokio::time::sleep(pause.unwrap_or(POLL.1).min(LONGEST_POLL)).await;
+                        continue;
+                    }
+                    other => other?,
+                };
             match facts::progress(&body)? {
                 Progress::Running => {}
                 Progress::Done(result) => return Ok(shapes::findings(&result, &sample.key)?),
@@ -163,10 +166,16 @@ impl Client {
         }
     }
 
-    async fn upload(&self, call: &str, sample: &Sample, source: &str) -> Result<Bytes, CallError> {
+    async fn upload(
+        &self,
+        call: &str,
+        sample: &Sample,
+        source: &str,
+        longest: usize,
+    ) -> Result<Bytes, CallError> {
         let url = self.call(call, &[("source", source)]).await?;
         let request = self.logged_in(self.http().post(url)).multipart(form(sample)).timeout(self.timeout);
-        let answer = exchange(request).await;
+        let answer = exchange(request, longest).await;
         if matches!(answer, Err(CallError::Refused(404 | 405))) {
             self.remember(None);
         }
@@ -192,7 +201,7 @@ impl Client {
 
     async fn info_at(&self, api: &Url) -> Result<Info, CallError> {
         let request = self.logged_in(self.http().get(join(api, "info"))).timeout(self.probe_timeout);
-        Info::read(&exchange(request).await?).ok_or(CallError::NoApi)
+        Info::read(&exchange(request, LONGEST_ANSWER).await?).ok_or(CallError::NoApi)
     }
 
     /// A user in the URL needs no help.
@@ -284,11 +293,12 @@ fn form(sample: &Sample) -> Form {
     Form::new().part("file", part.mime_str("application/octet-stream").expect("a constant media type"))
 }
 
-async fn exchange(request: RequestBuilder) -> Result<Bytes, CallError> {
+/// Sends `request`, and reads an answer of at most `longest` bytes.
+async fn exchange(request: RequestBuilder, longest: usize) -> Result<Bytes, CallError> {
     let started = Instant::now();
     let answer = request.send().await.map_err(transport)?;
     match answer.status() {
-        StatusCode::OK => read(answer).await,
+        StatusCode::OK => read(answer, longest).await,
         status @ (StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) => {
             Err(CallError::Busy { status: status.as_u16(), pause: pause(&answer) })
         }
@@ -304,11 +314,14 @@ async fn exchange(request: RequestBuilder) -> Result<Bytes, CallError> {
     }
 }
 
-async fn read(mut answer: Response) -> Result<Bytes, CallError> {
+async fn read(mut answer: Response, longest: usize) -> Result<Bytes, CallError> {
+    if answer.content_length().is_some_and(|length| length > longest as u64) {
+        return Err(CallError::TooLong(longest));
+    }
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(transport)? {
-        if body.len() + chunk.len() > LONGEST_ANSWER {
-            return Err(CallError::TooLong);
+        if body.len() + chunk.len() > longest {
+            return Err(CallError::TooLong(longest));
         }
         body.extend_from_slice(&chunk);
     }

@@ -4,9 +4,12 @@
 use super::shapes::ShapeError;
 use std::time::Duration;
 
-/// The longest answer that is read, in bytes. Scanners list two rules a finding unless told otherwise; 16 MiB is far
-/// above that.
-pub(super) const LONGEST_ANSWER: usize = 16 << 20;
+/// The longest result of a scan that is read, in bytes. Scanners list two rules a finding unless told otherwise, a finding
+/// with many of them takes tens of KiB, and all scans that run may be answered at once.
+pub(super) const LONGEST_RESULT: usize = 1 << 20;
+
+/// The longest answer to anything else.
+pub(super) const LONGEST_ANSWER: usize = 64 << 10;
 
 /// What lies below an error of the HTTP client.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -40,9 +43,9 @@ pub enum CallError {
     /// 200 with a body of unknown shape, or about another file.
     #[error("the scanner gave an unusable answer")]
     Unusable(#[from] ShapeError),
-    /// An answer that does not end.
-    #[error("the scanner's answer is longer than {LONGEST_ANSWER} bytes")]
-    TooLong,
+    /// An answer with more bytes than any should have; the rest of it was not read.
+    #[error("the scanner's answer is longer than {0} bytes")]
+    TooLong(usize),
     /// No API was found at the configured URL.
     #[error("no Thunderstorm API at this URL")]
     NoApi,
@@ -79,7 +82,7 @@ impl CallError {
             Self::TooLarge => Meaning::TooLarge,
             Self::Unreachable(_) | Self::NoApi => Meaning::Unreachable,
             Self::Broken(_) | Self::Timeout => Meaning::Lost,
-            Self::Refused(_) | Self::Unusable(_) | Self::TooLong | Self::GaveUp(_) => Meaning::Refused,
+            Self::Refused(_) | Self::Unusable(_) | Self::TooLong(_) | Self::GaveUp(_) => Meaning::Refused,
             Self::Moved => Meaning::Moved,
         }
     }

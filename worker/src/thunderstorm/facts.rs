@@ -2,7 +2,7 @@
 //! What `info` and the asynchronous calls answer, in both generations of the API.
 
 use super::shapes::{
-    LONGEST_TEXT, ShapeError,
+    LONGEST_TEXT, ShapeError, bounded,
     fields::{Object, field, number, text},
     short,
 };
@@ -40,7 +40,7 @@ impl Info {
     /// Reads the body of `info`; none where it is not a JSON object that Thunderstorm could have sent. A login page can
     /// be JSON too, and whoever serves it must not get people's mail.
     pub fn read(body: &[u8]) -> Option<Self> {
-        let body: Object = serde_json::from_slice(body).ok()?;
+        let body: Object = bounded::object(body).ok()?;
         field(&body, &KNOWN)?;
         let versions = field(&body, &["version_info"]).and_then(Value::as_object).unwrap_or(&body);
         let known = |text: String| (!text.is_empty()).then(|| short(text));
@@ -55,7 +55,7 @@ impl Info {
 
 /// The id that `checkAsync` gave; numbers and strings are both in use.
 pub fn ticket(body: &[u8]) -> Result<String, ShapeError> {
-    let body: Object = serde_json::from_slice(body)?;
+    let body = bounded::object(body)?;
     Some(text(&body, &["id"]))
         .filter(|id| matches!(id.len(), 1..=LONGEST_TEXT))
         .ok_or(ShapeError::Entry("no id"))
@@ -64,7 +64,7 @@ pub fn ticket(body: &[u8]) -> Result<String, ShapeError> {
 /// Reads the body of `getAsyncResults`. The states are sentences, and none is specified: one this program does not know
 /// is an error rather than a guess.
 pub fn progress(body: &[u8]) -> Result<Progress, ShapeError> {
-    let body: Object = serde_json::from_slice(body)?;
+    let body = bounded::object(body)?;
     let status = text(&body, &["status"]);
     let says = |words: &[&str]| words.iter().any(|word| status.to_ascii_lowercase().contains(word));
     // Before "complete" and "finished": what is "not complete" or "unfinished" must not pass for clean.

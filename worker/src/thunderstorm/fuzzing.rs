@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! What the fuzz target for the scanner's answers calls (`tests/fuzz/`), and the unit test with all that fuzzing brought
+//! What the fuzz targets for the scanner's answers call (`tests/fuzz/`), and the unit test with all that fuzzing brought
 //! to light. Built for tests and for fuzzing only.
 
 use super::{
     facts::{self, Info, Progress},
     shapes,
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 use thundergate_common::{
     digest::Digest,
+    licence,
     sample::{NameHint, SampleKey},
     verdict::{Finding, Rule, Verdict},
 };
@@ -37,6 +38,18 @@ pub fn answers(data: &[u8]) {
     for findings in shapes::parse(data, &sample).ok().into_iter().chain(later) {
         assert_bounded(&findings);
         assert_stored(findings, data.len());
+    }
+}
+
+/// What an instance says of itself; whatever it is, what is made of it is bounded and means something or nothing.
+pub fn info(data: &[u8]) {
+    let Some(info) = Info::read(data) else { return };
+    let texts = [&info.thor, &info.signatures, &info.licence_ends];
+    texts.into_iter().flatten().for_each(|text| assert_short(text));
+    assert_ne!(info.threads, Some(0));
+    for words in texts.into_iter().flatten() {
+        let (ends, left) = (licence::ends(words), licence::days_left(words, SystemTime::UNIX_EPOCH));
+        assert!(ends.is_some() || left.is_none(), "days without an end: {words}");
     }
 }
 
@@ -79,21 +92,27 @@ mod tests {
     use std::{fs, path::Path};
 
     /// How many files there were in `folder` of the fuzz targets' inputs.
-    fn replay(folder: &str) -> usize {
+    fn replay(folder: &str, target: fn(&[u8])) -> usize {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz").join(folder);
         let Ok(files) = fs::read_dir(folder) else { return 0 };
         let files = files.map(|file| file.expect("a folder of this repository").path());
         files
             .inspect(|file| {
                 println!("{}", file.display()); // the last line that a failing test prints
-                super::answers(&fs::read(file).expect("a file of this repository"));
+                target(&fs::read(file).expect("a file of this repository"));
             })
             .count()
     }
 
     #[test]
     fn answers() {
-        assert!(replay("corpus/answers") > 0, "no corpus for answers");
-        replay("regressions/answers");
+        assert!(replay("corpus/answers", super::answers) > 0, "no corpus for answers");
+        replay("regressions/answers", super::answers);
+    }
+
+    #[test]
+    fn info() {
+        assert!(replay("corpus/info", super::info) > 0, "no corpus for info");
+        replay("regressions/info", super::info);
     }
 }

@@ -18,6 +18,7 @@
 //! A SHA-256 that the scanner returns for the submitted file must be the sample's own: otherwise it scanned something
 //! else, such as an upload cut short, and the scan failed.
 
+pub(super) mod bounded;
 pub(super) mod fields;
 mod rules;
 #[cfg(test)]
@@ -36,6 +37,8 @@ const MOST_FINDINGS: usize = 64;
 const MOST_RULES: usize = 128;
 /// Tags and matched strings kept of one rule.
 const MOST_STRINGS: usize = 32;
+/// Names in one object: rules as numbered keys are looked for one by one.
+const MOST_NAMES: usize = 4096;
 /// Bytes kept of one text.
 pub(super) const LONGEST_TEXT: usize = 1024;
 
@@ -45,6 +48,9 @@ pub enum ShapeError {
     /// Not JSON at all, or cut short.
     #[error("the answer is not JSON")]
     Json(#[from] serde_json::Error),
+    /// More values in it than are read.
+    #[error("the answer holds more than {} values", bounded::MOST_VALUES)]
+    TooMuch,
     /// JSON, but no array.
     #[error("the answer is not a list of findings")]
     NoArray,
@@ -61,7 +67,7 @@ pub enum ShapeError {
 
 /// The findings in the answer of `check`, a JSON array.
 pub fn parse(answer: &[u8], sample: &SampleKey) -> Result<Vec<Finding>, ShapeError> {
-    findings(&serde_json::from_slice(answer)?, sample)
+    findings(&bounded::value(answer)?, sample)
 }
 
 /// The findings in a JSON array that is already parsed.
@@ -85,7 +91,21 @@ pub fn findings(answer: &Value, sample: &SampleKey) -> Result<Vec<Finding>, Shap
     }
     match trouble {
         Some(message) if findings.is_empty() => Err(ShapeError::Troubled(message)),
-        _ => Ok(keep_highest(findings, MOST_FINDINGS, |finding| finding.score)),
+        _ => {
+            say_cut(&findings, sample);
+            Ok(keep_highest(findings, MOST_FINDINGS, |finding| finding.score))
+        }
+    }
+}
+
+/// What is not kept of an answer is counted: rules by the finding, findings here.
+fn say_cut(findings: &[Finding], sample: &SampleKey) {
+    let omitted = findings.len().saturating_sub(MOST_FINDINGS);
+    if omitted > 0 {
+        tracing::warn!(
+            sample.key = %sample, findings = findings.len(), omitted.findings = omitted,
+            "A scanner found more in a sample than is kept: the highest scores are"
+        );
     }
 }
 
@@ -96,6 +116,9 @@ fn finding(entry: &Object) -> Result<Finding, ShapeError> {
     let context = object("context").unwrap_or(&nothing);
     let about = object("subject").or(object("file")).or(object("context")).unwrap_or(entry);
 
+    if entry.len().max(context.len()) > MOST_NAMES {
+        return Err(ShapeError::Entry("it has too many members"));
+    }
     let level = text(meta, &["level", "lvl"]);
     let message = text(entry, &["message", "msg"]);
     if level.is_empty() {
@@ -104,13 +127,12 @@ fn finding(entry: &Object) -> Result<Finding, ShapeError> {
     if message.is_empty() {
         return Err(ShapeError::Entry("it has no message"));
     }
-    let rules: Vec<Rule> = rules::rules(entry, context)?;
+    let (rules, listed) = rules::rules(entry, context)?;
     // Without a score a policy would take an alert for nothing; only what is said for information needs none.
     let harmless = ["info", "error", "debug"].iter().any(|harmless| level.eq_ignore_ascii_case(harmless));
     let score = score(entry, context, &rules)
         .or(harmless.then_some(0))
         .ok_or(ShapeError::Entry("it has no score"))?;
-    let listed = rules.len() as u64;
     let total = count(entry, &["reason_count", "reasons_count"]).max(count(context, &["reasons_count"]));
     Ok(Finding {
         level: short(level),
@@ -118,7 +140,7 @@ fn finding(entry: &Object) -> Result<Finding, ShapeError> {
         message: short(message),
         score,
         file: file(about),
-        rules_total: total.max(listed),
+        rules_total: total.max(listed as u64),
         rules: keep_highest(rules, MOST_RULES, |rule| rule.subscore).into_iter().map(bounded).collect(),
     })
 }

@@ -82,8 +82,36 @@ async fn nothing_but_an_understood_answer_counts() {
     assert!(matches!(scan(error).await, Err(CallError::Refused(500))));
     let accepted = || Reply::new(202, "[]");
     assert!(matches!(scan(accepted).await, Err(CallError::Refused(202))));
-    let endless = || Reply::new(200, format!("[{}]", " ".repeat(17 << 20)));
-    assert!(matches!(scan(endless).await, Err(CallError::TooLong)));
+    let long = || Reply::new(200, format!("[{}]", " ".repeat(1 << 20)));
+    assert!(matches!(scan(long).await, Err(CallError::TooLong(_))));
+    let many = || Reply::new(200, format!("[{}0]", "0,".repeat(70_000)));
+    assert!(matches!(scan(many).await, Err(CallError::Unusable(ShapeError::TooMuch))));
+    let fits = || Reply::new(200, format!("[{}]", " ".repeat((1 << 20) - 2)));
+    assert!(scan(fits).await.unwrap().is_empty());
+}
+
+/// An answer whose length nobody says: what is above the bound is not read.
+#[tokio::test]
+async fn an_answer_that_does_not_end_is_left() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/api/check", listener.local_addr().unwrap());
+    let mut server = JoinSet::new();
+    server.spawn(async move {
+        let (mut connection, _) = listener.accept().await.unwrap();
+        let mut begun = [0; 64];
+        connection.read_exact(&mut begun).await.unwrap();
+        let head = b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n[";
+        connection.write_all(head).await.unwrap();
+        let mut sent = 0;
+        while connection.write_all(&[b' '; 1 << 16]).await.is_ok() {
+            sent += 1 << 16;
+        }
+        sent
+    });
+    let result = client(&url).scan(&sample(b"x"), "").await;
+    assert!(matches!(result, Err(CallError::TooLong(_))), "{result:?}");
+    let sent = server.join_next().await.unwrap().unwrap();
+    assert!(sent < 16 << 20, "{sent} bytes were taken");
 }
 
 #[tokio::test]

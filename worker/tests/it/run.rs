@@ -37,7 +37,7 @@ struct Running {
 
 fn queue(keys: &str) -> Queue {
     let text = format!(
-        "max_jobs = 100\nmax_bytes = \"64MiB\"\nsample_ttl = \"1h\"\nreserve_ttl = \"30s\"\nmax_deliveries = 2\n{keys}"
+        "max_jobs = 100\nmax_bytes = \"64MiB\"\nsample_ttl = \"1h\"\nreserve_ttl = \"30s\"\nmax_deliveries = 2\nrecords_bytes = \"1MiB\"\nrecords_ttl = \"48h\"\n{keys}"
     );
     let failed_ttl = if keys.contains("failed_ttl") { "" } else { "\nfailed_ttl = \"10min\"" };
     toml::from_str(&(text + failed_ttl)).unwrap()

@@ -10,6 +10,8 @@
 
 mod check;
 mod environment;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod names;
 mod tokens;
 

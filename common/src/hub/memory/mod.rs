@@ -2,30 +2,33 @@
 //! The hub inside one process: no Redis, the same semantics, nothing survives the process (the MTA still has the mail).
 //!
 //! [`state`] holds samples and jobs behind one lock that is never held across an await; verdicts live in a cache of
-//! `cache.local_bytes`. Bounded: jobs and bytes by `[queue]`, reservations by their short life, receipts, dead
-//! letters and failures by number.
+//! `cache.local_bytes`. Bounded: jobs and bytes by `[queue]`, reservations by their short life, records of
+//! mails by `queue.records_bytes`, dead letters and failures by number.
 
 mod jobs;
 mod operator;
+mod records;
 mod state;
 
 use crate::{
     cache::VerdictCache,
-    clock::now,
+    clock::{now, now_ms},
     failed::FailedSample,
     freshness::Cache,
     generation::{FarmReport, Generation, reached},
     hub::{
         Admission, Announcements, Begin, Claim, Completion, DeadLetter, Hub, HubError, Milter, Observer,
-        Queue, QueueState, Receipt, Reservation, Room, Worker,
+        Queue, QueueState, Reservation, Room, Worker,
     },
     job::{Job, Lane},
     outage::{Outage, outage},
     oversight::Oversight,
+    record::MailRecord,
     sample::{Sample, SampleKey},
     verdict::{Answer, Verdict},
 };
 use async_trait::async_trait;
+use records::Records;
 use state::{Lease, State, Taken};
 use std::{
     collections::VecDeque,
@@ -41,8 +44,6 @@ use tracing::warn;
 
 /// How many dead letters are kept.
 const LETTERS: usize = 1000;
-/// How many receipts are kept, of all samples together.
-const RECEIPTS: usize = 10_000;
 
 /// The hub of one process.
 pub struct MemoryHub {
@@ -58,7 +59,7 @@ pub struct MemoryHub {
     announcements: Announcements,
     work: Notify,
     letters: Mutex<VecDeque<DeadLetter>>,
-    receipts: Mutex<VecDeque<(SampleKey, Receipt)>>,
+    records: Mutex<Records>,
 }
 
 impl MemoryHub {
@@ -78,7 +79,7 @@ impl MemoryHub {
             announcements: Announcements::default(),
             work: Notify::new(),
             letters: Mutex::default(),
-            receipts: Mutex::default(),
+            records: Mutex::new(Records::new(queue.records_bytes.as_u64(), queue.records_ttl)),
         })
     }
 
@@ -209,11 +210,8 @@ impl Milter for MemoryHub {
         Ok(())
     }
 
-    async fn record(&self, receipts: &[(SampleKey, Receipt)]) -> Result<(), HubError> {
-        let mut kept = lock(&self.receipts);
-        kept.extend(receipts.iter().cloned());
-        let excess = kept.len().saturating_sub(RECEIPTS);
-        kept.drain(..excess);
+    async fn record(&self, records: &[MailRecord]) -> Result<(), HubError> {
+        lock(&self.records).add(records, now_ms());
         Ok(())
     }
 }

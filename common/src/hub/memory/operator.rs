@@ -5,7 +5,8 @@ use super::{MemoryHub, lock};
 use crate::{
     clock::now,
     generation::Generation,
-    hub::{DeadLetter, HubError, Operator, Receipt, Retried},
+    hub::{DeadLetter, HubError, Operator, Retried},
+    record::seen::{Seen, Sought},
     sample::SampleKey,
 };
 use async_trait::async_trait;
@@ -35,10 +36,8 @@ impl Operator for MemoryHub {
         Ok(letters.len() < before)
     }
 
-    async fn receipts(&self, key: &SampleKey, most: usize) -> Result<Vec<Receipt>, HubError> {
-        let receipts = lock(&self.receipts);
-        let of_key = receipts.iter().rev().filter(|(sample, _)| sample == key);
-        Ok(of_key.take(most).map(|(_, receipt)| receipt.clone()).collect())
+    async fn seen(&self, sought: &Sought, most: usize) -> Result<Seen, HubError> {
+        Ok(lock(&self.records).seen(sought, most))
     }
 
     async fn forget(&self, key: &SampleKey) -> Result<bool, HubError> {

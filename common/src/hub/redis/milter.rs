@@ -7,34 +7,29 @@ use super::{
     error::{hub_error, out_of_memory, unusable},
     names::{self, Stored},
     pulse::{self, Role},
+    records,
     scripts::{SCRIPTS, Step},
-    seal::Purpose,
     submit,
 };
 use crate::{
     failed::FailedSample,
-    hub::{Admission, Announcements, Hub as _, HubError, Milter, Receipt, Reservation, Trouble},
+    hub::{Admission, Announcements, Hub as _, HubError, Milter, Reservation, Trouble},
     job::{Job, Lane},
     keys::Kept,
+    record::MailRecord,
     sample::{Sample, SampleKey},
     verdict::Verdict,
-    wire::Versioned,
 };
 use async_trait::async_trait;
 use redis::{RedisResult, Value, cmd, from_redis_value};
 use std::{
     collections::HashSet,
     sync::{Arc, atomic::Ordering},
-    time::Duration,
 };
 use tracing::warn;
 
-/// How many receipts of one sample are kept.
-const RECEIPTS: usize = 1000;
 /// So many samples are remembered for which no answer came; beyond them a reservation ends by itself.
 const UNCERTAIN: usize = 10_000;
-/// How long after the last one they are forgotten.
-const LEDGER: Duration = Duration::from_secs(30 * 24 * 3600);
 
 #[async_trait]
 impl Milter for RedisHub {
@@ -103,16 +98,8 @@ impl Milter for RedisHub {
         pulse::probe(self, Role::Milter).await
     }
 
-    async fn record(&self, receipts: &[(SampleKey, Receipt)]) -> Result<(), HubError> {
-        let steps = receipts.iter().map(|(key, receipt)| {
-            let call = SCRIPTS.record.on([self.keys.of(key, Kept::Receipts)]);
-            let sealed = self.vault.seal(Purpose::Receipt, &key.to_string(), Versioned::encode(receipt));
-            Step::from(call.arg(&*sealed).arg(RECEIPTS).arg(millis(LEDGER)))
-        });
-        for outcome in self.verdicts.each(steps.collect()).await? {
-            outcome.map_err(hub_error)?;
-        }
-        Ok(())
+    async fn record(&self, records: &[MailRecord]) -> Result<(), HubError> {
+        records::record(self, records).await
     }
 }
 

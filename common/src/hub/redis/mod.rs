@@ -18,6 +18,7 @@
 //! | `oversight` | what the workers together know of their instances |
 //! | `submit`, `lanes` | how samples get into the queue, whose turn it is, what gives way |
 //! | `milter`, `worker` with `claims`, `observer`, `operator` | the calls of each role |
+//! | `records`, `receipts` | the records of mails, and what there was before them |
 //! | `entry` | an entry of a stream: its keys, its job, its lease |
 //! | `error`, `wire` | what errors mean; JSON |
 //!
@@ -41,6 +42,8 @@ mod entry;
 mod error;
 mod farm;
 mod fill;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod lanes;
 mod listener;
 mod milter;
@@ -50,6 +53,8 @@ mod operator;
 mod outage;
 mod oversight;
 mod pulse;
+mod receipts;
+mod records;
 mod scripts;
 pub mod seal;
 mod settings;
@@ -128,6 +133,8 @@ pub struct RedisHub {
     fill: Mutex<fill::Fill>,
     /// Why Redis does not take what this process writes.
     told: Mutex<pulse::Told>,
+    /// Whether it was said that this process may not write records.
+    records_refused: AtomicBool,
     /// They end with the hub.
     _tasks: JoinSet<()>,
 }
@@ -222,6 +229,7 @@ impl RedisHub {
             names: names::Table::default(),
             fill: Mutex::default(),
             told: Mutex::default(),
+            records_refused: AtomicBool::new(false),
             _tasks: tasks,
         }))
     }
@@ -323,8 +331,8 @@ impl Hub for RedisHub {
         self.told().now()
     }
 
-    fn now(&self) -> u64 {
-        self.clock.shared_ms() / 1000
+    fn now_ms(&self) -> u64 {
+        self.clock.shared_ms()
     }
 
     /// A look-up rather than `PING`, which says nothing about a cluster's slots.

@@ -1,22 +1,21 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! What an operator asks beside what an observer sees: dead letters tried again or dropped, receipts, overrides.
+//! What an operator asks beside what an observer sees: dead letters tried again or dropped, who received a sample, overrides.
 
 use super::{
     RedisHub,
     entry::{Entries, read, sealed_job},
     error::unusable,
-    farm,
+    farm, records,
     scripts::SCRIPTS,
-    seal::Purpose,
 };
 use crate::{
     clock::now_ms,
     generation::Generation,
-    hub::{DeadLetter, HubError, Operator, Receipt, Retried},
+    hub::{DeadLetter, HubError, Operator, Retried},
     job::{Job, Lane},
     keys::Kept,
+    record::seen::{Seen, Sought},
     sample::SampleKey,
-    wire::Versioned,
 };
 use async_trait::async_trait;
 use redis::{cmd, from_redis_value};
@@ -64,13 +63,8 @@ impl Operator for RedisHub {
         Ok(was_there)
     }
 
-    async fn receipts(&self, key: &SampleKey, most: usize) -> Result<Vec<Receipt>, HubError> {
-        let Some(last) = most.checked_sub(1) else { return Ok(Vec::new()) };
-        let command = cmd("LRANGE").arg(self.keys.of(key, Kept::Receipts)).arg(0).arg(last).take();
-        let receipts: Vec<Vec<u8>> = from_redis_value(self.verdicts.one(command).await?).map_err(unusable)?;
-        let name = key.to_string();
-        let read = |sealed| Versioned::decode(&self.vault.open(Purpose::Receipt, &name, sealed)?);
-        Ok(receipts.into_iter().filter_map(read).collect())
+    async fn seen(&self, sought: &Sought, most: usize) -> Result<Seen, HubError> {
+        records::seen(self, sought, most).await
     }
 
     async fn forget(&self, key: &SampleKey) -> Result<bool, HubError> {

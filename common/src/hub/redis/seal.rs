@@ -52,7 +52,9 @@ pub enum Purpose {
     Announcement,
     /// A dead letter, of a sample.
     Letter,
-    /// Who received a sample.
+    /// A pack of records of mails, of its stream. A record says itself which it is, so one that comes twice counts once.
+    Records,
+    /// Who received a sample, as milters up to 0.1.1 wrote it.
     Receipt,
     /// The farm's generation, of the prefix.
     Generation,
@@ -199,6 +201,7 @@ impl Purpose {
             Self::Job => "job",
             Self::Announcement => "announcement",
             Self::Letter => "letter",
+            Self::Records => "records",
             Self::Receipt => "receipt",
             Self::Generation => "generation",
             Self::Report => "report",

@@ -4,6 +4,8 @@
 mod callbacks;
 mod connection;
 mod connections;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod listen;
 mod listener;
 mod reply;
@@ -89,15 +91,14 @@ async fn converse(stream: Stream, session: Session, connection: Open, close: Can
         tokio::select! {
             () = ended.cancelled() => {}
             () = close.cancelled() => {}
-            () = silence(&watched, idle) => {
-                connection.idled(idle);
-                // indymilter has a task that reads on whatever becomes of the session.
-                watched.give_up();
-            }
+            () = silence(&watched, idle) => connection.idled(idle),
         }
     };
     // It ends without an error, since `Only` has none.
     let _ = indymilter::run(only, callbacks::callbacks(link), config, over).await;
+    // A task of its reads on, whatever becomes of the session, and with the stream it holds the gate, for whose end the
+    // drain waits.
+    watched.give_up();
 }
 
 /// Ends once nothing has come for `idle`.

@@ -160,7 +160,7 @@ impl Session {
 
 impl Arrived {
     /// Decides what happens to the message.
-    pub(super) async fn inspect(self) -> Inspection {
+    pub(super) async fn inspect(self) -> Arc<Inspection> {
         // `open` lives until the decision is made.
         let Transaction { envelope, collector, forged, open: _open, .. } = self.transaction;
         let message = Message { forged, ..collector.finish() };
@@ -168,9 +168,9 @@ impl Arrived {
     }
 
     /// What was collected.
-    #[cfg(test)]
-    pub(crate) fn bytes(self) -> Vec<u8> {
-        self.transaction.collector.finish().bytes.expect("it was kept").to_vec()
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn bytes(self) -> Option<Vec<u8>> {
+        Some(self.transaction.collector.finish().bytes.ok()?.to_vec())
     }
 }
 

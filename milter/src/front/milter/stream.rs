@@ -53,7 +53,7 @@ const USED_MACROS: [&[u8]; 5] = [b"j", b"{j}", b"i", b"{i}", b"{auth_authen}"];
 /// Stands for macros of which none is of use: those of the message before are forgotten all the same.
 const NO_MACROS: &[u8] = b"{}\0\0";
 /// No chunk is longer, or indymilter ends the session.
-const LONGEST_CHUNK: usize = (1 << 20) - 1;
+pub(super) const LONGEST_CHUNK: usize = (1 << 20) - 1;
 /// What is read at once. All commands of a usual message up to its body come in one read.
 const BLOCK: usize = 16 << 10;
 

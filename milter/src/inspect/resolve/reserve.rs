@@ -7,7 +7,6 @@ use crate::{
     inspect::{
         answers::{Answers, fail},
         blink::Blink,
-        shares::Placing,
     },
     observe::spans,
 };
@@ -20,6 +19,7 @@ use thundergate_common::{
     traces::Span,
 };
 use thundergate_policy::{Failure, Source};
+use tokio::time::Instant;
 
 impl Asking<'_> {
     /// Reserves and submits, again where the hub blinks: what it did without an answer does no harm twice.
@@ -37,15 +37,29 @@ impl Asking<'_> {
         }
     }
 
-    /// Reserves what has no answer and submits what this message owns.
+    /// Reserves what has no answer and submits what this message owns. Before it is time to ask for all again, that is what
+    /// may move up.
     async fn reserve(&self, asked: &mut Asked, answers: &mut Answers) -> Result<(), HubError> {
-        let missing: Vec<_> = self.unresolved(answers).collect();
+        let is_time = Instant::now() >= asked.poll_at;
+        let mut places = asked.placing.left();
+        let mut missing = Vec::new();
+        for want in self.unresolved(answers) {
+            let moves_up = places > 0 && asked.placing.has_in_bulk(&want.key);
+            places -= usize::from(moves_up);
+            if is_time || moves_up {
+                missing.push(want);
+            }
+        }
+        if missing.is_empty() {
+            return Ok(()); // somebody else had that place
+        }
         let keys: Vec<_> = missing.iter().map(|want| want.key.clone()).collect();
         let (mut jobs, mut joined) = (Vec::new(), 0);
         let span = spans::enqueueing(self.asker.span, Lane::Mail);
-        let reserved = self.reserve_in_lanes(&keys, &asked.placing).await;
+        let lanes = asked.placing.asks(&keys);
+        let reserved = self.reserve_in_lanes(&keys, &lanes).await;
         self.resolver.outages.absence.note(&reserved);
-        for (want, reservation) in missing.into_iter().zip(reserved?) {
+        for ((want, reservation), lane) in missing.into_iter().zip(reserved?).zip(lanes) {
             match reservation {
                 Reservation::Known(verdict) => self.learn(&want.key, verdict, Source::Hub, answers),
                 Reservation::Failed(failed) => {
@@ -53,6 +67,7 @@ impl Asking<'_> {
                 }
                 Reservation::Joined => {
                     joined += 1;
+                    asked.placing.joined(&want.key, lane);
                     // Who joined its own scan again still owns it.
                     asked.sources.entry(want.key.clone()).or_insert(Source::Joined);
                     continue;
@@ -83,17 +98,22 @@ impl Asking<'_> {
             }
             self.resolver.outages.queue(admission, direct);
         }
-        if full { Err(HubError::Full) } else { Ok(()) }
+        if full {
+            return Err(HubError::Full);
+        }
+        if is_time {
+            asked.poll_at = Instant::now() + self.resolver.poll;
+        }
+        Ok(())
     }
 
     /// Those in the lane for mail first, at the same time as those in bulk.
     async fn reserve_in_lanes(
         &self,
         keys: &[SampleKey],
-        placing: &Placing,
+        lanes: &[Lane],
     ) -> Result<Vec<Reservation>, HubError> {
-        let lanes = placing.asks(keys);
-        let of_lane = |lane| keys.iter().zip(&lanes).filter(move |(_, one)| **one == lane);
+        let of_lane = |lane| keys.iter().zip(lanes).filter(move |(_, one)| **one == lane);
         let [mail, bulk] = [Lane::Mail, Lane::Bulk].map(|lane| of_lane(lane).map(|(key, _)| key.clone()));
         let (mail, bulk): (Vec<_>, Vec<_>) = (mail.collect(), bulk.collect());
         if bulk.is_empty() {

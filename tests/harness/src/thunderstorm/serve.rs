@@ -302,6 +302,9 @@ async fn uploads(State(scans): State<Server>) -> Json<Value> {
     Json(scans.uploads().to_json())
 }
 
+/// Bytes of an answer with [`Fault::Huge`].
+const HUGE: usize = 15 << 20;
+
 /// Where [`Fault::Redirect`] leads: a client that follows takes every sample for clean.
 async fn elsewhere() -> Json<Value> {
     Json(json!([]))
@@ -379,6 +382,10 @@ fn spoiled(
             let text = honest.to_string();
             let half = text[..text.floor_char_boundary(text.len() / 2)].to_owned();
             ([(header::CONTENT_TYPE, "application/json")], half).into_response()
+        }
+        Fault::Huge => {
+            let text = format!("[{}0]", "0,".repeat(HUGE / 2));
+            ([(header::CONTENT_TYPE, "application/json")], text).into_response()
         }
         Fault::WrongHash => {
             let cut = Upload { bytes: Bytes::from_static(b"other bytes"), ..upload.clone() };

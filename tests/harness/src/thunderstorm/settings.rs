@@ -93,6 +93,8 @@ pub enum Fault {
     WrongHash,
     /// 200 with a JSON object.
     NotAnArray,
+    /// 200 with 15 MiB of JSON, a list of numbers.
+    Huge,
     /// 307 to a place that answers `[]` to everything.
     Redirect,
 }

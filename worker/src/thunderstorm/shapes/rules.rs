@@ -12,23 +12,29 @@ use thundergate_common::verdict::Rule;
 /// What a rule's name is called.
 const NAMES: [&str; 4] = ["rulename", "rule_name", "rule", "name"];
 
-/// The rules of `entry`, whose details are in `context` where the shape has one.
-pub(super) fn rules(entry: &Object, context: &Object) -> Result<Vec<Rule>, ShapeError> {
+/// What is called why it matched, beside a signature's description.
+const REASONS: [&str; 3] = ["description", "reason", "summary"];
+
+/// The rules of `entry`, whose details are in `context` where the shape has one, and how many it lists: of numbered ones
+/// only the first are read.
+pub(super) fn rules(entry: &Object, context: &Object) -> Result<(Vec<Rule>, usize), ShapeError> {
     for name in ["matches", "reasons"] {
         for object in [entry, context] {
             match field(object, &[name]) {
                 None => {}
                 Some(Value::Array(items)) if items.is_empty() => {}
-                Some(Value::Array(items)) => return items.iter().map(rule).collect(),
+                Some(Value::Array(items)) => {
+                    let rules = items.iter().map(rule).collect::<Result<Vec<_>, _>>()?;
+                    return Ok((rules, items.len()));
+                }
                 Some(_) => return Err(ShapeError::Entry("its rules are no list")),
             }
         }
     }
-    let mut numbered = numbered(context);
-    if numbered.is_empty() {
-        numbered = self::numbered(entry);
-    }
-    Ok(numbered)
+    let whose = if is_numbered(context, 1) { context } else { entry };
+    let listed = (1..).take_while(|n| is_numbered(whose, *n)).count();
+    let read = 1..=listed.min(super::MOST_RULES);
+    Ok((read.map(|n| described(whose, whose, &format!("_{n}"))).collect(), listed))
 }
 
 fn rule(item: &Value) -> Result<Rule, ShapeError> {
@@ -46,11 +52,9 @@ fn rule(item: &Value) -> Result<Rule, ShapeError> {
 }
 
 /// Rules as numbered keys: `rulename_1`, `subscore_1`, … until neither a name nor a reason has the next number.
-fn numbered(object: &Object) -> Vec<Rule> {
-    (1..=super::MOST_RULES)
-        .map(|n| described(object, object, &format!("_{n}")))
-        .take_while(|rule| !rule.name.is_empty() || !rule.reason.is_empty())
-        .collect()
+fn is_numbered(object: &Object, n: usize) -> bool {
+    let names = NAMES.iter().chain(&REASONS).map(|name| format!("{name}_{n}"));
+    names.into_iter().any(|name| !text(object, &[&name]).is_empty())
 }
 
 fn described(signature: &Object, item: &Object, suffix: &str) -> Rule {

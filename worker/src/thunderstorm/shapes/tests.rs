@@ -263,6 +263,21 @@ fn a_giant_answer_keeps_its_highest_scores_and_is_bounded() {
     assert!(findings.iter().all(|finding| finding.message.len() <= LONGEST_TEXT));
 }
 
+#[test]
+fn rules_that_are_not_kept_are_counted() {
+    let mut flat = json!({"level": "Alert", "message": "x", "score": 80});
+    for n in 1..=300 {
+        flat[format!("rulename_{n}")] = json!("R");
+    }
+    let finding = only(json!([flat]));
+    assert_eq!((finding.rules.len(), finding.rules_total), (MOST_RULES, 300));
+    let reasons: Vec<_> = (0..300).map(|n| json!({"rulename": "R", "subscore": n})).collect();
+    let finding = only(json!([{"level": "Alert", "message": "x", "score": 80, "matches": reasons}]));
+    assert_eq!((finding.rules.len(), finding.rules_total, finding.rules[0].subscore), (MOST_RULES, 300, 299));
+    flat["context"] = (0..=MOST_NAMES).map(|n| (n.to_string(), json!(0))).collect::<Object>().into();
+    assert!(matches!(read(json!([flat])), Err(ShapeError::Entry(_))));
+}
+
 /// JSON with the keys and words that matter often enough to get past the first checks.
 fn any_json() -> impl Strategy<Value = Value> {
     let word = prop_oneof![

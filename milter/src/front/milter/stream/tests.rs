@@ -1,96 +1,24 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Packets in pieces of all sizes, and what the session gets of them.
 
-use super::*;
-use crate::{
-    command::assembly::Assembly, config::Config, front::milter::session::Session, inspect::inspector::Gate,
+use super::{
+    super::fuzzing::{Pieces, Seen, link, runtime, seen},
+    *,
 };
-use prometheus_client::registry::Registry;
 use proptest::prelude::*;
-use std::sync::{Arc, OnceLock};
-use tokio::{
-    io::{AsyncReadExt, BufReader},
-    runtime::{Builder, Runtime},
-};
-use tokio_util::task::TaskTracker;
+use tokio::io::AsyncReadExt;
 
 fn packet(command: u8, data: &[u8]) -> Vec<u8> {
     let length = u32::try_from(data.len() + 1).unwrap();
     [&length.to_be_bytes(), [command].as_slice(), data].concat()
 }
 
-fn runtime() -> Runtime {
-    Builder::new_current_thread().build().unwrap()
-}
-
-/// A session without a message.
-fn link() -> Link {
-    static GATE: OnceLock<Arc<Gate>> = OnceLock::new();
-    let gate = GATE.get_or_init(|| {
-        let config = Config::from_toml("farm.instances = [{ url = \"http://127.0.0.1:1\" }]").unwrap();
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        runtime().block_on(Assembly::new(&config, &mut Registry::default())).unwrap().gate
-    });
-    Link::new(Session::new(Arc::clone(gate), TaskTracker::new()))
-}
-
 /// What comes out when `bytes` arrive in pieces of `size`.
 fn mended(bytes: &[u8], size: usize) -> Vec<u8> {
-    let mut pieces = Mended::new(Pieces { bytes: bytes.to_vec(), size }, link());
+    let mut pieces = Mended::new(Pieces { bytes, size }, link());
     let mut out = Vec::new();
     runtime().block_on(pieces.read_to_end(&mut out)).unwrap();
     out
-}
-
-/// Reads as indymilter does, calls the session as its callbacks do, and says what it saw beside the body that was
-/// collected.
-fn seen(bytes: &[u8], size: usize, options: ProtoOpts) -> (Vec<(u8, usize)>, Vec<u8>) {
-    let link = link();
-    link.lock().options = options;
-    let mut stream = BufReader::new(Mended::new(Pieces { bytes: bytes.to_vec(), size }, link.clone()));
-    let mut packets = Vec::new();
-    let mut message = Vec::new();
-    runtime().block_on(async {
-        while let Ok(length) = stream.read_u32().await {
-            let mut data = vec![0; length as usize];
-            stream.read_exact(&mut data).await.unwrap();
-            packets.push((data[0], data.len() - 1));
-            let mut connection = link.lock();
-            let taken = connection.taken.take();
-            let session = &mut connection.session;
-            match data[0] {
-                b'M' => session.mail([&data[1..]].into_iter(), None),
-                b'L' => {
-                    let mut parts = data[1..].split(|byte| *byte == 0);
-                    session.header(parts.next().unwrap(), parts.next().unwrap());
-                }
-                b'N' => session.end_of_header(),
-                b'B' | b'E' if taken.is_none() => session.body(&data[1..]),
-                _ => (),
-            }
-            if data[0] == b'E' {
-                message = session.end_of_message(b"1").unwrap().bytes();
-            }
-        }
-    });
-    (packets, message)
-}
-
-struct Pieces {
-    bytes: Vec<u8>,
-    size: usize,
-}
-
-impl AsyncRead for Pieces {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        out: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let count = self.size.min(self.bytes.len()).min(out.remaining());
-        out.put_slice(&self.bytes.drain(..count).collect::<Vec<_>>());
-        Poll::Ready(Ok(()))
-    }
 }
 
 #[test]
@@ -169,9 +97,10 @@ fn what_the_session_gets_keeps_its_place() {
     };
     for size in [1000, 100_000] {
         for (options, header) in [(ProtoOpts::NOREPLY_HEADER, 0), (ProtoOpts::empty(), 1)] {
-            let (packets, last) = seen(&[message(0), message(1)].concat(), size, options);
+            let Seen { packets, mut messages } = seen(&[message(0), message(1)].concat(), size, options);
+            let last = messages.pop();
             let fields = packets.iter().filter(|(command, _)| *command == b'L').count();
-            assert_eq!((fields, last), (2 * header, expected(1)));
+            assert_eq!((fields, last), (2 * header, Some(expected(1))));
             let bodies: Vec<_> = packets.iter().filter(|(command, _)| b"BE".contains(command)).collect();
             assert_eq!(bodies, [&(b'B', 1), &(b'E', 0), &(b'B', 1), &(b'E', 0)]);
         }
@@ -203,7 +132,7 @@ proptest! {
             body.extend(chunk);
         }
         bytes.extend(packet(b'E', b""));
-        let (_, message) = seen(&bytes, size, ProtoOpts::NOREPLY_HEADER);
+        let message = seen(&bytes, size, ProtoOpts::NOREPLY_HEADER).messages.pop().unwrap();
         prop_assert_eq!(message, [b"A: b\r\n\r\n", &body[..]].concat());
     }
 }

@@ -3,6 +3,7 @@
 //! clocks that are wrong, and scanners that
 //! find nothing.
 
+mod answers;
 mod blind;
 mod clocks;
 mod generation;

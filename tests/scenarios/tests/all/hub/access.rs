@@ -16,11 +16,12 @@ use thundergate_common::{
     clock::now,
     digest::Digest,
     hub::{
-        Admission, Begin, Claim, Completion, Hub, HubError, Milter as _, Observer as _, Receipt, Reservation,
-        Room, Worker,
+        Admission, Begin, Claim, Completion, Hub, HubError, Milter as _, Observer as _, Reservation, Room,
+        Worker,
         redis::{Redis, RedisHub, RedisUrl},
     },
     job::{Job, Lane},
+    record::MailRecord,
     sample::{NameHint, Sample, SampleKey},
     verdict::{Answer, Verdict},
 };
@@ -298,7 +299,7 @@ async fn a_sample_passes(redis: impl Fn(&str) -> Redis) {
     assert_eq!(timeout(SOON, ticket.answer()).await.expect("it is announced"), answer);
     let known = here.look_up(std::slice::from_ref(&key)).await.unwrap().remove(0).expect("it is known");
     assert_eq!(Answer::Verdict(known), answer);
-    here.record(&[(key, Receipt { sender: "a@b.example".into(), ..receipt() })]).await.unwrap();
+    here.record(&[MailRecord::default()]).await.unwrap();
     there.reclaim("other", 0, ONE).await.unwrap();
     there.queue().await.unwrap();
 }
@@ -386,17 +387,6 @@ fn job(key: &SampleKey) -> (Sample, Job) {
         traceparent: None,
     };
     (sample, job)
-}
-
-fn receipt() -> Receipt {
-    Receipt {
-        at: now(),
-        queue_id: "4Bq".into(),
-        sender: String::new(),
-        recipients: Arc::from(["c@d.example".to_owned()]),
-        name: None,
-        decision: "accept".into(),
-    }
 }
 
 fn with_causes(error: &dyn std::error::Error) -> String {

@@ -79,8 +79,14 @@ async fn without_a_seat_the_answer_comes_at_once() {
 
 #[tokio::test]
 async fn a_scan_that_failed_for_good_gives_tempfail() {
-    for fault in [Fault::Html, Fault::TruncatedJson, Fault::WrongHash, Fault::NotAnArray, Fault::Status(500)]
-    {
+    for fault in [
+        Fault::Html,
+        Fault::TruncatedJson,
+        Fault::WrongHash,
+        Fault::NotAnArray,
+        Fault::Huge,
+        Fault::Status(500),
+    ] {
         let site = Site::single(1, Settings::default()).await;
         site.farm[0].fault_of_mail(fault);
         let milter = site.milter("queue.max_deliveries = 1\nwait.deadline = \"15s\"").await;

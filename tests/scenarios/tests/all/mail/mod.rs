@@ -6,3 +6,4 @@ mod blame;
 mod cluster;
 mod failure_table;
 mod milter_protocol;
+mod shares;

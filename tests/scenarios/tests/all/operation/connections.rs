@@ -4,7 +4,11 @@
 #![allow(clippy::unwrap_used, reason = "a scenario fails where it stands")]
 
 use serde_json::Value;
-use std::{fs, io::ErrorKind, time::Duration};
+use std::{
+    fs,
+    io::ErrorKind,
+    time::{Duration, Instant},
+};
 use thundergate_harness::{
     eventually,
     mails::{mail, noise},
@@ -88,6 +92,19 @@ async fn an_mta_that_is_silent_loses_its_connection_and_one_that_waits_does_not(
     said(&milter, "idle_connection").await;
     let name = "thundergate_milter_idle_connections_closed_total";
     assert_eq!(metric(&milter.program, name).await, 1.0, "the other one receives a message");
+}
+
+/// The grace period is 30 s.
+#[tokio::test]
+async fn an_mta_that_stays_does_not_hold_up_the_end() {
+    let site = Site::single(1, Settings::default()).await;
+    let mut milter = site.milter("").await;
+    let mut open = Mta::connect(&milter.address).await.unwrap();
+    assert!(open.send(&harmless(5)).await.unwrap().delivers());
+    let _silent = Mta::connect(&milter.address).await.unwrap();
+    let begun = Instant::now();
+    assert!(milter.program.terminate().await.unwrap().success());
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
 }
 
 /// 1 MiB of macros for each stage that has some, as `first` has it.

@@ -49,13 +49,19 @@ async fn new_connections_get_the_new_configuration_and_open_ones_keep_theirs() {
 
     // Another policy, other limits, another farm; another address needs a restart.
     let new = "policy.reject = \"FullMatch.Score > 90\"\nlimits.message_bytes = \"10KiB\"\n\
-               limits.connections = 2\nlog.level = \"debug\"\ngrace = \"7s\"\n";
+               limits.connections = 2\nlimits.share = 7\nlog.level = \"debug\"\ngrace = \"7s\"\n";
     let farm = before.replace(&site.farm_section(), &other.farm_section());
     let line = reload(&milter, &format!("{new}{farm}"), 1).await;
     assert_eq!(line["config.needs_restart"], "grace", "{line}");
     let changed = line["config.changed"].as_str().unwrap();
-    for key in ["policy.reject", "limits.message_bytes", "limits.connections", "log.level", "farm.instances"]
-    {
+    for key in [
+        "policy.reject",
+        "limits.message_bytes",
+        "limits.connections",
+        "limits.share",
+        "log.level",
+        "farm.instances",
+    ] {
         assert!(changed.split(',').any(|one| one == key), "{key}: {changed}");
     }
     let large = Mail::of(mail().attach("b.bin", "application/octet-stream", noise(1, 20 << 10)).bytes());

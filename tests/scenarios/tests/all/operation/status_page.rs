@@ -83,7 +83,7 @@ async fn both_programs_tell_what_they_know_in_one_shape() {
         "{seen}"
     );
     assert_eq!((&seen["waiting"]["mails"], &seen["waiting"]["oldest_ms"]), (&0.into(), &Value::Null));
-    assert_eq!(seen["queue"]["lanes"].as_array().unwrap().len(), 2, "{seen}");
+    assert_eq!(seen["queue"]["lanes"].as_array().unwrap().len(), 3, "{seen}");
     let finding = &seen["findings"][0];
     assert!(
         finding["score"].as_i64().unwrap() > 60 && finding["sample"].as_str().unwrap().ends_with(".com"),

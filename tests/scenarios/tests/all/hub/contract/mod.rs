@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The hub: [`conformance`] is what every hub does, over one process and over each way to a Redis; [`redis_only`] is what
-//! only Redis can do to one, [`restart`] what it keeps, [`failures`] what it holds against samples, [`sealed`] what a secret
+//! only Redis can do to one, [`records`] what records of mails take there, [`restart`] what it keeps, [`failures`] what it holds against samples, [`sealed`] what a secret
 //! is good for, [`users`] who may do what. Each Redis has the delivered settings and users; each call is made by the user
 //! whose program makes it, or, where the users do not matter, by the operator's, who may make them all.
 
@@ -9,6 +9,7 @@
 mod conformance;
 mod failures;
 mod memory;
+mod records;
 mod redis_only;
 mod restart;
 mod sealed;
@@ -20,7 +21,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use thundergate_common::{
-    clock::now,
+    clock::{now, now_ms},
     digest::Digest,
     freshness::{Cache, Stale},
     hub::{
@@ -30,6 +31,7 @@ use thundergate_common::{
     },
     job::{Job, Lane},
     keys::CLUSTER_SHARDS,
+    record::{MailRecord, PartRecord, RecordId},
     sample::{NameHint, Sample, SampleKey},
     verdict::{Answer, Finding, Verdict},
 };
@@ -83,6 +85,8 @@ fn limits() -> Queue {
         reclaim_after: RECLAIM_AFTER,
         max_deliveries: 3,
         failed_ttl: Duration::from_secs(600),
+        records_bytes: bytesize::ByteSize::kib(256),
+        records_ttl: Duration::from_secs(48 * 3600),
     }
 }
 
@@ -145,6 +149,30 @@ fn bytes(name: &str) -> Bytes {
         padded.push(' ');
     }
     padded.into()
+}
+
+/// A mail that held these samples.
+fn mail_record(queue_id: &str, samples: &[SampleKey]) -> MailRecord {
+    let part = |key: &SampleKey| PartRecord {
+        digest: Some(key.digest),
+        hint: Some(key.hint.clone()).filter(|hint| *hint != NameHint::None),
+        size: 100,
+        disposition: "clean".into(),
+        source: "hub".into(),
+        ..PartRecord::default()
+    };
+    MailRecord {
+        id: RecordId::at(now_ms()),
+        at_ms: now_ms(),
+        queue_id: queue_id.into(),
+        sender: "a@example.org".into(),
+        recipients: vec!["b@example.org".into()],
+        size: 1000,
+        parts: samples.iter().map(part).collect(),
+        action: "accept".into(),
+        cause: "clean".into(),
+        ..MailRecord::default()
+    }
 }
 
 fn room(most: usize) -> Room {

@@ -8,7 +8,7 @@
 use super::*;
 use redis::{RedisError, Value, cmd};
 use std::collections::BTreeSet;
-use thundergate_common::hub::{Begin, Receipt};
+use thundergate_common::{hub::Begin, record::seen::Sought};
 use users::Users;
 
 const VERDICTS: usize = 50;
@@ -21,17 +21,6 @@ fn lives() -> Queue {
 
 fn known(number: usize) -> String {
     format!("known {number}")
-}
-
-fn receipt(number: usize) -> Receipt {
-    Receipt {
-        at: now(),
-        queue_id: format!("4Bq{number}"),
-        sender: "a@b.example".into(),
-        recipients: ["c@d.example".into()].into(),
-        name: Some("invoice.pdf".into()),
-        decision: "accept".into(),
-    }
 }
 
 #[tokio::test]
@@ -47,7 +36,7 @@ async fn a_redis_that_crashed_has_everything_again_and_no_deleted_sample() {
 async fn a_restart_keeps_everything(end: impl FnOnce(&mut RedisServer)) {
     let mut users = Users::start();
     let before = users.process("before", &lives()).await;
-    let receipts = fill(&before).await;
+    fill(&before).await;
     let (queue, letters) =
         (before.operator.queue().await.unwrap(), before.operator.dead_letters(10).await.unwrap());
     let written = keys(&users.server);
@@ -63,10 +52,11 @@ async fn a_restart_keeps_everything(end: impl FnOnce(&mut RedisServer)) {
     assert!(lost.is_empty() && back.is_empty(), "{counts}; lost: {lost:#?}; came back: {back:#?}");
 
     let after = users.process("after", &lives()).await;
-    for (number, receipt) in receipts.into_iter().enumerate() {
+    for number in 0..VERDICTS {
         let key = key(&known(number));
         assert_eq!(after.milter.look_up(std::slice::from_ref(&key)).await.unwrap(), [Some(verdict())]);
-        assert_eq!(after.operator.receipts(&key, 10).await.unwrap(), [receipt]);
+        let seen = after.operator.seen(&Sought { digest: key.digest, hint: None }, 10).await.unwrap();
+        assert_eq!(seen.mails.iter().map(|mail| &mail.queue_id).collect::<Vec<_>>(), [&known(number)]);
     }
     assert_eq!(after.operator.dead_letters(10).await.unwrap(), letters);
     let now = after.operator.queue().await.unwrap();
@@ -76,18 +66,15 @@ async fn a_restart_keeps_everything(end: impl FnOnce(&mut RedisServer)) {
 }
 
 /// A site that has worked: what is known and who received it, a dead letter, a job that waits, and one under way.
-async fn fill(hub: &End) -> Vec<Receipt> {
-    let mut receipts = Vec::new();
+async fn fill(hub: &End) {
     for number in 0..VERDICTS {
         scan(hub, &known(number), &answered(&verdict())).await;
-        receipts.push(receipt(number));
-        hub.milter.record(&[(key(&known(number)), receipts[number].clone())]).await.unwrap();
+        hub.milter.record(&[mail_record(&known(number), &[key(&known(number))])]).await.unwrap();
     }
     scan(hub, "dead", &Completion::Dead("no instance could".into())).await;
     submit(&*hub.milter, "under way", Lane::Mail).await;
     hub.worker.begin(&claimed(&*hub.worker).await).await.unwrap();
     submit(&*hub.milter, "waiting", Lane::Mail).await;
-    receipts
 }
 
 async fn scan(hub: &End, name: &str, completion: &Completion) {

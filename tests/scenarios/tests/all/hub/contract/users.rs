@@ -52,6 +52,8 @@ async fn a_milter_that_was_taken_over_can_forge_nothing() {
     let client = redis::Client::open(users.server.unix_url_of(MILTER)).unwrap();
     let mut milter = client.get_connection().unwrap();
     let verdict = format!("tg:1:{{{}}}:-:verdict", key("target").digest);
+    let records = "tg:1:{records-0}:mails";
+    process.milter.record(&[mail_record("4Bq", &[key("target")])]).await.unwrap();
     let sample = verdict.replace("verdict", "sample");
     let failed = verdict.replace("verdict", "failed");
     let read: Option<String> = cmd("GET").arg(&failed).query(&mut milter).unwrap();
@@ -91,6 +93,13 @@ async fn a_milter_that_was_taken_over_can_forge_nothing() {
         cmd("HDEL").arg("tg:1:{jobs-0}:mail:queued").arg("x"),
         cmd("HDEL").arg("tg:1:{jobs-0}:dead:samples").arg("x"),
         cmd("LRANGE").arg(verdict.replace("verdict", "receipts")).arg(0).arg(-1),
+        cmd("XRANGE").arg(records).arg("-").arg("+"),
+        cmd("XREVRANGE").arg(records).arg("+").arg("-"),
+        cmd("XREAD").arg("STREAMS").arg(records).arg("0"),
+        cmd("XINFO").arg("STREAM").arg(records),
+        cmd("EVAL").arg("return redis.call('XRANGE', ARGV[1], '-', '+')").arg(0).arg(records),
+        cmd("COPY").arg(records).arg(&sample),
+        cmd("RENAME").arg(records).arg(&sample),
         cmd("SUBSCRIBE").arg("other"),
         cmd("KEYS").arg("*"),
         cmd("CONFIG").arg("GET").arg("*"),
@@ -103,4 +112,44 @@ async fn a_milter_that_was_taken_over_can_forge_nothing() {
         assert!(words.iter().any(|words| text.contains(words)), "{text}");
     }
     assert_eq!(process.milter.look_up(&[key("target")]).await.unwrap(), [None]);
+}
+
+/// The rights of a milter's user before there was bulk.
+const BEFORE_BULK: &str = "ACL SETUSER thundergate-milter clearselectors resetkeys %R~tg:1:{*}:*:verdict \
+    %R~tg:1:{*}:*:failed ~tg:1:{*}:*:sample ~tg:1:{*}:*:lease ~tg:1:{*}:*:waiters ~tg:1:{jobs-*}:mail \
+    ~tg:1:{jobs-*}:mail:queued ~tg:1:{jobs-*}:background ~tg:1:{jobs-*}:background:queued ~tg:1:{jobs-*}:bytes \
+    %R~tg:1:{farm}:signatures %R~tg:1:{farm}:bumped %R~tg:1:{farm}:outage %R~tg:1:{farm}:blind";
+
+#[tokio::test]
+async fn a_milter_with_the_rights_of_an_older_version_goes_on_in_mail() {
+    let users = Users::start();
+    users.server.command(BEFORE_BULK).unwrap();
+    let process = users.process("here", &limits()).await;
+    let names: Vec<String> = (0..4).map(|number| format!("part {number}")).collect();
+    let keys: Vec<_> = names.iter().map(|name| key(name)).collect();
+    assert_eq!(process.milter.reserve(&keys, Lane::Bulk).await.unwrap(), vec![Reservation::Owner; 4]);
+    let jobs: Vec<_> = names.iter().map(|name| job(name, Lane::Bulk)).collect();
+    assert_eq!(process.milter.submit(&jobs).await.unwrap(), vec![Admission::Queued; 4]);
+    let of_lanes = async || {
+        let queue = process.operator.queue().await.unwrap();
+        queue.lanes.iter().map(|lane| lane.waiting).collect::<Vec<_>>()
+    };
+    assert_eq!(of_lanes().await, [4, 0, 0]);
+    assert_eq!(process.milter.reserve(&keys, Lane::Mail).await.unwrap(), vec![Reservation::Joined; 4]);
+    submit(&*process.milter, "mail", Lane::Mail).await;
+    submit(&*process.milter, "rescan", Lane::Background).await;
+    process.milter.owe(&keys, "4Bq").await.unwrap();
+    assert_eq!(of_lanes().await, [5, 0, 1]);
+    for number in 0..limits().max_jobs - 6 {
+        submit(&*process.milter, &format!("more {number}"), Lane::Mail).await;
+    }
+    process.milter.reserve(&[key("one more")], Lane::Mail).await.unwrap();
+    assert_eq!(
+        submit_again(&*process.milter, "one more", Lane::Mail).await,
+        Admission::Full,
+        "nothing gives way"
+    );
+    let claims = process.worker.claim("worker", 0, room(limits().max_jobs), SOON).await.unwrap();
+    assert_eq!(claims.len(), limits().max_jobs);
+    assert!(matches!(process.worker.begin(&claims[0]).await.unwrap(), hub::Begin::Scan { .. }));
 }

@@ -48,6 +48,8 @@ fn limits() -> Queue {
         reclaim_after: Duration::from_secs(15),
         max_deliveries: 3,
         failed_ttl: Duration::from_secs(55),
+        records_bytes: bytesize::ByteSize::kib(64),
+        records_ttl: Duration::from_secs(48 * 3600),
     }
 }
 

@@ -5,6 +5,7 @@ mod failures;
 mod lanes;
 mod oversight;
 mod queue;
+mod records;
 mod samples;
 
 use super::*;
@@ -43,12 +44,14 @@ scenarios!(
     samples::a_skipped_sample_is_announced_and_not_stored,
     samples::bytes_that_expired_end_their_job,
     samples::a_verdict_expires_and_can_be_forgotten,
-    samples::receipts_come_newest_first,
     samples::the_farms_generation_makes_clean_verdicts_stale,
     samples::a_bump_makes_clean_verdicts_stale,
     samples::a_job_needs_a_verdict_of_its_signatures,
     samples::a_known_verdict_ends_no_scan_for_a_better_one,
     samples::a_scan_that_comes_late_clears_no_finding,
+    records::mails_that_held_a_sample_are_told_newest_first_under_one_name_or_any,
+    records::the_oldest_records_go_where_there_is_no_room,
+    records::a_mail_that_had_more_parts_than_its_record_may_have_held_it,
     oversight::what_a_blind_instance_called_clean_is_stale_everywhere,
     oversight::who_is_blind_or_late_does_not_count_for_the_generation,
     oversight::one_worker_leads_and_keeps_it,

@@ -4,7 +4,6 @@
 use super::*;
 use thundergate_common::{
     generation::{FarmReport, InstanceReport},
-    hub::Receipt,
     verdict::SkipReason,
 };
 
@@ -136,21 +135,6 @@ pub async fn a_verdict_expires_and_can_be_forgotten(stage: Stage) {
     assert!(stage.here.operator.forget(&key("found")).await.unwrap());
     assert!(!stage.here.operator.forget(&key("found")).await.unwrap());
     assert_eq!(stage.there.milter.look_up(&[key("found")]).await.unwrap(), [None]);
-}
-
-pub async fn receipts_come_newest_first(stage: Stage) {
-    let receipt = |at| Receipt {
-        at,
-        queue_id: "4Bq".into(),
-        sender: "a@example.org".into(),
-        recipients: ["b@example.org".into()].into(),
-        name: Some("invoice.pdf".into()),
-        decision: "accept".into(),
-    };
-    let receipts = [1, 2, 3].map(|at| (key("received"), receipt(at)));
-    stage.here.milter.record(&receipts).await.unwrap();
-    stage.here.milter.record(&[(key("another"), receipt(9))]).await.unwrap();
-    assert_eq!(stage.there.operator.receipts(&key("received"), 2).await.unwrap(), [receipt(3), receipt(2)]);
 }
 
 pub async fn the_farms_generation_makes_clean_verdicts_stale(stage: Stage) {
