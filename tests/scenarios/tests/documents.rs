@@ -4,7 +4,7 @@
 //! A document is followed from its top on a machine of its own, which tests/documents/stage sets. Blocks in `sh` are run,
 //! and each command must succeed. Blocks in `toml` become the file that the line above them names; without a name they are
 //! checked, as what milter.toml or worker.toml may hold. In commands, `ID` stands for a held mail's queue id and
-//! `DIGEST.EXTENSION` for a sample. Needs root, systemd's package and cargo-deb; where one is
+//! `DIGEST.EXTENSION` for a sample, `DIGEST` for its digest. Needs root, systemd's package and cargo-deb; where one is
 //! missing, only links and configuration are looked at.
 #![allow(clippy::unwrap_used, reason = "a scenario fails where it stands")]
 
@@ -78,7 +78,7 @@ fn script(document: &Path) -> String {
         };
         match (&*block.language, &block.file) {
             ("sh", _) => {
-                let places = [("ID", "held"), ("DIGEST.EXTENSION", "sample")];
+                let places = [("ID", "held"), ("DIGEST.EXTENSION", "sample"), ("DIGEST", "digest")];
                 let mut text = text.clone();
                 for (place, finder) in places {
                     if text.split(|c: char| c.is_whitespace()).any(|word| word == place) {
