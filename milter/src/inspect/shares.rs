@@ -115,9 +115,10 @@ impl Placing {
         }
     }
 
-    /// Whether this message has the sample in bulk.
-    pub(crate) fn has_in_bulk(&self, key: &SampleKey) -> bool {
-        self.in_bulk.contains(key)
+    /// Whether a sample that this message has in bulk goes to mail from now on. It has its place there before the hub is asked:
+    /// of all messages that wait for one place only one asks.
+    pub(crate) fn moves_up(&mut self, key: &SampleKey) -> bool {
+        self.in_bulk.contains(key) && self.place(key) == Lane::Mail
     }
 
     /// Waits until something that is in bulk may move up; for ever where nothing is.
@@ -288,8 +289,12 @@ mod tests {
             first.answered(&key(0));
             assert!(moves.now_or_never().is_some(), "it is woken");
         }
-        assert_eq!(second.place(&key(1)), Mail);
-        assert!(!second.has_in_bulk(&key(1)) && second.may_move_up().now_or_never().is_none());
+        let mut third = shares.placing(from([192, 0, 2, 3], "c@x.example"));
+        assert_eq!(third.place(&key(3)), Mail, "somebody else may be quicker");
+        assert!(!second.moves_up(&key(1)) && !second.moves_up(&key(9)));
+        drop(third);
+        assert!(second.moves_up(&key(1)));
+        assert!(!second.moves_up(&key(1)) && second.may_move_up().now_or_never().is_none());
         assert_eq!(first.place(&key(2)), Bulk);
         drop(second);
         first.joined(&key(2), Bulk);

@@ -41,12 +41,9 @@ impl Asking<'_> {
     /// may move up.
     async fn reserve(&self, asked: &mut Asked, answers: &mut Answers) -> Result<(), HubError> {
         let is_time = Instant::now() >= asked.poll_at;
-        let mut places = asked.placing.left();
         let mut missing = Vec::new();
         for want in self.unresolved(answers) {
-            let moves_up = places > 0 && asked.placing.has_in_bulk(&want.key);
-            places -= usize::from(moves_up);
-            if is_time || moves_up {
+            if asked.placing.moves_up(&want.key) || is_time {
                 missing.push(want);
             }
         }
