@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! `cargo run --release -p thundergate-bench --bin month`: a month of ordinary mail in less than an hour. Newsletters, most
+//! `cargo run --release -p thundergate-bench --bin month`: a month of ordinary mail in less than an hour. Newsletters, many
 //! of them with a body of their own, go through a milter, Redis as it is delivered, a worker and a scanner; what is kept is
 //! kept for as much less time as a day here is shorter than a day. Prints, for each day, what everything takes, and ends with
 //! status 1 where something still grows in the last third of the month.
@@ -11,7 +11,10 @@ use thundergate_bench::{
     load::{Length, Look, Mix, Plan, Process, run_beside, usage::Usage},
     performance::programs::{self, Started},
 };
-use thundergate_harness::redis::{MILTER, RedisServer, WORKER};
+use thundergate_harness::{
+    redis::{MILTER, RedisServer, WORKER},
+    thunderstorm::{Settings, Standin},
+};
 use tokio::time::sleep_until;
 
 /// What a site keeps, and for how long; by the keys of `[cache]` and `[queue]`.
@@ -27,7 +30,9 @@ const SHORTEST: Duration = Duration::from_secs(2);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// What the last third of the month may have at most, of what the second had.
 const GROWTH: f64 = 1.1;
-const CONNECTIONS: usize = 32;
+const CONNECTIONS: usize = 48;
+/// At a time; a scan takes the scanner no time.
+const SCANS: usize = 32;
 /// Newsletters that come again and again.
 const KNOWN: u64 = 10_000;
 
@@ -41,10 +46,10 @@ struct Arguments {
     #[arg(long, default_value_t = 30)]
     days: u32,
     /// Mails a second; with the others this says how long a day is.
-    #[arg(long, default_value_t = 1500.0)]
+    #[arg(long, default_value_t = 2000.0)]
     rate: f64,
     /// Share of mails whose body nobody has seen before, in percent.
-    #[arg(long, default_value_t = 60.0)]
+    #[arg(long, default_value_t = 30.0)]
     new: f64,
     /// Whether anything grows is only told: a short month is over before what is kept is complete.
     #[arg(long)]
@@ -79,12 +84,13 @@ fn main() -> anyhow::Result<()> {
 async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
     let seconds = arguments.mails as f64 / arguments.rate;
     let day = Duration::from_secs_f64(seconds / f64::from(arguments.days.max(3)));
-    let scanner = programs::scanner(Duration::ZERO).await;
+    let scanner = Standin::start(Settings { threads: SCANS, waiting: 1000, ..Settings::default() }).await;
     let redis = RedisServer::start()?;
     let kept = kept(day);
     let hub = |user| format!("{kept}[redis]\nurl = \"{}\"\n", redis.url_of(user));
     let worker = programs::worker(&format!("{}{}", hub(WORKER), programs::farm(&scanner)))?;
-    let milter = programs::milter(&hub(MILTER))?;
+    // All of it comes from one sender here, and from many at a site.
+    let milter = programs::milter(&format!("limits.share = 0\nwait.sessions = 200\n{}", hub(MILTER)))?;
     let site = Site { milter, worker, redis };
     println!(
         "{} mails in {} days of {:.1} s, {:.0} % of them new; for a day's time is kept:\n{kept}",
