@@ -40,9 +40,11 @@ mod announcements;
 pub mod memory;
 mod queue;
 pub mod redis;
+mod view;
 
 pub use announcements::{Announcements, Ticket};
 pub use queue::Queue;
+pub use view::{DeadLetter, LaneState, QueueState, Retried};
 
 use crate::{
     clock,
@@ -60,7 +62,6 @@ use crate::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 /// Why the hub could not do what it was asked.
@@ -153,17 +154,6 @@ pub struct Room {
     pub background: usize,
 }
 
-/// What became of a dead letter that was to be tried again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Retried {
-    /// Its job stands in the background lane.
-    Queued,
-    /// The bytes of its sample are gone: only its sender can bring them again.
-    BytesGone,
-    /// There is no such letter.
-    Unknown,
-}
-
 /// What [`Worker::begin`] found.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Begin {
@@ -190,49 +180,6 @@ pub enum Completion {
     Failed(FailedSample),
     /// The job is a dead letter, for this reason; those who wait are told. Nothing is held against the sample.
     Dead(String),
-}
-
-/// The queue as an operator sees it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct QueueState {
-    /// One entry a lane.
-    pub lanes: Vec<LaneState>,
-    /// How many dead letters are kept.
-    pub dead_letters: u64,
-    /// Bytes of samples that wait or are being scanned.
-    pub sample_bytes: u64,
-}
-
-/// One lane of the queue.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LaneState {
-    /// Which one.
-    pub lane: Lane,
-    /// Jobs that nobody has claimed.
-    pub waiting: u64,
-    /// Jobs in the hands of workers.
-    pub claimed: u64,
-    /// Age of the oldest job, in milliseconds; none where there is no job.
-    pub oldest_ms: Option<u64>,
-}
-
-/// A job that could not be done.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct DeadLetter {
-    /// The hub's name of the entry.
-    pub id: String,
-    /// What was to be done.
-    pub job: Job,
-    /// Why it was not.
-    pub reason: String,
-    /// The instance that could not do it last; empty where that is unknown.
-    #[serde(default)]
-    pub instance: String,
-    /// How often it was tried.
-    pub deliveries: u32,
-    /// When it was given up, in seconds since the epoch.
-    #[serde(default)]
-    pub buried_at: u64,
 }
 
 /// A sample of a message that was delivered will not be scanned any more.

@@ -6,18 +6,25 @@ use super::{
     seal::{Purpose, Seal, Unsealed},
     wire::{Announcement, Letter},
 };
-use crate::{job::Job, verdict::Verdict, wire::Versioned};
+use crate::{
+    job::Job,
+    verdict::{Verdict, short::Short},
+    wire::Versioned,
+};
 use serde::{Serialize, de::DeserializeOwned};
 
-const PURPOSES: [Purpose; 9] = [
+const PURPOSES: [Purpose; 12] = [
     Purpose::Verdict,
     Purpose::Sample,
     Purpose::Failed,
     Purpose::Job,
     Purpose::Announcement,
     Purpose::Letter,
+    Purpose::Records,
+    Purpose::Receipt,
     Purpose::Generation,
     Purpose::Report,
+    Purpose::Names,
     Purpose::Owed,
 ];
 
@@ -27,6 +34,9 @@ pub fn wire(data: &[u8]) {
     travels::<Job>(data);
     travels::<Announcement>(data);
     travels::<Letter>(data);
+    if let Some(short) = Short::decode(data) {
+        assert_eq!(short.encode(), data);
+    }
 }
 
 fn travels<T: Serialize + DeserializeOwned>(data: &[u8]) {
