@@ -17,9 +17,9 @@ pub async fn measure(run: &mut Run) -> anyhow::Result<()> {
         for round in 1..=run.rounds {
             eprintln!("90 % repeats, {}: round {round} of {}", super::bytes(size), run.rounds);
             let scanner = programs::scanner(SERVICE_TIME).await;
-            // All connections may wait for the scanner at a time.
-            let ours =
-                programs::milter(&format!("wait.sessions = {CONNECTIONS}\n{}", programs::farm(&scanner)))?;
+            // All connections may wait for the scanner at a time, though they are one client's.
+            let seats = format!("wait.sessions = {}\n", 2 * CONNECTIONS);
+            let ours = programs::milter(&format!("{seats}{}", programs::farm(&scanner)))?;
             let plan = run.plan(&ours.address()?, size, CONNECTIONS, &[ours.process()])?;
             let length = Length::Time(Duration::from_secs_f64(run.seconds * 5.0));
             let mut plan = Plan { length, warm_up: Duration::from_secs(2), ..plan };
