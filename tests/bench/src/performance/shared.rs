@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Known attachments that only Redis knows: a milter that trusts no copy of its own, beside one that does.
 //!
-//! A message waits for its look-up, an MGET. Behind its answer the ledger notes who received it, many messages in one
+//! A message waits for its look-up, an MGET. Behind its answer the mail is recorded, many messages in one
 //! round trip where there are many; a single connection shows that at its worst.
 
 use super::{KIB, Run, flawless, median, programs};
@@ -39,7 +39,7 @@ pub async fn measure(run: &mut Run) -> anyhow::Result<()> {
         run.say(
             3,
             format!("look-ups in Redis, {attachments} attachments"),
-            format!("{look_ups:.3} a message; {trips:.2} round trips with the ledger's"),
+            format!("{look_ups:.3} a message; {trips:.2} round trips with the records'"),
             "1 a message",
             Some((0.99..1.01).contains(&look_ups)),
             vec![look_ups, trips],
