@@ -100,6 +100,11 @@ impl VerdictCache {
         &self.config
     }
 
+    /// The samples with a verdict, in no order.
+    pub fn keys(&self) -> impl Iterator<Item = SampleKey> {
+        self.verdicts.iter().map(|(key, _)| SampleKey::clone(&key))
+    }
+
     /// Forgets the verdict of a sample.
     pub fn remove(&self, key: &SampleKey) {
         self.verdicts.invalidate(key);

@@ -26,7 +26,7 @@ impl Hasher {
 }
 
 /// A text that is not 64 hexadecimal digits.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a SHA-256 digest: expected 64 hexadecimal digits")]
 pub struct NotADigest;
 

@@ -40,6 +40,7 @@
 //! `<hint>` is `-` for none, `.<extension>` or `/<file name>`.
 
 use crate::{
+    digest::Digest,
     job::Lane,
     sample::{NameHint, SampleKey},
 };
@@ -108,6 +109,26 @@ impl Keys {
             NameHint::Extension(extension) => format!("{root}:{{{digest}}}:.{extension}:{kept}"),
             NameHint::Full(name) => format!("{root}:{{{digest}}}:/{name}:{kept}"),
         }
+    }
+
+    /// The glob pattern of Redis for all keys of a digest.
+    pub(crate) fn pattern_of(&self, digest: Digest) -> String {
+        let special = |c| matches!(c, '*' | '?' | '[' | ']' | '\\' | '^');
+        let escaped = self.root.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c]));
+        format!("{}:{{{digest}}}:*", escaped.collect::<String>())
+    }
+
+    /// The sample that a key of a digest belongs to; none where it belongs to none.
+    pub(crate) fn sample_of(&self, digest: Digest, key: &str) -> Option<SampleKey> {
+        let rest = key.strip_prefix(&*self.root)?.strip_prefix(&*format!(":{{{digest}}}:"))?;
+        let (hint, _) = rest.rsplit_once(':')?;
+        let hint = match hint.split_at_checked(1)? {
+            ("-", "") => NameHint::None,
+            (".", extension) => NameHint::Extension(extension.to_owned()),
+            ("/", name) => NameHint::Full(name.to_owned()),
+            _ => return None,
+        };
+        Some(SampleKey { digest, hint })
     }
 
     /// The stream of a lane's jobs.

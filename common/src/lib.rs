@@ -14,6 +14,7 @@
 //! | [`config`] | loading a TOML file over compiled-in defaults; a section stands with what it configures |
 //! | [`telemetry`], [`traces`], [`metrics`] | logs, spans for a collector, what every process exposes |
 //! | [`terminal`] | what others wrote, made fit for people's terminals |
+//! | [`api`] | the HTTP API: endpoints, scopes, the shapes that go to and fro |
 //! | [`admin`], [`health`] | the admin HTTP server with its status page, the health check that asks it |
 //! | [`descriptors`] | how many files and connections may be open, and how many are needed |
 //! | [`clock`], [`licence`] | the time of day as what travels carries it; when an instance's licence ends |
@@ -23,6 +24,7 @@
 #![warn(unreachable_pub)]
 
 pub mod admin;
+pub mod api;
 pub mod blind;
 pub mod cache;
 pub mod clock;

@@ -10,12 +10,14 @@
 //! | `cut` | the wire form, and what is left out of a record that would be too long |
 //! | [`pack`] | many records in few bytes, as a hub keeps them |
 //! | [`seen`] | the search for a digest |
+//! | [`queue_id`] | the search for a mail by the MTA's name of it |
 //!
 //! Words (actions, causes, dispositions) are those of the log. It must not know what they mean, nor where records are
 //! kept.
 
 mod cut;
 pub mod pack;
+pub mod queue_id;
 pub mod seen;
 
 use crate::{

@@ -4,10 +4,10 @@
 //! THOR looks at a file's name as well as its bytes, so the same bytes under another name can get another verdict:
 //! a sample's key is its digest *and* its name hint. `scan.name_hint` says how much of the name that is.
 
-use crate::digest::Digest;
+use crate::digest::{Digest, NotADigest};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 /// How much of a part's name belongs to its sample's key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,6 +82,40 @@ impl fmt::Display for SampleKey {
             NameHint::Extension(extension) => write!(f, "{}.{extension}", self.digest),
             NameHint::Full(name) => write!(f, "{}/{name}", self.digest),
         }
+    }
+}
+
+/// What is no sample's key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotASample {
+    /// It does not begin with one.
+    #[error(transparent)]
+    Digest(#[from] NotADigest),
+    /// The digest goes on.
+    #[error("after the digest there may be .extension or /name")]
+    Rest,
+    /// No such hint is ever made of a name.
+    #[error("what follows the digest is no extension")]
+    Hint,
+}
+
+/// As it is displayed.
+impl FromStr for SampleKey {
+    type Err = NotASample;
+
+    fn from_str(text: &str) -> Result<Self, NotASample> {
+        let (digest, rest) = text.split_at_checked(64).unwrap_or((text, ""));
+        let digest = digest.parse()?;
+        let hint = match rest.split_at_checked(1) {
+            None => NameHint::None,
+            Some((".", _)) => NameHint::of(HintStyle::Extension, Some(rest)),
+            Some(("/", name)) => NameHint::of(HintStyle::Full, Some(name)),
+            Some(_) => return Err(NotASample::Rest),
+        };
+        if hint == NameHint::None && !rest.is_empty() {
+            return Err(NotASample::Hint);
+        }
+        Ok(Self { digest, hint })
     }
 }
 

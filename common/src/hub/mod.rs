@@ -44,7 +44,7 @@ mod view;
 
 pub use announcements::{Announcements, Ticket};
 pub use queue::Queue;
-pub use view::{DeadLetter, LaneState, QueueState, Retried};
+pub use view::{DeadLetter, KnownSample, LaneState, QueueState, Retried};
 
 use crate::{
     clock,
@@ -55,6 +55,7 @@ use crate::{
     oversight::Oversight,
     record::{
         MailRecord,
+        queue_id::Decisions,
         seen::{Seen, Sought},
     },
     sample::{Sample, SampleKey},
@@ -368,6 +369,12 @@ pub trait Operator: Observer {
 
     /// Which mails held a sample, newest first, at most `most`, as far as their records reach.
     async fn seen(&self, sought: &Sought, most: usize) -> Result<Seen, HubError>;
+
+    /// What was decided about mails with this queue id, newest first, at most `most`, as far as their records reach.
+    async fn decisions(&self, queue_id: &str, most: usize) -> Result<Decisions, HubError>;
+
+    /// What is known of a sample, sorted by its names. Under any name that takes a look at every key that there is.
+    async fn known(&self, sought: &Sought) -> Result<Vec<KnownSample>, HubError>;
 
     /// Forgets the verdict of a sample. True where there was one.
     async fn forget(&self, key: &SampleKey) -> Result<bool, HubError>;

@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! The queue as people see it: lanes, and what was given up.
+//! The hub as people see it: the queue with what was given up, and what is known of a sample.
 
-use crate::job::{Job, Lane};
+use crate::{
+    failed::FailedSample,
+    job::{Job, Lane},
+    sample::SampleKey,
+    verdict::Verdict,
+};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// The queue as an operator sees it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -56,4 +62,15 @@ pub enum Retried {
     BytesGone,
     /// There is no such letter.
     Unknown,
+}
+
+/// What is known of a sample under one name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KnownSample {
+    /// Digest and name.
+    pub key: SampleKey,
+    /// What a scan said; none where there is no verdict.
+    pub verdict: Option<Arc<Verdict>>,
+    /// What is held against it since it could not be scanned, also where that holds no longer.
+    pub failed: Option<FailedSample>,
 }

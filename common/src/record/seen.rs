@@ -8,10 +8,10 @@
 use super::{MailRecord, PartRecord, RecordId, pack};
 use crate::{
     digest::Digest,
-    sample::{NameHint, SampleKey},
+    sample::{NameHint, NotASample, SampleKey},
 };
 use serde::Serialize;
-use std::{cmp::Reverse, collections::HashSet, ops::ControlFlow};
+use std::{cmp::Reverse, collections::HashSet, ops::ControlFlow, str::FromStr};
 
 /// What the JSON of a record says only where parts were left out. In a text its quotes would be escaped.
 const PARTS_LEFT_OUT: &str = "\"parts_total\":";
@@ -78,10 +78,24 @@ pub struct Search<'a> {
 }
 
 impl Sought {
+    /// Whether it is that sample.
+    pub fn is_of(&self, key: &SampleKey) -> bool {
+        key.digest == self.digest && self.hint.as_ref().is_none_or(|hint| *hint == key.hint)
+    }
+
     /// Whether a part is such a sample.
     fn is(&self, part: &PartRecord) -> bool {
-        let hint = part.hint.as_ref().unwrap_or(&NameHint::None);
-        part.digest == Some(self.digest) && self.hint.as_ref().is_none_or(|sought| sought == hint)
+        part.sample().is_some_and(|key| self.is_of(&key))
+    }
+}
+
+/// `DIGEST`, which means under any name, or what a [`SampleKey`] is written as.
+impl FromStr for Sought {
+    type Err = NotASample;
+
+    fn from_str(text: &str) -> Result<Self, NotASample> {
+        let SampleKey { digest, hint } = text.parse()?;
+        Ok(Self { digest, hint: Some(hint).filter(|hint| *hint != NameHint::None) })
     }
 }
 

@@ -5,8 +5,11 @@ use super::{MemoryHub, lock};
 use crate::{
     clock::now,
     generation::Generation,
-    hub::{DeadLetter, HubError, Operator, Retried},
-    record::seen::{Seen, Sought},
+    hub::{DeadLetter, HubError, KnownSample, Operator, Retried},
+    record::{
+        queue_id::Decisions,
+        seen::{Seen, Sought},
+    },
     sample::SampleKey,
 };
 use async_trait::async_trait;
@@ -38,6 +41,22 @@ impl Operator for MemoryHub {
 
     async fn seen(&self, sought: &Sought, most: usize) -> Result<Seen, HubError> {
         Ok(lock(&self.records).seen(sought, most))
+    }
+
+    async fn decisions(&self, queue_id: &str, most: usize) -> Result<Decisions, HubError> {
+        Ok(lock(&self.records).decisions(queue_id, most))
+    }
+
+    async fn known(&self, sought: &Sought) -> Result<Vec<KnownSample>, HubError> {
+        let mut keys = self.state().failed_keys(sought);
+        keys.extend(self.verdicts.keys().filter(|key| sought.is_of(key)));
+        let of = |key: SampleKey| KnownSample {
+            verdict: self.verdicts.get(&key),
+            failed: self.state().failed(&key),
+            key,
+        };
+        let known = keys.into_iter().map(of);
+        Ok(known.filter(|known| known.verdict.is_some() || known.failed.is_some()).collect())
     }
 
     async fn forget(&self, key: &SampleKey) -> Result<bool, HubError> {

@@ -4,6 +4,7 @@
 use crate::record::{
     MailRecord,
     pack::packs,
+    queue_id::{self, Decisions},
     seen::{Search, Seen, Sought},
 };
 use std::{collections::VecDeque, time::Duration};
@@ -54,6 +55,14 @@ impl Records {
         let _ = self.packs.iter().rev().try_for_each(|pack| search.look_at(&pack.body));
         let since_ms = self.packs.front().map(|pack| pack.at_ms);
         Seen { since_ms, dropped: self.dropped, ..search.end() }
+    }
+
+    /// What was decided about mails with a queue id.
+    pub(super) fn decisions(&self, queue_id: &str, most: usize) -> Decisions {
+        let mut search = queue_id::Search::new(queue_id, most);
+        let _ = self.packs.iter().rev().try_for_each(|pack| search.look_at(&pack.body));
+        let since_ms = self.packs.front().map(|pack| pack.at_ms);
+        Decisions { mails: search.end(), since_ms, dropped: self.dropped }
     }
 }
 

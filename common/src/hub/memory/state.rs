@@ -7,10 +7,11 @@ use crate::{
     failed::FailedSample,
     hub::{Claim, Queue, QueueState, Room, never_scanned},
     job::{Job, Lane},
+    record::seen::Sought,
     sample::{Sample, SampleKey},
 };
 use bytes::Bytes;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use tokio::time::Instant;
 
 /// Reservations that nobody came back for are swept once there are so many more than after the last sweep.
@@ -237,6 +238,11 @@ impl State {
     pub(super) fn failed(&self, key: &SampleKey) -> Option<FailedSample> {
         let (failed, until) = self.failed.get(key)?;
         (Instant::now() < *until).then(|| failed.clone())
+    }
+
+    /// Samples that are sought and against which something may be held.
+    pub(super) fn failed_keys(&self, sought: &Sought) -> BTreeSet<SampleKey> {
+        self.failed.keys().filter(|key| sought.is_of(key)).cloned().collect()
     }
 
     /// Holds something against a sample, in place of what was before.

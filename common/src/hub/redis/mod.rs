@@ -18,6 +18,7 @@
 //! | `oversight` | what the workers together know of their instances |
 //! | `submit`, `lanes` | how samples get into the queue, whose turn it is, what gives way |
 //! | `milter`, `worker` with `claims`, `observer`, `operator` | the calls of each role |
+//! | `known` | what is known of a sample, under every name |
 //! | `records`, `receipts` | the records of mails, and what there was before them |
 //! | `entry` | an entry of a stream: its keys, its job, its lease |
 //! | `error`, `wire` | what errors mean; JSON |
@@ -44,6 +45,7 @@ mod farm;
 mod fill;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod known;
 mod lanes;
 mod listener;
 mod milter;

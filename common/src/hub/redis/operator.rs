@@ -5,16 +5,19 @@ use super::{
     RedisHub,
     entry::{Entries, read, sealed_job},
     error::unusable,
-    farm, records,
+    farm, known, records,
     scripts::SCRIPTS,
 };
 use crate::{
     clock::now_ms,
     generation::Generation,
-    hub::{DeadLetter, HubError, Operator, Retried},
+    hub::{DeadLetter, HubError, KnownSample, Operator, Retried},
     job::{Job, Lane},
     keys::Kept,
-    record::seen::{Seen, Sought},
+    record::{
+        queue_id::Decisions,
+        seen::{Seen, Sought},
+    },
     sample::SampleKey,
 };
 use async_trait::async_trait;
@@ -65,6 +68,14 @@ impl Operator for RedisHub {
 
     async fn seen(&self, sought: &Sought, most: usize) -> Result<Seen, HubError> {
         records::seen(self, sought, most).await
+    }
+
+    async fn decisions(&self, queue_id: &str, most: usize) -> Result<Decisions, HubError> {
+        records::decisions(self, queue_id, most).await
+    }
+
+    async fn known(&self, sought: &Sought) -> Result<Vec<KnownSample>, HubError> {
+        known::known(self, sought).await
     }
 
     async fn forget(&self, key: &SampleKey) -> Result<bool, HubError> {

@@ -17,6 +17,7 @@ use crate::{
     hub::HubError,
     record::{
         MailRecord, pack,
+        queue_id::{self, Decisions},
         seen::{Search, Seen, Sought},
     },
 };
@@ -78,30 +79,51 @@ pub(super) async fn seen(hub: &RedisHub, sought: &Sought, most: usize) -> Result
 }
 
 async fn seen_in(hub: &RedisHub, shard: usize, sought: &Sought, most: usize) -> Result<Seen, HubError> {
-    let stream = hub.keys.records(shard);
     let mut search = Search::new(sought, most);
+    each_pack(hub, shard, |pack| search.look_at(pack)).await?;
+    let (since_ms, dropped) = reach(hub, shard).await?;
+    Ok(Seen { since_ms, dropped, ..search.end() })
+}
+
+/// What was decided about mails with a queue id, by the records of all shards.
+pub(super) async fn decisions(hub: &RedisHub, queue_id: &str, most: usize) -> Result<Decisions, HubError> {
+    let mut decisions = Decisions::default();
+    for shard in 0..hub.keys.shards() {
+        let mut search = queue_id::Search::new(queue_id, most);
+        each_pack(hub, shard, |pack| search.look_at(pack)).await?;
+        let (since_ms, dropped) = reach(hub, shard).await?;
+        decisions = decisions.and(Decisions { mails: search.end(), since_ms, dropped }, most);
+    }
+    Ok(decisions)
+}
+
+/// Shows the packs of a shard, the newest first, until `look_at` has seen enough.
+async fn each_pack(
+    hub: &RedisHub,
+    shard: usize,
+    mut look_at: impl FnMut(&[u8]) -> ControlFlow<()> + Send,
+) -> Result<(), HubError> {
+    let stream = hub.keys.records(shard);
     let mut newest = "+".to_owned();
     loop {
         let page = cmd("XREVRANGE").arg(&stream).arg(&newest).arg("-").arg("COUNT").arg(PAGE).take();
         let entries: Entries = read(Ok(hub.verdicts.one(page).await?))?;
-        let Some((oldest, _)) = entries.last() else { break };
+        let Some((oldest, _)) = entries.last() else { return Ok(()) };
         newest = format!("({oldest}");
         let ended = entries.into_iter().try_for_each(|(_, fields)| {
             let sealed = fields.into_iter().find(|(name, _)| name == "pack").map(|(_, sealed)| sealed);
             let pack = sealed.and_then(|sealed| hub.vault.open(Purpose::Records, &stream, sealed));
-            pack.map_or(ControlFlow::Continue(()), |pack| search.look_at(&pack))
+            pack.map_or(ControlFlow::Continue(()), |pack| look_at(&pack))
         });
         if ended.is_break() {
-            break;
+            return Ok(());
         }
     }
-    let (since_ms, dropped) = reach(hub, &stream).await?;
-    Ok(Seen { since_ms, dropped, ..search.end() })
 }
 
 /// When the oldest entry was written, and whether there was an older one.
-async fn reach(hub: &RedisHub, stream: &str) -> Result<(Option<u64>, bool), HubError> {
-    let info = cmd("XINFO").arg("STREAM").arg(stream).take();
+async fn reach(hub: &RedisHub, shard: usize) -> Result<(Option<u64>, bool), HubError> {
+    let info = cmd("XINFO").arg("STREAM").arg(hub.keys.records(shard)).take();
     let info = hub.verdicts.each(vec![info.into()]).await?.pop();
     // Of a stream that is not there Redis says nothing.
     let Some(Ok(info)) = info else { return Ok((None, false)) };

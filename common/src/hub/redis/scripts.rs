@@ -38,6 +38,7 @@ pub(super) struct Scripts {
     pub time: Text,
     pub names: Text,
     pub fill: Text,
+    pub keys_of: Text,
 }
 
 /// A script's text and SHA-1.
@@ -117,6 +118,7 @@ impl Scripts {
             time: Text::new(include_str!("scripts/time.lua")),
             names: Text::new(include_str!("scripts/names.lua")),
             fill: Text::new(include_str!("scripts/fill.lua")),
+            keys_of: Text::new(include_str!("scripts/keys_of.lua")),
         }
     }
 
@@ -150,6 +152,7 @@ impl Scripts {
             &self.time,
             &self.names,
             &self.fill,
+            &self.keys_of,
         ];
         all.map(|script| Step::Plain(cmd("SCRIPT").arg("LOAD").arg(script.text).take())).into()
     }

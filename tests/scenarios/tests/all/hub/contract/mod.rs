@@ -65,7 +65,7 @@ impl End {
     async fn connect(redis: impl Fn(&str) -> Redis, queue: &Queue, process: &str) -> Self {
         let hub =
             async |user| RedisHub::connect(&redis(user), queue, &ttls(), process.to_owned()).await.unwrap();
-        Self { milter: hub(MILTER).await, worker: hub(WORKER).await, operator: hub(OPERATOR).await }
+        Self { milter: hub(MILTER).await, worker: hub(WORKER).await, operator: hub(WORKER).await }
     }
 }
 
