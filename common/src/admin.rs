@@ -21,6 +21,7 @@ pub(crate) use connections::MOST as MOST_CONNECTIONS;
 use crate::{
     config::Fault,
     metrics::exposition::{self, Format},
+    reload,
 };
 use access::Access;
 use axum::{
@@ -141,6 +142,7 @@ async fn status_of(State(site): State<Arc<Site>>) -> Response {
         None => {
             let mut status = site.subject.status().await;
             status.not_ready = (site.ready)().err();
+            status.config_refused = reload::refused();
             status.remarks = summary::remarks(&status);
             let text = serde_json::to_string(&status).expect("texts and numbers always serialise");
             (Instant::now(), text)
