@@ -136,8 +136,9 @@ impl<'a> Looks<'a> {
         let escaped = memchr_iter(b'=', window).any(|sign| is_escape(&window[sign..]));
         let encoded = is_only_base64(window) || escaped && seen.is_leaf(body);
         let said = Fields {
-            base64: named(b"base64"),
-            quoted: named(b"quoted"),
+            // By whatever name: it may be damaged, or encoded itself.
+            base64: named(b"base64") || named(b"encoding"),
+            quoted: named(b"quoted") || named(b"encoding"),
             // Fields that come late belong to those before them, for some.
             file: named(b"name")
                 || named(b"attachment")

@@ -3,11 +3,10 @@
 
 use super::{
     bytewise::{self, has_bare_returns},
-    decode::text_files,
+    decode::{base64::belongs, text_files},
     runs,
     value::contains_ignoring_case,
 };
-use memchr::memmem;
 use serde::{Deserialize, Serialize};
 
 /// Which bodies without a file name are samples (`scan.bodies`).
@@ -82,6 +81,9 @@ pub(crate) fn is_binary(bytes: &[u8]) -> bool {
     bytewise::any(bytes, |byte| (byte < b' ') & !matches!(byte, 8..=15 | 27))
 }
 
+/// Symbols in a line of base64 that is no word.
+const LEAST_SYMBOLS: usize = 20;
+
 /// Bytes behind a line like a delimiter in which its part's fields are looked for.
 const FIELDS: usize = 512;
 
@@ -119,11 +121,19 @@ pub(crate) fn hides_structure(source: &[u8], class: Option<Class>) -> bool {
     })
 }
 
-/// Where the last empty line stands that has something behind it; 0 where there is none.
+/// Where the last line stands behind which a body could begin, or 0: a line without anything visible that has something
+/// behind it, or one of base64, before which the empty line can lack.
 fn start_of_last_body(source: &[u8]) -> usize {
-    let text = source.trim_ascii_end();
-    let ends = [memmem::rfind(text, b"\n\n"), memmem::rfind(text, b"\n\r\n"), memmem::rfind(text, b"\r\r")];
-    ends.into_iter().flatten().max().unwrap_or(0)
+    let text = &source[..source.len() - source.iter().rev().take_while(|&&byte| byte <= b' ').count()];
+    let (mut at, mut last) = (0, 0);
+    for line in text.split(|&byte| byte == b'\n') {
+        let visible = line.iter().any(|&byte| byte > b' ');
+        if !visible || line.len() >= LEAST_SYMBOLS && bytewise::all(line.trim_ascii_end(), belongs) {
+            last = at;
+        }
+        at += line.len() + 1;
+    }
+    last
 }
 
 /// True where `text` is what programs put before and behind the parts: a sentence or two for readers without MIME.
