@@ -135,10 +135,11 @@ impl<'a> Looks<'a> {
         let starts_with_field = Line::of(&message[start..line_at(message, start).0]) == Line::Field;
         let escaped = memchr_iter(b'=', window).any(|sign| is_escape(&window[sign..]));
         let encoded = is_only_base64(window) || escaped && seen.is_leaf(body);
+        // A field for the encoding, whose value is damaged or encoded itself.
+        let damaged = named(b"encoding") && ![&b"7bit"[..], b"8bit", b"binary"].into_iter().any(named);
         let said = Fields {
-            // By whatever name: it may be damaged, or encoded itself.
-            base64: named(b"base64") || named(b"encoding"),
-            quoted: named(b"quoted") || named(b"encoding"),
+            base64: named(b"base64") || damaged && is_only_base64(window),
+            quoted: named(b"quoted") || damaged,
             // Fields that come late belong to those before them, for some.
             file: named(b"name")
                 || named(b"attachment")

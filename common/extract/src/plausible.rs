@@ -24,6 +24,9 @@ const DANGEROUS: u8 = 3;
 /// Printable bytes that words or a script have at least.
 const LEAST_TEXT: usize = 24;
 
+/// Bytes that a file has at least which begins like nothing known.
+const LEAST_BINARY: usize = 32;
+
 /// What judging `content` costs, as bytes of a search.
 pub(crate) fn cost(content: &Content, fields: Fields) -> usize {
     2 * WINDOW + if fields.quoted { content.source.len() / 4 } else { 0 }
@@ -80,7 +83,9 @@ pub(crate) fn judge(content: &Content, name: Option<&str>, fields: Fields) -> Op
         return Some(if danger(name) >= DANGEROUS { Plausible::Dangerous } else { Plausible::Declared });
     }
     let binary = match content.decoding {
-        Decoding::Base64 | Decoding::Base64As(_) => fields.base64 && is_binary(&start),
+        Decoding::Base64 | Decoding::Base64As(_) => {
+            fields.base64 && start.len() >= LEAST_BINARY && is_binary(&start)
+        }
         Decoding::QuotedPrintable | Decoding::QuotedPrintableAs(_) => {
             fields.quoted && escapes_control_characters(&content.source)
         }
