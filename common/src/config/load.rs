@@ -5,7 +5,7 @@
 //!
 //! `THUNDERGATE_SECTION__KEY` is the key `section.key`, `THUNDERGATE_KEY` one at the top, `THUNDERGATE_A__B__KEY` one
 //! further down. Its value is TOML, or else taken as the string it is. `THUNDERGATE_CONFIG` is no key: it names the
-//! file.
+//! file; and neither are the variables of the command `thundergate`.
 
 use super::{
     error::{ConfigError, Fault},

@@ -30,10 +30,10 @@ const LARGEST_ERROR: usize = 64 << 10;
 const LARGEST_FILE: u64 = 1 << 20;
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// How long the answer of a check may take, which asks others itself.
-const CHECK_PATIENCE: Duration = Duration::from_secs(180);
+/// How long an answer may take: more than a program gives itself for it (60 s, after 30 s for its turn).
+const PATIENCE: Duration = Duration::from_secs(120);
+/// How long the answer of a check may take, which asks others itself: more than a program gives itself for it (300 s).
+const CHECK_PATIENCE: Duration = Duration::from_secs(360);
 
 /// A program that is asked.
 pub struct Client {

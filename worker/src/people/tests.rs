@@ -250,7 +250,7 @@ async fn a_server_that_says_nothing_is_given_up() {
         Body::from_stream(stream::pending::<Result<Bytes, Infallible>>()).into_response()
     });
     let error = server.run("queue").await.unwrap_err();
-    assert!(error.to_string().contains("did not answer within 60 s"), "{error}");
+    assert!(error.to_string().contains("did not answer within 120 s"), "{error}");
 }
 
 #[tokio::test]
