@@ -39,15 +39,17 @@ pub(crate) fn time(ms: u64) -> String {
     humantime::format_rfc3339_seconds(at).to_string()
 }
 
-/// How long ago an instant was, in two units at most, at least to the minute.
+/// How long ago an instant was, in two units at most, the coarser the longer.
 pub(crate) fn age(ms: u64, now_ms: u64) -> String {
     let seconds = now_ms.saturating_sub(ms) / 1000;
-    let unit = match seconds {
-        0..60 => 1,
-        60..86_400 => 60,
-        _ => 3600,
-    };
-    humantime::format_duration(Duration::from_secs(seconds / unit * unit)).to_string()
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, _) => format!("{minutes}m"),
+        (0, _, _) => format!("{hours}h {}m", minutes % 60),
+        (1..10, _, _) => format!("{days}d {}h", hours % 24),
+        _ => format!("{days}d"),
+    }
 }
 
 /// A span of time, to the tenth of a second.
@@ -73,8 +75,9 @@ mod tests {
     fn times_are_to_the_second_and_ages_as_coarse_as_they_are_old() {
         assert_eq!(time(1_764_376_000_999), "2025-11-29T00:26:40Z");
         assert_eq!(time(u64::MAX), "1970-01-01T00:00:00Z", "what no clock says");
-        let ages = [59_000, 61_000, 7_300_000, 90_061_000].map(|past| age(1000, 1000 + past));
-        assert_eq!(ages, ["59s", "1m", "2h 1m", "1day 1h"]);
+        let ages = [59_000, 61_000, 7_300_000, 90_061_000, 864_000_000];
+        let ages = ages.map(|past| age(1000, 1000 + past));
+        assert_eq!(ages, ["59s", "1m", "2h 1m", "1d 1h", "10d"]);
         assert_eq!(age(5000, 1000), "0s", "another clock is ahead");
         assert_eq!(span(2340), "2.3 s");
     }

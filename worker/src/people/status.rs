@@ -147,7 +147,7 @@ mod tests {
         assert_eq!(
             lines(&serde_json::from_str(status).unwrap(), 3_601_000),
             [
-                "milter 0.1.1, mx1:7, up 1h",
+                "milter 0.1.1, mx1:7, up 1h 0m",
                 "  bad   No scanner answers.",
                 "  note  Passive \\u{1b}.",
                 "  last minute   accept 7",
