@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! Exit statuses of both programs, as sysexits.h numbers them.
+//! Exit statuses of the programs, as sysexits.h numbers them.
 
 /// The command line is wrong (EX_USAGE).
 pub const USAGE: u8 = 64;
@@ -9,5 +9,7 @@ pub const NO_INPUT: u8 = 66;
 pub const UNAVAILABLE: u8 = 69;
 /// Something unforeseen (EX_SOFTWARE).
 pub const SOFTWARE: u8 = 70;
+/// Whoever asks may not do that (EX_NOPERM).
+pub const NO_PERMISSION: u8 = 77;
 /// The configuration is wrong (EX_CONFIG).
 pub const CONFIG: u8 = 78;

@@ -6,9 +6,22 @@
 
 use std::{fmt::Write as _, str::EscapeDebug};
 
+const QUOTES: [char; 2] = ['"', '\''];
+
 /// `text` with an escape for each character that a terminal would not simply show.
 pub fn shown(text: &str) -> EscapeDebug<'_> {
     text.escape_debug()
+}
+
+/// As [`shown`], for text in a table or a sentence of its own: quotes stay what they are.
+pub fn readable(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for piece in text.split_inclusive(QUOTES) {
+        let words = piece.trim_end_matches(QUOTES);
+        safe.extend(words.escape_debug());
+        safe.push_str(&piece[words.len()..]);
+    }
+    safe
 }
 
 /// A value as JSON, for a terminal as well as for a program: on one line, or indented.
@@ -67,6 +80,14 @@ mod tests {
         assert!(text.chars().all(|c| c.is_ascii_graphic()), "{text:?}");
         assert!(text.contains("fdp.exe"), "{text:?}");
         assert_eq!(shown("Rechnung März 2026.pdf").to_string(), "Rechnung März 2026.pdf");
+    }
+
+    #[test]
+    fn what_is_readable_is_as_harmless_and_keeps_its_quotes() {
+        let text = readable(HOSTILE);
+        assert!(text.chars().all(|c| c.is_ascii_graphic()), "{text:?}");
+        let said = "pending = \"defer\" isn't \u{1b}[2J\"\"\u{202e}'";
+        assert_eq!(readable(said), r#"pending = "defer" isn't \u{1b}[2J""\u{202e}'"#);
     }
 
     #[test]

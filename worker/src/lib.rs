@@ -10,6 +10,7 @@
 //! | [`memory`] | what the samples in its hands may take |
 //! | [`reporter`] | what the hub is told of the farm |
 //! | [`oversee`] | who is blind or late, how large a file each instance scans: one worker finds out for all |
+//! | [`people`] | `thundergate`, the people's command: asks a program that runs |
 //! | [`farm`] | the scanners as a whole: which one gets a sample, and which gets none |
 //! | [`thunderstorm`] | talking to one of them |
 //! | [`metrics`], [`status`] | what is counted, and what the status page tells |
@@ -25,6 +26,7 @@ pub mod farm;
 pub mod memory;
 pub mod metrics;
 pub mod oversee;
+pub mod people;
 pub(crate) mod reclaimer;
 pub(crate) mod renewer;
 pub(crate) mod reporter;

@@ -5,7 +5,7 @@
 //!
 //! `THUNDERGATE_SECTION__KEY` is the key `section.key`, `THUNDERGATE_KEY` one at the top, `THUNDERGATE_A__B__KEY` one
 //! further down. Its value is TOML, or else taken as the string it is. `THUNDERGATE_CONFIG` is no key: it names the
-//! file.
+//! file; and neither are the variables of the command `thundergate`.
 
 use super::{
     error::{ConfigError, Fault},
@@ -92,8 +92,12 @@ fn read(path: &Path) -> Result<String, ConfigError> {
     std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })
 }
 
+/// Variables of the commands: where the file is, whom to ask, and with which token.
+const NO_KEYS: [&str; 4] =
+    ["THUNDERGATE_CONFIG", "THUNDERGATE_SOCKET", "THUNDERGATE_URL", "THUNDERGATE_TOKEN_FILE"];
+
 fn is_key(name: &str) -> bool {
-    name.starts_with(PREFIX) && name != "THUNDERGATE_CONFIG"
+    name.starts_with(PREFIX) && !NO_KEYS.contains(&name)
 }
 
 fn push(layers: &mut Vec<Layer>, place: Place, text: &str) {
@@ -184,6 +188,9 @@ mod tests {
             "",
             &[
                 ("THUNDERGATE_CONFIG", "/etc/x.toml"),
+                ("THUNDERGATE_SOCKET", "/run/x.sock"),
+                ("THUNDERGATE_URL", "https://x.example"),
+                ("THUNDERGATE_TOKEN_FILE", "/etc/x.token"),
                 ("THUNDERGATE_FARM__INSTANCES", r#"[{ url = "http://storm1:8080" }]"#),
                 ("THUNDERGATE_FARM__TIMEOUT", "5s"),
                 ("THUNDERGATE_LISTEN", r#"["d"]"#),

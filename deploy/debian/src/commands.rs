@@ -52,7 +52,7 @@ pub const MILTER: About = About {
             ],
         },
     ],
-    see_also: "thundergate-milter.toml(5), thundergate-worker(8), postconf(5), /usr/share/doc/thundergate/README.md",
+    see_also: "thundergate-milter.toml(5), thundergate(8), thundergate-worker(8), postconf(5), /usr/share/doc/thundergate/README.md",
 };
 
 /// Of thundergate-worker.
@@ -84,13 +84,50 @@ pub const WORKER: About = About {
                 ("0", "Success."),
                 ("1", "Nothing is known of the sample or the dead letter."),
                 ("64", "The command line is wrong."),
-                ("69", "Redis or the farm is not available."),
+                ("69", "Redis, the farm or the worker that is asked is not available."),
                 ("70", "Something unforeseen."),
+                ("77", "Whoever asks may not."),
                 ("78", "The configuration is wrong; the message names file, line and key."),
             ],
         },
     ],
-    see_also: "thundergate-worker.toml(5), thundergate-milter(8), /usr/share/doc/thundergate/README.md",
+    see_also: "thundergate-worker.toml(5), thundergate(8), thundergate-milter(8), /usr/share/doc/thundergate/README.md",
+};
+
+/// Of thundergate.
+pub const PEOPLE: About = About {
+    sections: &[
+        Section {
+            heading: "ENVIRONMENT",
+            items: &[
+                ("THUNDERGATE_SOCKET", "As --socket."),
+                ("THUNDERGATE_URL", "As --url."),
+                ("THUNDERGATE_TOKEN_FILE", "As --token-file."),
+            ],
+        },
+        Section {
+            heading: "FILES",
+            items: &[(
+                "/run/thundergate-admin/worker.sock, /run/thundergate-admin/milter.sock",
+                "The admin sockets of the programs here: for root and the members of the group thundergate-admin.",
+            )],
+        },
+        Section {
+            heading: "EXIT STATUS",
+            items: &[
+                ("0", "Success."),
+                ("1", "Nothing is known of the sample, the mail or the dead letter."),
+                ("64", "The command line is wrong."),
+                (
+                    "69",
+                    "No program answers, or it cannot do it: no scanner scans, Redis is away. Of check: so it found.",
+                ),
+                ("77", "Whoever asks may not: the socket is for another group, the token has not the scope."),
+                ("78", "A file of the command line is of no use. Of check: a configuration is wrong."),
+            ],
+        },
+    ],
+    see_also: "thundergate-milter(8), thundergate-worker(8), /usr/share/doc/thundergate/README.md",
 };
 
 /// Writes the pages of `program` and all its subcommands into `folder`.

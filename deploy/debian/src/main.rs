@@ -18,15 +18,17 @@ use std::{
     path::{Path, PathBuf},
 };
 use thundergate_milter::command::cli::Cli;
+use thundergate_worker::{command::cli::Cli as Worker, people::cli::Cli as People};
 
 fn main() -> anyhow::Result<()> {
     let directory = std::env::args_os().nth(1).context("usage: thundergate-manual DIRECTORY")?;
     let directory = PathBuf::from(directory);
-    let (milter, worker) = (Cli::command(), thundergate_worker::command::cli::Cli::command());
+    let (milter, worker, people) = (Cli::command(), Worker::command(), People::command());
 
     let man8 = folder(&directory, "man8")?;
     commands::write(&milter, &commands::MILTER, &man8)?;
     commands::write(&worker, &commands::WORKER, &man8)?;
+    commands::write(&people, &commands::PEOPLE, &man8)?;
 
     let man5 = folder(&directory, "man5")?;
     for (program, defaults) in [
@@ -36,7 +38,7 @@ fn main() -> anyhow::Result<()> {
         fs::write(man5.join(format!("{program}.toml.5")), settings::page(program, defaults).to_roff())?;
     }
 
-    for mut command in [milter, worker] {
+    for mut command in [milter, worker, people] {
         let name = command.get_name().to_owned();
         for (shell, file) in [
             (Shell::Bash, format!("bash/{name}")),
@@ -98,7 +100,7 @@ mod tests {
             let name = command.get_name().to_owned();
             script(Shell::Bash, &mut command, &name).expect("a script is text")
         };
-        let (milter, worker) = (of(Cli::command()), of(thundergate_worker::command::cli::Cli::command()));
+        let (milter, worker, people) = (of(Cli::command()), of(Worker::command()), of(People::command()));
         for (script, words, expected) in [
             (&milter, &["thundergate-milter", "sc"][..], "scan"),
             (&milter, &["thundergate-milter", "scan", "--exp"], "--explain"),
@@ -106,6 +108,9 @@ mod tests {
             (&worker, &["thundergate-worker", "queue", "ret"], "retry"),
             (&worker, &["thundergate-worker", "queue", "retry", "--al"], "--all"),
             (&worker, &["thundergate-worker", "generation", "show", "--js"], "--json"),
+            (&people, &["thundergate", "gen"], "generation"),
+            (&people, &["thundergate", "queue", "dr"], "drop"),
+            (&people, &["thundergate", "verdict", "forget", "--rea"], "--reason"),
         ] {
             assert_eq!(offered(script, words), [expected], "{words:?}");
         }

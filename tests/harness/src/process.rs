@@ -24,6 +24,9 @@ use tokio::{
     task::JoinSet,
 };
 
+/// The admin socket of a program, in its directory.
+const SOCKET: &str = "admin.sock";
+
 /// A running program. Dropping it kills it.
 #[derive(Debug)]
 pub struct Program {
@@ -44,33 +47,39 @@ struct Lines {
 
 impl Program {
     /// Runs `NAME serve --config FILE` and waits until it is ready. `name` is `thundergate-milter` or
-    /// `thundergate-worker`.
+    /// `thundergate-worker`. Unless the configuration says otherwise it has an admin socket, [`Program::socket`].
     pub async fn start(name: &str, config: &str) -> anyhow::Result<Self> {
         Self::start_with_env(name, config, &[]).await
     }
 
     /// The same with environment variables.
     pub async fn start_with_env(name: &str, config: &str, env: &[(&str, &str)]) -> anyhow::Result<Self> {
-        Self::start_file(&binary(name)?, config, env).await
+        let mut program = Self::spawn(name, config, env)?;
+        program.wait_until_ready().await?;
+        Ok(program)
     }
 
-    /// The same with a program of any version, by its path.
+    /// The same with a program of any version, by its path, and without an admin socket.
     pub async fn start_file(path: &Path, config: &str, env: &[(&str, &str)]) -> anyhow::Result<Self> {
-        let mut program = Self::spawn_file(path, config, env)?;
+        let mut program = Self::spawn_file(path, config, env, false)?;
         program.wait_until_ready().await?;
         Ok(program)
     }
 
     /// Runs it without waiting: for programs that are expected to refuse to start.
     pub fn spawn(name: &str, config: &str, env: &[(&str, &str)]) -> anyhow::Result<Self> {
-        Self::spawn_file(&binary(name)?, config, env)
+        let has_socket = !config.contains("socket =");
+        Self::spawn_file(&binary(name)?, config, env, has_socket)
     }
 
-    fn spawn_file(path: &Path, config: &str, env: &[(&str, &str)]) -> anyhow::Result<Self> {
+    fn spawn_file(path: &Path, config: &str, env: &[(&str, &str)], has_socket: bool) -> anyhow::Result<Self> {
         let dir = tempfile::Builder::new().prefix("thundergate").tempdir()?;
         let file = dir.path().join("config.toml");
         std::fs::write(&file, config)?;
         let mut command = Command::new(path);
+        if has_socket {
+            command.env("THUNDERGATE_ADMIN__SOCKET", dir.path().join(SOCKET));
+        }
         command
             .args([OsStr::new("serve"), OsStr::new("--config"), file.as_os_str()])
             .envs(env.iter().copied())
@@ -105,6 +114,11 @@ impl Program {
     /// Where its configuration is, and its other files may be; none for a launched command.
     pub fn dir(&self) -> Option<&Path> {
         self.dir.as_ref().map(TempDir::path)
+    }
+
+    /// Where its admin socket is, for `thundergate --socket`; none for a launched command.
+    pub fn socket(&self) -> Option<PathBuf> {
+        self.dir().map(|dir| dir.join(SOCKET))
     }
 
     /// Its process id; none after its end.

@@ -4,11 +4,13 @@
 use super::{
     mta::{Mail, Mta, Reply},
     process::{Program, binary},
-    redis::{MILTER, OPERATOR, RedisServer, WORKER},
+    redis::{MILTER, RedisServer, WORKER},
 };
 use crate::thunderstorm::{Settings, Standin};
 use anyhow::Context as _;
 use std::{
+    os::unix::net::UnixStream,
+    path::PathBuf,
     sync::{Mutex, MutexGuard},
     time::Duration,
 };
@@ -33,6 +35,8 @@ pub struct Site {
     pub farm: Vec<Standin>,
     /// What milters and workers share.
     redis: Option<Mutex<RedisServer>>,
+    /// The admin sockets of all who know of queue and verdicts, in the order of their starts.
+    sockets: Mutex<Vec<PathBuf>>,
 }
 
 impl Site {
@@ -48,14 +52,18 @@ impl Site {
         for _ in 0..scanners {
             farm.push(Standin::start(settings.clone()).await);
         }
-        Self { farm, redis: None }
+        Self { farm, redis: None, sockets: Mutex::default() }
     }
 
     /// Starts a milter: over Redis where the site has one, else with the farm inside. `extra` is TOML: top-level keys
     /// in dotted form first.
     pub async fn milter(&self, extra: &str) -> Milter {
         let hub = self.redis_section(MILTER).unwrap_or_else(|| self.farm_section());
-        Milter::start(&format!("{extra}\n{hub}")).await
+        let milter = Milter::start(&format!("{extra}\n{hub}")).await;
+        if self.redis.is_none() {
+            self.remember(&milter.program);
+        }
+        milter
     }
 
     /// Starts a milter over Redis that logs in as another user than milters do.
@@ -74,18 +82,33 @@ impl Site {
     pub async fn worker(&self, extra: &str) -> Program {
         let redis = self.redis_section(WORKER).expect("a site with Redis");
         let toml = format!("admin.listen = \"127.0.0.1:0\"\n{extra}\n{redis}\n{}", self.farm_section());
-        Program::start("thundergate-worker", &toml).await.expect("the worker starts")
+        let worker = Program::start("thundergate-worker", &toml).await.expect("the worker starts");
+        self.remember(&worker);
+        worker
     }
 
-    /// Runs one of the worker's commands for this site, as an operator.
+    /// Runs `thundergate` for this site. It asks the first worker that runs, or the milter of a site without Redis.
     pub async fn command(&self, arguments: &[&str]) -> std::process::Output {
-        tokio::process::Command::new(binary("thundergate-worker").expect("the worker builds"))
+        let socket = self.socket().expect("a worker, or a milter without Redis, was started and runs");
+        tokio::process::Command::new(binary("thundergate").expect("the command builds"))
             .args(arguments)
-            .env("THUNDERGATE_REDIS__URL", self.redis_url_of(OPERATOR))
-            .env("THUNDERGATE_FARM__INSTANCES", self.instances())
+            .env("THUNDERGATE_SOCKET", socket)
             .output()
             .await
-            .expect("the worker runs")
+            .expect("the command runs")
+    }
+
+    /// The first admin socket where somebody listens who knows of queue and verdicts.
+    pub fn socket(&self) -> Option<PathBuf> {
+        self.sockets().iter().find(|socket| UnixStream::connect(socket).is_ok()).cloned()
+    }
+
+    fn remember(&self, program: &Program) {
+        self.sockets().extend(program.socket());
+    }
+
+    fn sockets(&self) -> MutexGuard<'_, Vec<PathBuf>> {
+        self.sockets.lock().expect("nothing panics while it holds the sockets")
     }
 
     /// How often this sample was scanned, by whomever.

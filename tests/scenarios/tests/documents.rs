@@ -113,9 +113,13 @@ fn package() -> Option<PathBuf> {
     }
     let mut built = BUILT.lock().unwrap();
     if built.is_none() {
-        for program in
-            ["thundergate-milter", "thundergate-worker", "thundergate-manual", "thunderstorm-stand-in"]
-        {
+        for program in [
+            "thundergate-milter",
+            "thundergate-worker",
+            "thundergate",
+            "thundergate-manual",
+            "thunderstorm-stand-in",
+        ] {
             binary(program).unwrap();
         }
         // Of these programs: built alone, they would have other features, and half of all crates would be built anew.

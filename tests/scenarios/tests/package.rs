@@ -55,7 +55,8 @@ fn there(program: &str, argument: &str) -> bool {
 /// Builds the package out of this test's own programs.
 fn build(directory: &Path) -> PathBuf {
     let manual = binary("thundergate-manual").unwrap();
-    let programs = [binary("thundergate-milter").unwrap(), binary("thundergate-worker").unwrap()];
+    let programs =
+        ["thundergate-milter", "thundergate-worker", "thundergate"].map(|name| binary(name).unwrap());
     let profile = manual.parent().unwrap();
     assert!(programs.iter().all(|program| program.parent() == Some(profile)));
     let mut package = Command::new(Path::new(TOP).join("deploy/package"));
@@ -161,11 +162,20 @@ fn what_is_installed_is_right(copy: &Machine) {
             "systemd-analyze security --offline=true {EXPOSURE} /usr/lib/systemd/system/{unit}"
         ));
     }
-    for (program, last, offered) in [("milter", "scan --exp", "--explain"), ("worker", "queue ret", "retry")]
-    {
-        assert_eq!(completed(copy, program, last), offered, "thundergate-{program} {last}");
+    for (program, last, offered) in [
+        ("thundergate-milter", "scan --exp", "--explain"),
+        ("thundergate-worker", "queue ret", "retry"),
+        ("thundergate", "verdict for", "forget"),
+    ] {
+        assert_eq!(completed(copy, program, last), offered, "{program} {last}");
     }
-    for page in ["8/thundergate-milter", "8/thundergate-worker-queue-retry", "5/thundergate-milter.toml"] {
+    for page in [
+        "8/thundergate",
+        "8/thundergate-check",
+        "8/thundergate-milter",
+        "8/thundergate-worker-queue-retry",
+        "5/thundergate-milter.toml",
+    ] {
         let (section, name) = page.split_once('/').unwrap();
         copy.run(&format!("test -s /usr/share/man/man{section}/{name}.{section}.gz"));
     }
@@ -175,10 +185,11 @@ fn what_is_installed_is_right(copy: &Machine) {
 fn completed(copy: &Machine, program: &str, words: &str) -> String {
     let (before, last) = words.rsplit_once(' ').unwrap();
     let count = words.split(' ').count();
+    let function = program.replace('-', "__");
     copy.run(&format!(
-        "bash -c '. /usr/share/bash-completion/completions/thundergate-{program}
-         COMP_WORDS=(thundergate-{program} {words}) COMP_CWORD={count}
-         _thundergate__{program} thundergate-{program} \"{last}\" \"{before}\"
+        "bash -c '. /usr/share/bash-completion/completions/{program}
+         COMP_WORDS=({program} {words}) COMP_CWORD={count}
+         _{function} {program} \"{last}\" \"{before}\"
          printf %s \"${{COMPREPLY[*]}}\"'"
     ))
 }

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The command line's definition.
 
-use super::sample;
-use clap::{Args, Parser, Subcommand};
+use crate::people::cli::{GenerationArgs, How, QueueArgs, SampleArgs, VerdictArgs};
+use clap::{Parser, Subcommand};
 use std::path::PathBuf;
-use thundergate_common::{record::seen::Sought, sample::SampleKey};
 
-/// Scans what the milters put into the queue, and shows what goes on between them and the scanners.
+/// Scans what the milters put into the queue. What goes on between them and the scanners, `thundergate` shows.
 #[derive(Debug, Parser)]
 #[command(name = "thundergate-worker", version)]
 pub struct Cli {
@@ -30,104 +29,34 @@ pub enum Command {
         #[arg(long)]
         ready: bool,
     },
-    /// Ask every Thunderstorm server how it is.
-    Farm(Output),
-    /// Show what waits, what is being scanned and what was given up; try that again or drop it.
-    Queue(QueueArgs),
-    /// Show the signature version that the farm has reached, or make older verdicts stale by hand.
-    Generation(GenerationArgs),
-    /// Show or forget what is known of a sample.
-    Verdict(VerdictArgs),
-    /// Show which mails held a sample, of the last two days at most.
+    /// As thundergate farm, of the worker that runs here.
+    Farm(How),
+    /// As thundergate queue, of the worker that runs here.
+    Queue {
+        #[command(flatten)]
+        how: How,
+        #[command(flatten)]
+        args: QueueArgs,
+    },
+    /// As thundergate generation, of the worker that runs here.
+    Generation {
+        #[command(flatten)]
+        how: How,
+        #[command(flatten)]
+        args: GenerationArgs,
+    },
+    /// As thundergate verdict, of the worker that runs here.
+    Verdict {
+        #[command(flatten)]
+        how: How,
+        #[command(flatten)]
+        args: VerdictArgs,
+    },
+    /// As thundergate seen, of the worker that runs here.
     Seen {
-        /// DIGEST, under any name, or DIGEST.EXTENSION
-        #[arg(value_parser = sample::sought)]
-        sample: Sought,
         #[command(flatten)]
-        output: Output,
-    },
-}
-
-#[derive(Clone, Copy, Debug, Args)]
-pub struct Output {
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
-}
-
-#[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
-pub struct QueueArgs {
-    #[command(flatten)]
-    pub output: Output,
-    #[command(subcommand)]
-    pub action: Option<QueueAction>,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum QueueAction {
-    /// Have the samples of dead letters scanned once more, as far as their bytes are still there (queue.sample_ttl). Nothing
-    /// is held against them any longer (queue.failed_ttl).
-    Retry(Which),
-    /// Forget dead letters.
-    Drop(Which),
-}
-
-#[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
-pub struct GenerationArgs {
-    #[command(flatten)]
-    pub output: Output,
-    #[command(subcommand)]
-    pub action: Option<GenerationAction>,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum GenerationAction {
-    /// Show it.
-    Show(Output),
-    /// Custom rules have changed, which no version shows: clean verdicts from before now are stale.
-    Bump(Output),
-}
-
-#[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
-pub struct VerdictArgs {
-    /// DIGEST or DIGEST.EXTENSION
-    #[arg(value_parser = sample::parse, required = true)]
-    pub sample: Option<SampleKey>,
-    #[command(flatten)]
-    pub output: Output,
-    #[command(subcommand)]
-    pub action: Option<VerdictAction>,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum VerdictAction {
-    /// Show it.
-    Show {
-        /// DIGEST or DIGEST.EXTENSION
-        #[arg(value_parser = sample::parse)]
-        sample: SampleKey,
+        how: How,
         #[command(flatten)]
-        output: Output,
+        args: SampleArgs,
     },
-    /// Forget it: the next mail with this sample has it scanned again.
-    Forget {
-        /// DIGEST or DIGEST.EXTENSION
-        #[arg(value_parser = sample::parse)]
-        sample: SampleKey,
-    },
-}
-
-/// Which dead letters.
-#[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
-pub struct Which {
-    /// Their ids, as `queue` prints them.
-    #[arg(value_name = "ID")]
-    pub(super) ids: Vec<String>,
-    /// All of them.
-    #[arg(long)]
-    pub(super) all: bool,
 }

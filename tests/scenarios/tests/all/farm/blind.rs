@@ -32,7 +32,9 @@ async fn told(site: &Site, state: &str) {
     eventually(PATIENCE, state, async || {
         let output = site.command(&["farm", "--json"]).await;
         let farm: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        farm[1]["workers"].as_array().is_some_and(|all| all.iter().any(|one| one["state"] == state))
+        farm["instances"][1]["workers"]
+            .as_array()
+            .is_some_and(|all| all.iter().any(|one| one["state"] == state))
     })
     .await;
 }
@@ -125,7 +127,7 @@ async fn a_milter_beside_redis_says_that_the_canary_is_the_workers() {
 #[test]
 fn no_program_holds_the_file_that_every_scanner_reports() {
     let eicar = eicar();
-    for program in ["thundergate-worker", "thundergate-milter"] {
+    for program in ["thundergate-worker", "thundergate-milter", "thundergate"] {
         let bytes = std::fs::read(binary(program).unwrap()).unwrap();
         let halves = [&eicar[..40], &eicar[28..]];
         for half in halves {

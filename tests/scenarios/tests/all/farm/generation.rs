@@ -109,10 +109,10 @@ async fn new_signatures_make_clean_verdicts_stale_for_every_milter_and_each_is_s
 
 /// What the workers say of the farm.
 async fn reported(site: &Site) -> String {
-    worker_command(site, &["farm", "--json"]).await
+    told(site, &["farm", "--json"]).await
 }
 
-async fn worker_command(site: &Site, arguments: &[&str]) -> String {
+async fn told(site: &Site, arguments: &[&str]) -> String {
     let output = site.command(arguments).await;
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()
@@ -126,8 +126,8 @@ async fn an_operator_who_bumps_the_generation_makes_clean_verdicts_stale() {
     milter.send(&with(1)).await;
     milter.send(&with(1)).await;
     assert_eq!(site.scans(), 1);
-    assert!(worker_command(&site, &["generation"]).await.contains("Bumped: never"));
-    assert!(worker_command(&site, &["generation", "bump"]).await.contains("Bumped: 20"));
+    assert!(told(&site, &["generation"]).await.contains("Bumped: never"));
+    assert!(told(&site, &["generation", "bump"]).await.contains("Bumped: 20"));
     eventually(LEARNT, "it is scanned again", async || {
         assert!(milter.send(&with(1)).await.delivers());
         site.scans() > 1

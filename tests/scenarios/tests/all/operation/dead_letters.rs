@@ -83,6 +83,7 @@ async fn dead_letters_are_shown_with_their_instance_and_reason() {
     let hub = hub_at(&site).await;
     buried(&hub, "one", failed("it answered 400")).await;
     buried(&hub, "two", Completion::Dead("5 deliveries ended".to_owned())).await;
+    let _worker = site.worker("").await;
     let (_, table) = printed(&site, &["queue"]).await;
     let row = |reason: &str| {
         let line = table.lines().find(|line| line.contains(reason)).unwrap_or_default();
@@ -104,6 +105,7 @@ async fn all_are_tried_again_but_those_without_bytes() {
     buried(&hub, "here", failed("it answered 400")).await;
     let gone = buried(&hub, "gone", failed("it answered 400")).await;
     lose_the_bytes(&site, "gone");
+    let _worker = site.worker("").await;
     let skipped = "1 skipped: the bytes are no longer there, only the sender can bring them again\n";
 
     let (status, said) = printed(&site, &["queue", "retry", &gone]).await;

@@ -9,6 +9,7 @@ mod log_bounds;
 mod log_written;
 mod metrics;
 mod metrics_rules;
+mod people;
 mod redis_link;
 mod redis_trouble;
 mod reload;

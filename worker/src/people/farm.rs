@@ -1,113 +1,60 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! `farm`: every instance, as this process reaches it and as the workers see it.
+//! `farm`: every instance as the workers see it.
 //!
-//! This process asks each instance itself, so that the command shows something without Redis and without a worker. What
-//! only those know who scan (scans in flight, latency, breaker) comes from the workers' reports. Below an instance stand
-//! its URL, its last error, and each worker that sees it otherwise than most or finds it much slower.
+//! What holds for each worker alone (scans in flight, latency, breaker) comes from the workers' reports; without any, it is
+//! as the program that answers has it. Below an instance stand its URL, its last error, and each worker that sees it
+//! otherwise than most or finds it much slower.
 
-use super::{CliError, print_json, say_all, table};
-use crate::{
-    config::Config,
-    farm::{Farm, metrics::FarmMetrics},
+use super::{
+    client::Client,
+    error::PeopleError,
+    print::{self, say},
+    table::Table,
 };
-use serde::Serialize;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 use thundergate_common::{
-    generation::{FarmReport, InstanceReport, InstanceState},
-    licence, terminal,
+    api::{
+        Endpoint,
+        farm::{Farm, Instance, Seen},
+    },
+    generation::{InstanceReport, InstanceState},
+    licence,
 };
 
-/// No line is longer, so that it fits most terminals; `--json` cuts nothing.
-const WIDTH: usize = 100;
-/// Names are cut to this; the URL says the rest.
-const NAME: usize = 20;
 /// A worker that waits so many times as long for an instance as another is worth a line.
 const SLOWER: u64 = 2;
 
-/// One instance, from all sides.
-#[derive(Debug, Serialize)]
-struct Shown {
-    /// As this process reaches it.
-    #[serde(flatten)]
-    own: InstanceReport,
-    /// As the workers see it.
-    workers: Vec<Seen>,
-}
-
-/// One instance as one worker sees it.
-#[derive(Debug, Serialize)]
-struct Seen {
-    worker: String,
-    /// When, in seconds since the epoch.
-    at: u64,
-    #[serde(flatten)]
-    report: InstanceReport,
-}
-
-/// Prints every instance, with what `workers` report. An error where none is available from here.
-pub(super) async fn show(config: &Config, workers: &[FarmReport], json: bool) -> Result<(), CliError> {
-    let farm = Farm::new(&config.farm, FarmMetrics::default())?;
-    farm.probe().await;
-    let shown = gather(farm.reports(), workers);
+/// Shows every instance. An error where none scans.
+pub(super) async fn show(client: &Client, json: bool) -> Result<(), PeopleError> {
+    let answer = client.get(&Endpoint::FARM).await?;
+    let farm: Farm = answer.read()?;
     if json {
-        print_json(&shown)?;
+        answer.print()?;
     } else {
-        say_all(&lines(&shown, SystemTime::now()));
-        if let Some(since) = workers.iter().filter_map(|worker| worker.doubt).min() {
-            let since = humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(since));
-            say!("The canary is in doubt since {since}: no scanner that answers finds it.");
+        table(&farm.instances, SystemTime::now()).print();
+        if let Some(since) = farm.canary_in_doubt_since_ms {
+            let since = print::time(since);
+            say(format_args!("The canary is in doubt since {since}: no scanner that answers finds it."));
         }
     }
-    if farm.available() { Ok(()) } else { Err(CliError::Unavailable("no instance is available")) }
-}
-
-/// The instances of this process in their order, then those that only workers have.
-fn gather(own: Vec<InstanceReport>, workers: &[FarmReport]) -> Vec<Shown> {
-    let mut shown: Vec<_> = own.into_iter().map(|own| Shown { own, workers: Vec::new() }).collect();
-    for worker in workers {
-        for report in &worker.instances {
-            let seen = Seen { worker: worker.worker.clone(), at: worker.at, report: report.clone() };
-            match shown.iter_mut().find(|one| one.own.name == report.name) {
-                Some(one) => one.workers.push(seen),
-                None => shown.push(Shown { own: unasked(report), workers: vec![seen] }),
-            }
-        }
-    }
-    shown
-}
-
-/// What a worker knows of an instance that this process did not ask, without what holds for the worker only.
-fn unasked(report: &InstanceReport) -> InstanceReport {
-    InstanceReport {
-        state: InstanceState::Unheard,
-        healthy: false,
-        in_flight: 0,
-        capacity: 0,
-        latency_ms: None,
-        info_ms: None,
-        last_error: None,
-        ..report.clone()
-    }
+    if farm.scans() { Ok(()) } else { Err(PeopleError::Unavailable("no instance is available")) }
 }
 
 /// What a person sees at `now`.
-fn lines(shown: &[Shown], now: SystemTime) -> Vec<String> {
+fn table(instances: &[Instance], now: SystemTime) -> Table {
     let head = ["NAME", "STATE", "THOR", "SIGNATURES", "THREADS", "IN FLIGHT", "LATENCY", "LICENCE"];
-    let rows: Vec<_> = shown.iter().map(|one| row(one, now)).collect();
-    let mut rows = table(head, &rows).into_iter();
-    let mut lines: Vec<String> = rows.next().into_iter().collect();
-    for (one, row) in shown.iter().zip(rows) {
-        lines.push(row);
-        lines.extend(below(one).into_iter().map(|line| format!("    {}", terminal::shown(&line))));
+    let mut table = Table::new(&head);
+    for one in instances {
+        table.row_with(row(one, now), below(one));
     }
-    lines.iter().map(|line| cut(line, WIDTH)).collect()
+    table
 }
 
-fn row(one: &Shown, now: SystemTime) -> [String; 8] {
+fn row(one: &Instance, now: SystemTime) -> [String; 8] {
     let known = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     let in_flight = || one.workers.iter().map(|seen| seen.report.in_flight).sum::<usize>().to_string();
     [
-        cut(&one.own.name, NAME),
+        one.own.name.clone(),
         state(one),
         known(one.own.thor.clone()),
         known(one.own.signatures.clone()),
@@ -118,22 +65,22 @@ fn row(one: &Shown, now: SystemTime) -> [String; 8] {
     ]
 }
 
-/// The breaker, as most workers have it: `closed 2/3`. Without workers what asking it gave.
-fn state(one: &Shown) -> String {
+/// The breaker, as most workers have it: `closed 2/3`. Without workers as the program that answers has it.
+fn state(one: &Instance) -> String {
     let (state, count) = commonest(one);
     let all = one.workers.len();
     if count == all { state.to_string() } else { format!("{state} {count}/{all}") }
 }
 
 /// The state in which most workers have the instance, and how many those are.
-fn commonest(one: &Shown) -> (InstanceState, usize) {
+fn commonest(one: &Instance) -> (InstanceState, usize) {
     let count = |state| one.workers.iter().filter(|seen| seen.report.state == state).count();
     let states = one.workers.iter().map(|seen| seen.report.state);
     states.map(|state| (state, count(state))).max_by_key(|(_, count)| *count).unwrap_or((one.own.state, 0))
 }
 
 /// From the least to the most that a worker sees.
-fn latency(one: &Shown) -> Option<String> {
+fn latency(one: &Instance) -> Option<String> {
     let all = || one.workers.iter().filter_map(|seen| seen.report.latency_ms);
     let (least, most) = (all().min()?, all().max()?);
     Some(if least == most { format!("{least} ms") } else { format!("{least}-{most} ms") })
@@ -148,7 +95,7 @@ fn licence_of(words: &str, now: SystemTime) -> String {
     }
 }
 
-fn below(one: &Shown) -> Vec<String> {
+fn below(one: &Instance) -> Vec<String> {
     let mut lines = vec![one.own.url.clone()];
     lines.extend(one.own.last_error.as_ref().map(|error| format!("error: {error}")));
     let (usual, _) = commonest(one);
@@ -177,24 +124,17 @@ fn why(state: InstanceState) -> Option<&'static str> {
 }
 
 /// The largest file that it gets, as the workers have it, which may have other limits.
-fn size(one: &Shown) -> Option<String> {
-    let of = |seen: &Seen| Some((seen.report.max_file_bytes?, seen.report.size_proved?));
-    let (bytes, proved) = one.workers.iter().filter_map(of).min()?;
+fn size(one: &Instance) -> Option<String> {
+    let of = |report: &InstanceReport| Some((report.max_file_bytes?, report.size_proved?));
+    let (bytes, proved) = one.workers.iter().filter_map(|seen| of(&seen.report)).min()?;
     let proved = if proved { "proved" } else { "not proved" };
     Some(format!("files up to {bytes} bytes, {proved}"))
-}
-
-/// `text`, no longer than `most` characters; a mark shows where something is missing.
-fn cut(text: &str, most: usize) -> String {
-    if text.chars().count() <= most {
-        return text.to_owned();
-    }
-    text.chars().take(most - 1).chain(['…']).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use thundergate_common::generation::FarmReport;
 
     fn instance(name: &str) -> InstanceReport {
         InstanceReport {
@@ -220,11 +160,11 @@ mod tests {
 
     fn shown(own: &[InstanceReport], workers: &[FarmReport]) -> String {
         let now = humantime::parse_rfc3339("2026-11-22T12:00:00Z").unwrap();
-        lines(&gather(own.to_vec(), workers), now).join("\n")
+        table(&Farm::of(own.to_vec(), workers).instances, now).lines(Some(100)).join("\n")
     }
 
     #[test]
-    fn without_workers_it_is_what_asking_gave() {
+    fn without_workers_it_is_as_the_program_that_answers_has_it() {
         let broken = InstanceReport {
             state: InstanceState::Open,
             last_error: Some("the scanner cannot be reached".to_owned()),
@@ -274,18 +214,6 @@ mod tests {
     }
 
     #[test]
-    fn an_instance_that_only_a_worker_has_is_shown_too() {
-        let gathered = gather(vec![instance("other")], &[worker("a", &[seen(2, 30)])]);
-        assert_eq!(gathered[1].own.name, "storm1");
-        assert_eq!((gathered[1].own.in_flight, gathered[1].workers[0].report.in_flight), (0, 2));
-        let json = serde_json::to_value(&gathered).unwrap();
-        assert_eq!(
-            (&json[1]["workers"][0]["worker"], &json[1]["workers"][0]["latency_ms"]),
-            (&"a".into(), &30.into())
-        );
-    }
-
-    #[test]
     fn who_is_blind_or_scans_only_small_files_says_so() {
         let blind = InstanceReport {
             state: InstanceState::Blind,
@@ -306,12 +234,12 @@ mod tests {
     }
 
     #[test]
-    fn no_line_is_longer_than_a_terminal() {
+    fn no_row_is_wider_than_the_terminal() {
         let mut long = instance(&"storm".repeat(30));
-        long.last_error = Some("ä".repeat(500));
         long.licence_ends = Some("no idea".repeat(20));
         let shown = shown(&[long], &[]);
-        assert!(shown.lines().all(|line| line.chars().count() <= 100), "{shown}");
+        let rows = shown.lines().filter(|line| !line.starts_with("    http"));
+        assert!(rows.clone().count() > 5 && rows.clone().all(|line| line.chars().count() <= 100), "{shown}");
     }
 
     #[test]
