@@ -16,7 +16,7 @@ use std::{
 use tempfile::TempDir;
 use thundergate_common::digest::Digest;
 use thundergate_harness::{
-    eventually,
+    eventually, free_port,
     mails::{eicar, mail},
     mta::Mail,
     process::Program,
@@ -71,8 +71,8 @@ fn infected() -> Mail {
 /// One mail with a finding is found, explained and forgotten.
 async fn one_mail_is_followed(door: &Local, milter: &Milter) {
     let mail = infected();
-    let line = milter.line_of(&mail).await;
-    let queue_id = line["queue.id"].as_str().unwrap();
+    milter.send(&mail).await;
+    let queue_id = &*mail.queue_id;
     let digest = Digest::of(&eicar()).to_string();
     let why = async || door.post("/mails/why", json!({ "queue_id": queue_id })).await.1;
     let told = async || why().await["mails"].as_array().is_some_and(|mails| !mails.is_empty());
@@ -177,14 +177,12 @@ async fn from_afar_changes_need_tls_and_tokens_are_read_again() {
     let certificate = CertificateParams::new([address.to_string()]).unwrap().self_signed(&key).unwrap();
     fs::write(at("cert.pem"), certificate.pem()).unwrap();
     fs::write(at("key.pem"), key.serialize_pem()).unwrap();
-    // The later one of two keys would be an error, and the harness has `admin.listen` for itself.
-    let settings = format!("admin.tokens_file = {:?}\n", at("tokens"));
-    let milter = site.milter(&settings).await;
-    let port = milter.program.addresses("admin")[0].rsplit_once(':').unwrap().1.to_owned();
-    let before = fs::read_to_string(milter.program.dir().unwrap().join("config.toml")).unwrap();
-    drop(milter);
-
-    let everywhere = before.replace("127.0.0.1:0", &format!("0.0.0.0:{port}"));
+    let port = free_port();
+    let everywhere = format!(
+        "listen = [\"inet:127.0.0.1:0\"]\nadmin.listen = \"0.0.0.0:{port}\"\nadmin.tokens_file = {:?}\n{}",
+        at("tokens"),
+        site.farm_section()
+    );
     let milter = Program::start("thundergate-milter", &everywhere).await.unwrap();
     let authority = certificate.der().to_vec();
     let authority = reqwest::Certificate::from_der(&authority).unwrap();
