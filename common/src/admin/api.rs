@@ -97,7 +97,7 @@ impl Api {
                 return Err(Refusal::unknown("this token is none that admin.tokens_file names"));
             }
         };
-        let endpoint = endpoint(&parts)?;
+        let endpoint: &'static Endpoint = endpoint(&parts)?;
         may(&caller, endpoint.scope)?;
         self.backend.offers(endpoint)?;
         let body = match endpoint.method {
@@ -114,7 +114,10 @@ impl Api {
                 return Err(Refusal::unavailable(UNWRITTEN));
             }
         }
-        let answer = if endpoint.changes() { self.change(order).await? } else { self.tell(order).await? };
+        let answer = match endpoint.changes() {
+            true => self.change(endpoint, order, body).await?,
+            false => self.tell(endpoint, order, body).await?,
+        };
         Ok(([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], answer).into_response())
     }
 
@@ -143,17 +146,22 @@ impl Api {
         timeout(BODY_PATIENCE, bounded(headers, body)).await.map_err(late)?
     }
 
-    async fn tell(&self, order: Order) -> Result<String, Refusal> {
+    async fn tell(&self, endpoint: &Endpoint, order: Order, question: Vec<u8>) -> Result<String, Refusal> {
         let _room = place(Arc::clone(&self.room)).await?;
-        self.backend.carry_out(order).await
+        self.backend.answer(endpoint, order, question).await
     }
 
     /// In a task of its own: it is not left half done where the caller hangs up.
-    async fn change(&self, order: Order) -> Result<String, Refusal> {
+    async fn change(
+        &self,
+        endpoint: &'static Endpoint,
+        order: Order,
+        question: Vec<u8>,
+    ) -> Result<String, Refusal> {
         let (backend, room, leave) = (Arc::clone(&self.backend), Arc::clone(&self.room), self.leave.clone());
         let change = async move {
             let _room = place(room).await?;
-            backend.carry_out(order).await
+            backend.answer(endpoint, order, question).await
         };
         let done = self.changes.spawn(async move { leave.run_until_cancelled(change).await }).await;
         let cut_off = || Refusal::unavailable("the program ended before it was done");

@@ -11,7 +11,7 @@ use crate::{
     sample::SampleKey,
     terminal,
 };
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt, future::BoxFuture, stream};
 use serde::Serialize;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -41,6 +41,16 @@ const PATIENCE_FOR_CHECKS: Duration = Duration::from_secs(300);
 /// What the scanners of this process are like now.
 pub type Reports = Arc<dyn Fn() -> Vec<InstanceReport> + Send + Sync>;
 
+/// Another program, which answers what this one does not have.
+pub trait Elsewhere: Send + Sync {
+    /// Passes on what was asked; gives the answer, which is JSON, or a status of HTTP and why there is none.
+    fn ask<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+        question: Vec<u8>,
+    ) -> BoxFuture<'a, Result<Vec<u8>, (u16, String)>>;
+}
+
 /// What stands behind the API in this process.
 #[derive(Clone, Default)]
 pub struct Backend {
@@ -50,20 +60,45 @@ pub struct Backend {
     pub farm: Option<Reports>,
     /// What looks for what is wrong.
     pub checker: Option<Arc<dyn Checker>>,
+    /// Who is asked where there is no hub.
+    pub elsewhere: Option<Arc<dyn Elsewhere>>,
 }
 
 impl Backend {
     /// Whether this process has what answers an endpoint.
     pub(super) fn offers(&self, endpoint: &Endpoint) -> Result<(), Refusal> {
         match endpoint.answers {
-            Answers::Hub if self.hub.is_none() => Err(not_here()),
+            Answers::Hub if self.hub.is_none() && self.elsewhere.is_none() => Err(not_here()),
             Answers::All if self.checker.is_none() => Err(Refusal::nothing_there()),
             _ => Ok(()),
         }
     }
 
+    /// Does what `order` says, which was read out of `question`, or has it done elsewhere. The answer is JSON.
+    pub(super) async fn answer(
+        &self,
+        endpoint: &Endpoint,
+        order: Order,
+        question: Vec<u8>,
+    ) -> Result<String, Refusal> {
+        let Some(elsewhere) = self.elsewhere.as_ref().filter(|_| self.passes_on(endpoint)) else {
+            return self.carry_out(order).await;
+        };
+        let deadline = Instant::now() + PATIENCE;
+        let asking = async {
+            elsewhere.ask(endpoint, question).await.map_err(|(status, why)| Refusal::of_another(status, why))
+        };
+        let answer = in_time(deadline, asking).await?;
+        String::from_utf8(answer)
+            .map_err(|_| Refusal::unavailable("the worker that desk.url names gives no text"))
+    }
+
+    fn passes_on(&self, endpoint: &Endpoint) -> bool {
+        endpoint.answers == Answers::Hub && self.hub.is_none()
+    }
+
     /// Does what `order` says. The answer is JSON.
-    pub(super) async fn carry_out(&self, order: Order) -> Result<String, Refusal> {
+    async fn carry_out(&self, order: Order) -> Result<String, Refusal> {
         if let Order::Check(wanted) = order {
             let Some(checker) = &self.checker else { return Err(Refusal::nothing_there()) };
             let deadline = Instant::now() + PATIENCE_FOR_CHECKS;
@@ -96,7 +131,7 @@ impl Backend {
 /// This process has no hub that people could ask.
 fn not_here() -> Refusal {
     Refusal::elsewhere(
-        "this milter only decides: queue, verdicts and records are the workers', ask one of them",
+        "this milter only decides: queue, verdicts and records are the workers', ask one of them, or name it as desk.url",
     )
 }
 

@@ -47,6 +47,13 @@ impl Refusal {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, text)
     }
 
+    /// Another program, which was asked in turn, does not do it. That this one may not ask it is no fault of the caller's.
+    pub(super) fn of_another(status: u16, why: String) -> Self {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+        let known = !matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+        Self::new(if known { status } else { StatusCode::BAD_GATEWAY }, why)
+    }
+
     /// Nobody knows who asks.
     pub(super) fn unknown(text: impl Into<String>) -> Self {
         let header = Some((header::WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE)));

@@ -2,7 +2,8 @@
 //! How values are written that serde has no form for.
 
 use bytesize::ByteSize;
-use serde::{Deserialize, Deserializer, Serializer};
+use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
+use std::{fmt::Display, str::FromStr};
 
 /// Writes a size so that it reads back as the same number of bytes: bytesize's own form is rounded.
 ///
@@ -20,9 +21,13 @@ pub fn exact_size<S: Serializer>(size: &ByteSize, serializer: S) -> Result<S::Ok
 }
 
 /// None where it is empty, so that a variable can take back what a file says.
-pub(crate) fn filled<'de, T: From<String>, D: Deserializer<'de>>(
+///
+/// # Errors
+///
+/// It is no text, or none that can be one.
+pub fn filled<'de, T: FromStr<Err: Display>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     let text = String::deserialize(deserializer)?;
-    Ok((!text.is_empty()).then(|| text.into()))
+    Some(text).filter(|text| !text.is_empty()).map(|text| text.parse()).transpose().map_err(D::Error::custom)
 }

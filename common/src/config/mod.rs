@@ -16,5 +16,5 @@ mod words;
 pub use error::{ConfigError, Fault};
 pub use farm::{Farm, Instance, ProxyUrl};
 pub use forms::exact_size;
-pub(crate) use forms::filled;
+pub use forms::filled;
 pub use load::{Source, find, load, load_checked, origin};

@@ -3,6 +3,7 @@
 
 use crate::{
     command::{
+        desk::Desk,
         standalone::{Scanners, Standalone},
         status,
     },
@@ -40,6 +41,7 @@ pub(crate) struct Assembly {
     redis: Option<Arc<RedisHub>>,
     standalone: Option<Standalone>,
     one_process: bool,
+    desk: Desk,
     clerk: Option<Clerk>,
 }
 
@@ -89,7 +91,8 @@ impl Assembly {
         };
         let (recorder, clerk) = Recorder::new(hub, Arc::clone(&observer));
         let gate = Arc::new(Gate::new(config.of_messages(), policy, resolver, recorder, observer));
-        Ok(Self { gate, watched, redis, standalone, one_process, clerk: Some(clerk) })
+        let desk = config.desk.clone();
+        Ok(Self { gate, watched, redis, standalone, one_process, desk, clerk: Some(clerk) })
     }
 
     /// A process that serves looks after its scanners, where no worker does.
@@ -140,7 +143,7 @@ impl Assembly {
             Some(inside) if self.one_process => {
                 Backend { hub: Some(inside.hub()), farm: Some(inside.reports()), ..Backend::default() }
             }
-            _ => Backend::default(),
+            _ => Backend { elsewhere: self.desk.elsewhere(), ..Backend::default() },
         }
     }
 

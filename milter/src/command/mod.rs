@@ -6,6 +6,7 @@
 
 pub(crate) mod assembly;
 pub mod cli;
+pub(crate) mod desk;
 pub mod explain;
 pub mod reload;
 pub mod scan;

@@ -4,6 +4,7 @@
 pub(crate) mod migrate;
 
 use crate::{
+    command::desk::Desk,
     front::milter::{Listen, SocketMode},
     inspect::{
         inspector::Settings,
@@ -76,6 +77,9 @@ pub struct Config {
     pub traces: Traces,
     /// The admin HTTP server.
     pub admin: Admin,
+    /// Who answers what only workers have.
+    #[serde(default)]
+    pub desk: Desk,
     /// The file that it was read from; none: the built-in defaults.
     #[serde(skip)]
     pub file: Option<PathBuf>,
@@ -144,6 +148,7 @@ impl Config {
         self.traces.check()?;
         self.log.check()?;
         self.admin.check()?;
+        self.desk.check(self.redis.is_none())?;
         self.policy.check()?;
         self.wait.check()?;
         self.limits.check(self.wait.progress)?;

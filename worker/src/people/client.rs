@@ -7,7 +7,7 @@
 use super::{error::PeopleError, print};
 use reqwest::{
     Certificate, ClientBuilder, RequestBuilder, Response, StatusCode,
-    header::{AUTHORIZATION, HeaderValue},
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue},
     redirect,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -111,6 +111,21 @@ impl Client {
         let patience = if *endpoint == Endpoint::CHECK { CHECK_PATIENCE } else { PATIENCE };
         let request = self.http.post(url).header(CHANGE_HEADER, "yes").json(question);
         self.send(request, endpoint.scope, patience).await
+    }
+
+    /// Asks what somebody else has asked; `question` is JSON.
+    ///
+    /// # Errors
+    ///
+    /// There is no answer.
+    pub async fn pass_on(&self, endpoint: &Endpoint, question: Vec<u8>) -> Result<Vec<u8>, PeopleError> {
+        let url = format!("{}{}{}", self.base, api::PREFIX, endpoint.path);
+        let request = match endpoint.method {
+            "POST" => self.http.post(url).header(CHANGE_HEADER, "yes").body(question),
+            _ => self.http.get(url),
+        };
+        let request = request.header(CONTENT_TYPE, "application/json");
+        Ok(self.send(request, endpoint.scope, PATIENCE).await?.body)
     }
 
     /// Asks how the program is.

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::{
+    admin::backend::Elsewhere,
     api::{Answers, CHANGE_HEADER, Endpoint, LARGEST_REQUEST, check, farm, mails, queue, verdicts},
     clock::now,
     digest::Digest,
@@ -277,5 +278,45 @@ async fn what_is_no_request_is_told_why() {
     assert_eq!(status(&talk(server.socket().await, &typeless).await), 415);
     let form = typeless.replace("\r\n\r\n", "\r\ncontent-type: text/plain\r\n\r\n");
     assert_eq!(status(&talk(server.socket().await, &form).await), 415);
+    server.end().await;
+}
+
+/// Another program that is asked in turn, and refuses some.
+struct Another;
+
+impl Elsewhere for Another {
+    fn ask<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+        question: Vec<u8>,
+    ) -> BoxFuture<'a, Result<Vec<u8>, (u16, String)>> {
+        let answer = match *endpoint {
+            Endpoint::GENERATION_BUMP => Err((403, "this token may only read".to_owned())),
+            Endpoint::QUEUE => Err((503, "the worker is away".to_owned())),
+            _ => Ok(question),
+        };
+        async { answer }.boxed()
+    }
+}
+
+#[tokio::test]
+async fn a_milter_of_a_cluster_passes_on_what_only_workers_have() {
+    let backend = |_| Backend {
+        checker: Some(Arc::new(Finder)),
+        elsewhere: Some(Arc::new(Another)),
+        ..Backend::default()
+    };
+    let server = Server::with("listen = ''\nsocket = 'FOLDER/admin.sock'", &[], backend).await;
+    let question = json!({ "queue_id": "4ABC" }).to_string();
+    let (status, answer) = ask(&server, Endpoint::MAILS_WHY, &question).await;
+    assert_eq!((status, &answer["queue_id"]), (200, &json!("4ABC")));
+    assert_eq!(ask(&server, Endpoint::QUEUE, "").await.0, 503);
+    // That the worker does not let the milter is not the caller's fault.
+    let (status, answer) = ask(&server, Endpoint::GENERATION_BUMP, "{}").await;
+    assert_eq!((status, &answer["error"]), (502, &json!("this token may only read")));
+    assert_eq!(ask(&server, Endpoint::MAILS_WHY, "{}").await.0, 400, "what makes no sense goes nowhere");
+    let report: check::Report = done(&server, Endpoint::CHECK, json!({})).await;
+    assert_eq!(report.findings.len(), 1, "it is asked for itself");
+    assert_eq!(server.notebook.all("audit.action"), ["why", "generation bump", "check"]);
     server.end().await;
 }
