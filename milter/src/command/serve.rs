@@ -130,6 +130,6 @@ impl Server {
 }
 
 /// What a milter with this configuration may need to have open.
-pub(super) fn needs(config: &Config) -> Needs {
+pub(crate) fn needs(config: &Config) -> Needs {
     Needs::of(config.limits.connections, scanner_inside(config))
 }

@@ -11,12 +11,15 @@ macro_rules! say {
     }};
 }
 
+mod check;
 pub mod cli;
 mod farm;
 mod generation;
 mod queue;
 mod sample;
 mod serve;
+
+pub(crate) use serve::needs;
 
 use crate::{config::Config, farm::with_causes, thunderstorm::settings::SetupError};
 use clap::Parser as _;
@@ -84,6 +87,11 @@ pub async fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return status.into();
         }
     };
+    if let Command::Check(args) = cli.command
+        && args.connect
+    {
+        return check::connected(cli.config.as_deref(), args).await.into();
+    }
     match dispatch(cli).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -97,7 +105,7 @@ async fn dispatch(cli: Cli) -> Result<(), CliError> {
     let config = Config::load(cli.config.as_deref())?;
     match cli.command {
         Command::Serve => serve::serve(&config, cli.config).await,
-        Command::Check => check(&config),
+        Command::Check(_) => check(&config),
         Command::Health { ready } => {
             say!("{}", health::ask(&config.admin, ready).await?);
             Ok(())

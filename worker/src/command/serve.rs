@@ -73,7 +73,7 @@ pub(super) async fn serve(config: &Config, file: Option<PathBuf>) -> Result<(), 
 }
 
 /// What a worker with this configuration may need to have open.
-pub(super) fn needs(config: &Config) -> Needs {
+pub(crate) fn needs(config: &Config) -> Needs {
     Needs::of(0, Some(&config.farm))
 }
 

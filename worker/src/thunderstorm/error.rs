@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Why a call to a server gave no usable answer, and what that may say of the sample and of the server.
 
+pub use thundergate_common::check::cause::with_causes;
+
 use super::shapes::ShapeError;
 use std::time::Duration;
 
@@ -86,15 +88,4 @@ impl CallError {
             Self::Moved => Meaning::Moved,
         }
     }
-}
-
-/// An error and what caused it, in one line.
-pub fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
