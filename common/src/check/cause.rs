@@ -49,11 +49,17 @@ pub struct Server<'a> {
     pub plain: &'a str,
 }
 
+/// The servers that `[redis]` names.
+pub const REDIS: Server<'_> =
+    Server { what: "Redis", url_key: "redis.url", section: "redis", plain: "redis:// instead of rediss://" };
+
 /// What is in errors of each cause; the first that fits holds.
-const WORDS: [(&str, Cause); 22] = [
+const WORDS: [(&str, Cause); 23] = [
     ("failed to lookup address", Cause::Name),
     ("dns error", Cause::Name),
     ("UnknownIssuer", Cause::Authority),
+    // An authority of the same name, with another key.
+    ("BadSignature", Cause::Authority),
     ("CaUsedAsEndEntity", Cause::Authority),
     ("NotValidForName", Cause::OtherName),
     ("not valid for name", Cause::OtherName),
@@ -182,7 +188,7 @@ mod tests {
             (Tls::InvalidCertificate(CertificateError::UnknownIssuer), Cause::Authority),
             (Tls::InvalidCertificate(CertificateError::NotValidForName), Cause::OtherName),
             (Tls::InvalidCertificate(CertificateError::Expired), Cause::Expired),
-            (Tls::InvalidCertificate(CertificateError::BadSignature), Cause::Certificate),
+            (Tls::InvalidCertificate(CertificateError::Revoked), Cause::Certificate),
             (Tls::AlertReceived(AlertDescription::CertificateRequired), Cause::ClientCertificate),
             (Tls::InvalidMessage(InvalidMessage::InvalidContentType), Cause::NotTls),
         ] {

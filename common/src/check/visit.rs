@@ -87,11 +87,9 @@ impl Level {
     }
 }
 
-/// Names, answers and errors come from Redis, scanners and the MTA.
+/// Names, answers and errors come from Redis, scanners and the MTA: on one line, whatever they hold.
 fn shown(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    terminal::without_controls(&mut line, text);
-    line
+    terminal::legible(&text.replace('\n', " "))
 }
 
 /// What looking at `subject` found, or that it took too long.

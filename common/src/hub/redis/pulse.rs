@@ -17,13 +17,13 @@ use super::{
     scripts::{SCRIPTS, Step},
 };
 use crate::{
+    check::cause::{Cause, REDIS, with_causes},
     hub::{HubError, Trouble},
     job::Lane,
     keys::Keys,
 };
 use redis::{RedisError, RedisResult, Value, cmd};
 use std::{
-    error::Error,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -182,13 +182,12 @@ fn code<'a>(error: &'a RedisError, text: &str) -> &'a str {
 
 /// No answer at all.
 fn unanswered(error: &HubError) -> Trouble {
-    let mut told = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        told = format!("{told}: {error}");
-        cause = error.source();
-    }
-    Trouble { reason: told, full: false }
+    let told = with_causes(error);
+    let reason = match Cause::of(&told) {
+        Cause::Other => told,
+        cause => format!("{told}; {}", cause.cure(REDIS)),
+    };
+    Trouble { reason, full: false }
 }
 
 impl Told {

@@ -4,7 +4,7 @@
 use super::{login_key, places};
 use crate::{
     api::check::{Finding, Level},
-    check::cause::{Cause, Server, with_causes},
+    check::cause::{Cause, REDIS, with_causes},
     hub::redis::{
         connection,
         entrance::Entrance,
@@ -25,9 +25,6 @@ use tokio::{
 const CONNECTING: Duration = Duration::from_secs(4);
 /// How long a server may take for its first word.
 const FIRST_WORD: Duration = Duration::from_millis(700);
-
-const REDIS: Server<'_> =
-    Server { what: "Redis", url_key: "redis.url", section: "redis", plain: "redis:// instead of rediss://" };
 
 /// What a server says to an inline `PING`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
