@@ -3,19 +3,21 @@
 //! address, by the same binary, since an image of two programs has neither shell nor HTTP client.
 //!
 //! By default the question is `/live`: a program that lives and cannot work (Redis is away, say) is not helped by being
-//! started anew. `--ready` asks `/ready`.
+//! started anew. `--ready` asks `/ready`. Where the server has TLS it must show the very certificate in `admin.cert_file`.
 
-use crate::admin::settings::Admin;
+use crate::{admin::settings::Admin, config::Fault};
 use std::{
-    io,
+    fmt, io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
     time::Duration,
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::{TcpStream, UnixStream},
     time::timeout,
 };
+use tokio_rustls::TlsConnector;
 
 /// How long the answer may take; a health check's own patience should be longer.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -27,13 +29,16 @@ const LONGEST_ANSWER: u64 = 64 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum HealthError {
     /// It has no admin server.
-    #[error("admin.listen is empty: there is nobody to ask")]
+    #[error("admin.listen and admin.socket are empty: there is nobody to ask")]
     Nowhere,
+    /// What stands in a file of the admin server's cannot be used.
+    #[error("{0}")]
+    File(Fault),
     /// It does not run, or does not answer.
-    #[error("no answer from {address} (admin.listen)")]
+    #[error("no answer from {asked}")]
     Silent {
         /// Who was asked.
-        address: SocketAddr,
+        asked: Asked,
         /// What went wrong.
         source: io::Error,
     },
@@ -42,16 +47,54 @@ pub enum HealthError {
     Unwell(String),
 }
 
+/// Who is asked.
+#[derive(Clone, Debug)]
+pub enum Asked {
+    /// `admin.listen`.
+    Address(SocketAddr),
+    /// `admin.socket`.
+    Socket(PathBuf),
+}
+
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => write!(f, "{address} (admin.listen)"),
+            Self::Socket(path) => write!(f, "{} (admin.socket)", path.display()),
+        }
+    }
+}
+
 /// Asks whether the program lives or, with `ready`, whether it can do its work. Returns its answer, one line.
 ///
 /// # Errors
 ///
 /// [`HealthError`].
 pub async fn ask(admin: &Admin, ready: bool) -> Result<String, HealthError> {
-    let address = reachable(admin.listen.ok_or(HealthError::Nowhere)?);
+    let asked = match (admin.listen, &admin.socket) {
+        (Some(address), _) => Asked::Address(reachable(address)),
+        (None, Some(path)) => Asked::Socket(path.clone()),
+        (None, None) => return Err(HealthError::Nowhere),
+    };
+    let identity = admin.identity().map_err(HealthError::File)?;
     let path = if ready { "/ready" } else { "/live" };
-    let answer = timeout(PATIENCE, fetch(address, path)).await.unwrap_or_else(|late| Err(late.into()));
-    let answer = answer.map_err(|source| HealthError::Silent { address, source })?;
+    let question = async {
+        match &asked {
+            Asked::Socket(socket) => fetch(UnixStream::connect(socket).await?, "localhost", path).await,
+            Asked::Address(address) => {
+                let (stream, host) = (TcpStream::connect(address).await?, address.to_string());
+                match identity {
+                    None => fetch(stream, &host, path).await,
+                    Some(identity) => {
+                        let connector = TlsConnector::from(identity.expected());
+                        fetch(connector.connect(address.ip().into(), stream).await?, &host, path).await
+                    }
+                }
+            }
+        }
+    };
+    let answer = timeout(PATIENCE, question).await.unwrap_or_else(|late| Err(late.into()));
+    let answer = answer.map_err(|source| HealthError::Silent { asked, source })?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     let status = head.lines().next().unwrap_or_default();
     if status.split(' ').nth(1) == Some("200") {
@@ -71,10 +114,14 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(here, address.port())
 }
 
-async fn fetch(address: SocketAddr, path: &str) -> io::Result<String> {
-    let mut stream = TcpStream::connect(address).await?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+async fn fetch(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    host: &str,
+    path: &str,
+) -> io::Result<String> {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
+    stream.flush().await?;
     let mut answer = Vec::new();
     stream.take(LONGEST_ANSWER).read_to_end(&mut answer).await?;
     Ok(String::from_utf8_lossy(&answer).into_owned())

@@ -20,6 +20,7 @@
 //! | [`descriptors`] | how many files and connections may be open, and how many are needed |
 //! | [`clock`], [`licence`] | the time of day as what travels carries it; when an instance's licence ends |
 //! | [`exit`] | exit statuses |
+//! | [`sockets`] | what the service manager listens at for us; sockets in the file system |
 //! | [`shutdown`], [`reload`], [`service`] | signals: the drain, the configuration read again; what systemd is told |
 
 #![warn(unreachable_pub)]
@@ -52,6 +53,7 @@ pub mod reload;
 pub mod sample;
 pub mod service;
 pub mod shutdown;
+pub mod sockets;
 pub mod telemetry;
 pub mod terminal;
 pub mod traces;

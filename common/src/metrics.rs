@@ -36,6 +36,12 @@ static UNSEALED: AtomicU64 = AtomicU64::new(0);
 /// Samples of delivered messages that will not be scanned.
 static NEVER_SCANNED: AtomicU64 = AtomicU64::new(0);
 
+/// Requests to the API whose caller is not known or may not do that.
+static ADMIN_REFUSED: AtomicU64 = AtomicU64::new(0);
+
+/// Requests to the API that were not done, since they could not be written down.
+static AUDIT_FAILED: AtomicU64 = AtomicU64::new(0);
+
 /// A registry for `program`, with what all programs expose:
 ///
 /// * `thundergate_build_info{program,version}`: always 1
@@ -46,6 +52,8 @@ static NEVER_SCANNED: AtomicU64 = AtomicU64::new(0);
 /// * `thundergate_clock_skew_seconds`: how far this machine's clock is ahead of Redis's, less than 0 where it is
 ///   behind; 0 as long as that is not known
 /// * `thundergate_never_scanned_total`: samples of delivered messages that gave way in the queue and will not be scanned
+/// * `thundergate_admin_refused_total`: requests to the API whose caller is not known or may not do that
+/// * `thundergate_audit_failed_total`: requests to the API that were not done, since they could not be written down
 /// * `process_…`: as Prometheus' own client libraries have them
 pub fn registry(program: &'static str) -> Registry {
     let mut registry = Registry::default();
@@ -78,6 +86,16 @@ pub(crate) fn unsealed() {
 /// A sample of a delivered message will not be scanned.
 pub(crate) fn never_scanned() {
     NEVER_SCANNED.fetch_add(1, Relaxed);
+}
+
+/// A request to the API was refused.
+pub(crate) fn admin_refused() {
+    ADMIN_REFUSED.fetch_add(1, Relaxed);
+}
+
+/// A request to the API was not done, since it could not be written down.
+pub(crate) fn audit_failed() {
+    AUDIT_FAILED.fetch_add(1, Relaxed);
 }
 
 /// What all programs have.
@@ -125,6 +143,18 @@ impl Collector for Common {
             "thundergate_never_scanned",
             "Samples of delivered messages that gave way in the queue and will not be scanned",
             NEVER_SCANNED.load(Relaxed),
+        )?;
+        counter(
+            &mut encoder,
+            "thundergate_admin_refused",
+            "Requests to the API whose caller is not known or may not do that",
+            ADMIN_REFUSED.load(Relaxed),
+        )?;
+        counter(
+            &mut encoder,
+            "thundergate_audit_failed",
+            "Requests to the API that were not done, since they could not be written down",
+            AUDIT_FAILED.load(Relaxed),
         )
     }
 }

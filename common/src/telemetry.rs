@@ -13,7 +13,7 @@
 //!
 //! Nothing in a value can break a line, or make it longer than 16 KiB: what is too long is cut, and the line says so with
 //! `"truncated":true`. A line that cannot be written (a full disk, a closed pipe, a reader that does not read) is lost and
-//! counted; the program goes on.
+//! counted; the program goes on. An [`Entry`] is not lost: whoever has it written is told whether it was.
 
 mod backlog;
 mod cut;
@@ -22,6 +22,7 @@ mod journal;
 mod line;
 mod settings;
 
+pub use line::Entry;
 pub use settings::{Log, LogFormat, Rotation};
 
 pub(crate) use backlog::lines_dropped;
@@ -61,6 +62,7 @@ pub struct Guard(Control);
 pub struct Control {
     level: reload::Handle<EnvFilter, Registry>,
     backlog: Backlog,
+    form: Form,
 }
 
 /// Why nothing can be logged.
@@ -113,7 +115,7 @@ pub fn init(config: &Log) -> Result<Guard, TelemetryError> {
     let lines = Lines::new(form, backlog.clone());
     let (filter, level) = reload::Layer::new(filter);
     tracing_subscriber::registry().with(filter).with(lines).try_init().map_err(TelemetryError::Twice)?;
-    Ok(Guard(Control { level, backlog }))
+    Ok(Guard(Control { level, backlog, form }))
 }
 
 impl Guard {
@@ -139,6 +141,12 @@ impl Control {
         // The log is there as long as the process.
         let _ = self.level.reload(filter(level)?);
         Ok(())
+    }
+
+    /// Writes an entry before all lines that wait, whatever `log.level` says. False where it cannot be written. It is
+    /// taken back where the answer is not waited for.
+    pub async fn write(&self, entry: &Entry) -> bool {
+        self.backlog.first(entry.line(self.form).into_bytes()).await.unwrap_or(false)
     }
 
     /// Opens `log.file` by its name again: somebody may have moved it away.

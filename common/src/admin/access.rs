@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! Who may ask the admin server.
+//! Who may ask the admin server. `/live` and `/ready` answer everybody who can reach them; for all else it is asked who
+//! asks:
 //!
-//! * With `admin.token_file`: who knows the token, as `Authorization: Bearer TOKEN` or, so that a browser can log in, as
-//!   the password of any user.
-//! * Without, on loopback: who is on this machine. A web page elsewhere could have its own name resolve to 127.0.0.1 and
-//!   then read the answers as its own (DNS rebinding); its requests carry that name, so `Host` must be an address or
-//!   `localhost`, which nobody can make resolve to something else.
-//! * Without, elsewhere: everybody; `check` says so.
+//! * Over the admin socket: the user at its other end, with the scope `operator`. Who may open it, the file system says.
+//! * With a token, as `Authorization: Bearer TOKEN` or, so that a browser can log in, as the password of any user: whoever
+//!   the token is given to, with its scope.
+//! * Otherwise: a stranger. The API never answers strangers. Page, status and metrics do answer them where no file names
+//!   tokens; on loopback also where `admin.tokens_file` does.
+//!
+//! A web page elsewhere could have its own name resolve to 127.0.0.1 and then read the answers as its own (DNS rebinding);
+//! its requests carry that name, so a stranger's `Host` on loopback must be an address or `localhost`, which nobody can make
+//! resolve to something else.
 
+use super::{AdminError, peer::Peer, settings, tls::Identity, tokens::Tokens};
+use crate::api::Scope;
 use axum::{
     extract::{Request, State},
     http::{
@@ -18,50 +24,127 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
-use secrecy::{ExposeSecret, SecretString};
-use sha2::{Digest, Sha256};
+use secrecy::SecretString;
 use std::{
     net::{IpAddr, SocketAddr},
-    sync::Arc,
+    sync::{Arc, RwLock},
 };
-use subtle::ConstantTimeEq;
+use tokio_rustls::TlsAcceptor;
 
 /// What a browser is told, so that it asks its user.
-const CHALLENGE: &str = "Basic realm=\"thundergate\", charset=\"UTF-8\"";
+pub(super) const CHALLENGE: &str = "Basic realm=\"thundergate\", charset=\"UTF-8\"";
 
-/// Who may ask.
-#[derive(Debug)]
-pub(super) struct Access {
-    token: Option<SecretString>,
+/// Tokens and certificate, which can change while the server runs.
+pub struct Access {
     loopback: bool,
+    tokens: RwLock<Arc<Tokens>>,
+    identity: RwLock<Option<Identity>>,
+}
+
+/// Who asks.
+#[derive(Clone, Debug)]
+pub(super) enum Asker {
+    /// Somebody who may.
+    Known(Caller),
+    /// Somebody who shows nothing.
+    Stranger,
+    /// Somebody who shows a token that is none.
+    Impostor,
+}
+
+/// Somebody who may ask.
+#[derive(Clone, Debug)]
+pub(super) struct Caller {
+    /// The user, or the token's name.
+    pub(super) who: Arc<str>,
+    pub(super) scope: Scope,
 }
 
 impl Access {
-    /// To a server at `address`.
-    pub(super) fn new(token: Option<SecretString>, address: SocketAddr) -> Self {
-        Self { token, loopback: address.ip().is_loopback() }
+    /// To a server with these settings, which listens at `address`.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be used.
+    pub(super) fn new(config: &settings::Admin, address: Option<SocketAddr>) -> Result<Self, AdminError> {
+        let tokens = config.tokens().map_err(AdminError::File)?;
+        let identity = config.identity().map_err(AdminError::File)?;
+        Ok(Self::with(tokens, identity, address))
     }
 
-    /// Why a request with these header fields gets no answer, if so.
-    fn refusal(&self, headers: &HeaderMap) -> Option<Response> {
-        match &self.token {
-            Some(token) if presented(headers).is_some_and(|shown| same(&shown, token)) => None,
-            Some(_) => {
-                let challenge = [(WWW_AUTHENTICATE, CHALLENGE)];
-                Some((StatusCode::UNAUTHORIZED, challenge, "the token is missing or wrong\n").into_response())
-            }
-            None if self.loopback && !names_this_machine(headers) => {
+    pub(super) fn with(tokens: Tokens, identity: Option<Identity>, address: Option<SocketAddr>) -> Self {
+        Self {
+            loopback: address.is_some_and(|address| address.ip().is_loopback()),
+            tokens: RwLock::new(Arc::new(tokens)),
+            identity: RwLock::new(identity),
+        }
+    }
+
+    /// Reads the files of tokens, certificate and key again. Connections that there are keep their certificate.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be used; all stays as it is.
+    pub fn reread(&self, config: &settings::Admin) -> Result<(), AdminError> {
+        let tokens = config.tokens().map_err(AdminError::File)?;
+        let identity = config.identity().map_err(AdminError::File)?;
+        *self.tokens.write().expect("nothing panics while it holds the tokens") = Arc::new(tokens);
+        *self.identity.write().expect("nothing panics while it holds the certificate") = identity;
+        Ok(())
+    }
+
+    /// For TLS with the next connection, where there is to be any.
+    pub(super) fn acceptor(&self) -> Option<TlsAcceptor> {
+        let identity = self.identity.read().expect("nothing panics while it holds the certificate");
+        identity.as_ref().map(|identity| identity.acceptor.clone())
+    }
+
+    /// Who asks with these header fields.
+    pub(super) fn asker(&self, peer: &Peer, headers: &HeaderMap) -> Asker {
+        if let Peer::User(who) = peer {
+            return Asker::Known(Caller { who: Arc::clone(who), scope: Scope::Operator });
+        }
+        let tokens = self.tokens();
+        if !tokens.exist() || !headers.contains_key(AUTHORIZATION) {
+            return Asker::Stranger;
+        }
+        match presented(headers).as_ref().and_then(|shown| tokens.find(shown)) {
+            Some(token) => Asker::Known(Caller { who: Arc::clone(&token.who), scope: token.scope }),
+            None => Asker::Impostor,
+        }
+    }
+
+    /// Why page, status and metrics do not answer, if so.
+    fn refusal(&self, peer: &Peer, headers: &HeaderMap) -> Option<Response> {
+        let tokens = self.tokens();
+        match self.asker(peer, headers) {
+            // Each scope has this one.
+            Asker::Known(_) => None,
+            Asker::Stranger if tokens.always_asked => Some(unknown()),
+            Asker::Stranger if self.loopback && !names_this_machine(headers) => {
                 let why = "name this server by its address or as localhost, or set admin.token_file\n";
                 Some((StatusCode::FORBIDDEN, why).into_response())
             }
-            None => None,
+            Asker::Stranger if tokens.asked_from_afar && !self.loopback => Some(unknown()),
+            Asker::Stranger => None,
+            Asker::Impostor => Some(unknown()),
         }
+    }
+
+    fn tokens(&self) -> Arc<Tokens> {
+        Arc::clone(&self.tokens.read().expect("nothing panics while it holds the tokens"))
     }
 }
 
-/// Answers only those who may ask.
+fn unknown() -> Response {
+    let challenge = [(WWW_AUTHENTICATE, CHALLENGE)];
+    (StatusCode::UNAUTHORIZED, challenge, "the token is missing or wrong\n").into_response()
+}
+
+/// Answers only those who may ask for page, status and metrics.
 pub(super) async fn guard(State(access): State<Arc<Access>>, request: Request, next: Next) -> Response {
-    match access.refusal(request.headers()) {
+    let Some(peer) = request.extensions().get::<Peer>() else { return unknown() };
+    match access.refusal(peer, request.headers()) {
         Some(refusal) => refusal,
         None => next.run(request).await,
     }
@@ -78,12 +161,6 @@ fn presented(headers: &HeaderMap) -> Option<SecretString> {
     }
     let decoded = String::from_utf8(BASE64_STANDARD.decode(rest.trim()).ok()?).ok()?;
     Some(decoded.split_once(':')?.1.into())
-}
-
-/// In a time that tells nothing of the token, not even its length.
-fn same(shown: &SecretString, token: &SecretString) -> bool {
-    let digest = |secret: &SecretString| Sha256::digest(secret.expose_secret());
-    digest(shown).ct_eq(&digest(token)).into()
 }
 
 /// A request without `Host` does not come here.
@@ -105,13 +182,24 @@ mod tests {
 
     const TOKEN: &str = "0123456789abcdef";
 
+    fn far() -> Peer {
+        Peer::Address { address: "192.0.2.7:4711".parse().unwrap(), tls: false }
+    }
+
     fn status(access: &Access, name: HeaderName, value: &str) -> u16 {
         let headers = HeaderMap::from_iter([(name, value.parse().unwrap())]);
-        access.refusal(&headers).map_or(200, |refusal| refusal.status().as_u16())
+        access.refusal(&far(), &headers).map_or(200, |refusal| refusal.status().as_u16())
     }
 
     fn access(token: Option<&str>, address: &str) -> Access {
-        Access::new(token.map(Into::into), address.parse().unwrap())
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("token");
+        let token_file = token.map(|token| {
+            std::fs::write(&file, token).unwrap();
+            file
+        });
+        let config = settings::Admin { token_file, ..settings::Admin::default() };
+        Access::new(&config, Some(address.parse().unwrap())).unwrap()
     }
 
     #[test]
@@ -137,13 +225,15 @@ mod tests {
             ] {
                 assert_eq!(tried(wrong), 401, "{wrong}");
             }
-            let refusal = access.refusal(&HeaderMap::new()).unwrap();
+            let refusal = access.refusal(&far(), &HeaderMap::new()).unwrap();
             assert_eq!(
                 (refusal.status().as_u16(), &refusal.headers()[WWW_AUTHENTICATE]),
                 (401, &CHALLENGE.parse().unwrap())
             );
             // A name proves nothing and harms nothing where a token is asked for.
             assert_eq!(status(&access, HOST, "mx1.example"), 401);
+            // Nor is anybody asked for a token over the socket.
+            assert!(access.refusal(&Peer::User("anna".into()), &HeaderMap::new()).is_none());
         }
     }
 
@@ -156,8 +246,26 @@ mod tests {
         for host in ["evil.example:9101", "127.0.0.1.evil.example", "localhost.evil.example", ""] {
             assert_eq!(status(&local, HOST, host), 403, "{host}");
         }
-        assert!(local.refusal(&HeaderMap::new()).is_some());
+        assert!(local.refusal(&far(), &HeaderMap::new()).is_some());
         assert_eq!(status(&access(None, "[::1]:9101"), HOST, "evil.example"), 403);
         assert_eq!(status(&access(None, "0.0.0.0:9101"), HOST, "milter-1:9101"), 200);
+    }
+
+    #[test]
+    fn tokens_change_while_the_server_runs_and_stay_where_the_new_ones_are_wrong() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("tokens");
+        let name = |token: &str| format!("anna read {}\n", crate::digest::Digest::of(token.as_bytes()));
+        std::fs::write(&file, name("old")).unwrap();
+        let config = settings::Admin { tokens_file: Some(file.clone()), ..settings::Admin::default() };
+        let access = Access::new(&config, Some("192.0.2.1:9101".parse().unwrap())).unwrap();
+        let tried = |token: &str| status(&access, AUTHORIZATION, &format!("Bearer {token}"));
+        assert_eq!((tried("old"), tried("new")), (200, 401));
+        std::fs::write(&file, "anna everything").unwrap();
+        assert!(access.reread(&config).is_err());
+        assert_eq!((tried("old"), tried("new")), (200, 401));
+        std::fs::write(&file, name("new")).unwrap();
+        access.reread(&config).unwrap();
+        assert_eq!((tried("old"), tried("new")), (401, 200));
     }
 }

@@ -4,8 +4,11 @@
 //! places are taken, the oldest connection that waits for no answer makes room for a new one: idle ones never keep a probe
 //! away.
 //!
+//! A handshake of TLS is made in the connection's place, too, where it is given up as any other that does nothing.
+//!
 //! HTTP/1.1 only, and each request names one host: what a proxy and this server could read differently is refused.
 
+use super::{access::Access, doors::Door, peer::Peer};
 use axum::{
     Router,
     body::Body,
@@ -29,13 +32,18 @@ use std::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpListener,
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
 
-/// Connections at the same time.
-pub(crate) const MOST: usize = 64;
+/// Connections to `admin.listen` at the same time.
+const FROM_AFAR: usize = 52;
+
+/// Connections to the admin socket: it has places of its own, which nobody on the network can take.
+const LOCAL: usize = 12;
+
+/// All of them.
+pub(crate) const MOST: usize = FROM_AFAR + LOCAL;
 
 /// How long a request may take to come, from its connection or from the answer before it.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -50,8 +58,10 @@ const LAST_ANSWERS: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// The connections there are, the oldest first.
-#[derive(Default)]
-struct Places(VecDeque<Arc<Place>>);
+struct Places {
+    taken: VecDeque<Arc<Place>>,
+    most: usize,
+}
 
 /// One connection.
 #[derive(Default)]
@@ -62,17 +72,22 @@ pub(super) struct Place {
     given_up: CancellationToken,
 }
 
-/// Answers with `site` until `shutdown`.
-pub(super) async fn serve(listener: TcpListener, site: Router, shutdown: CancellationToken) {
-    let (mut places, mut running, mut failing) = (Places::default(), JoinSet::new(), false);
-    while let Some(accepted) = shutdown.run_until_cancelled(listener.accept()).await {
+/// Answers with `site` whoever comes by `door`, until `shutdown`.
+pub(super) async fn serve(door: Door, access: Arc<Access>, site: Router, shutdown: CancellationToken) {
+    let most = if door.is_local() { LOCAL } else { FROM_AFAR };
+    let (mut places, mut running, mut failing) = (Places::new(most), JoinSet::new(), false);
+    while let Some(accepted) = shutdown.run_until_cancelled(door.accept()).await {
         while running.try_join_next().is_some() {}
         match accepted {
-            Ok((stream, _)) => {
+            Ok(visitor) => {
                 failing = false;
                 // Where all are answered just now, nobody more is heard.
                 if let Some(place) = places.take() {
-                    running.spawn(converse(stream, site.clone(), place, shutdown.clone()));
+                    let (acceptor, given_up) = (access.acceptor(), place.given_up.clone());
+                    let conversation = visitor.converse(acceptor, site.clone(), place, shutdown.clone());
+                    running.spawn(async move {
+                        let _ = given_up.run_until_cancelled(conversation).await;
+                    });
                 }
             }
             Err(error) => {
@@ -84,7 +99,7 @@ pub(super) async fn serve(listener: TcpListener, site: Router, shutdown: Cancell
             }
         }
     }
-    drop(listener);
+    drop(door);
     let rest = async { while running.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(LAST_ANSWERS, rest).await;
 }
@@ -92,23 +107,23 @@ pub(super) async fn serve(listener: TcpListener, site: Router, shutdown: Cancell
 /// One connection, until either side ends it.
 pub(super) async fn converse(
     stream: impl AsyncRead + AsyncWrite + Unpin,
+    peer: Peer,
     site: Router,
     place: Arc<Place>,
     shutdown: CancellationToken,
 ) {
     let site = TowerToHyperService::new(site);
-    let answer = {
-        let place = Arc::clone(&place);
-        service_fn(move |request: hyper::Request<Incoming>| {
-            place.answering.fetch_add(1, Relaxed);
-            let (place, answer) = (Arc::clone(&place), site.call(request.map(Body::new)));
-            async move {
-                let answer = answer.await;
-                place.answering.fetch_sub(1, Relaxed);
-                answer
-            }
-        })
-    };
+    let answer = service_fn(move |request: hyper::Request<Incoming>| {
+        place.answering.fetch_add(1, Relaxed);
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(peer.clone());
+        let (place, answer) = (Arc::clone(&place), site.call(request));
+        async move {
+            let answer = answer.await;
+            place.answering.fetch_sub(1, Relaxed);
+            answer
+        }
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
@@ -117,7 +132,6 @@ pub(super) async fn converse(
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
         _ = connection.as_mut() => {}
-        () = place.given_up.cancelled() => {}
         () = shutdown.cancelled() => {
             connection.as_mut().graceful_shutdown();
             let _ = connection.await;
@@ -126,15 +140,19 @@ pub(super) async fn converse(
 }
 
 impl Places {
+    fn new(most: usize) -> Self {
+        Self { taken: VecDeque::new(), most }
+    }
+
     /// A place, perhaps another connection's; none where all of them wait for an answer.
     fn take(&mut self) -> Option<Arc<Place>> {
-        self.0.retain(|place| Arc::strong_count(place) > 1);
-        if self.0.len() >= MOST {
-            let idle = self.0.iter().position(|place| place.answering.load(Relaxed) == 0)?;
-            self.0.remove(idle)?.given_up.cancel();
+        self.taken.retain(|place| Arc::strong_count(place) > 1);
+        if self.taken.len() >= self.most {
+            let idle = self.taken.iter().position(|place| place.answering.load(Relaxed) == 0)?;
+            self.taken.remove(idle)?.given_up.cancel();
         }
         let place = Arc::<Place>::default();
-        self.0.push_back(Arc::clone(&place));
+        self.taken.push_back(Arc::clone(&place));
         Some(place)
     }
 }
@@ -154,16 +172,16 @@ mod tests {
 
     #[test]
     fn the_oldest_idle_connection_makes_room() {
-        let mut places = Places::default();
+        let mut places = Places::new(MOST);
         let taken: Vec<_> = (0..MOST).map(|_| places.take().unwrap()).collect();
         taken[0].answering.store(1, Relaxed);
         let more = places.take().unwrap();
         let given_up: Vec<_> = taken.iter().map(|place| place.given_up.is_cancelled()).collect();
         assert!(given_up[1] && given_up.iter().filter(|given_up| **given_up).count() == 1, "{given_up:?}");
-        assert_eq!(places.0.len(), MOST);
+        assert_eq!(places.taken.len(), MOST);
         taken.iter().chain([&more]).for_each(|place| place.answering.store(1, Relaxed));
         assert!(places.take().is_none(), "all of them wait for an answer");
         drop(taken);
-        assert!(places.take().is_some() && places.0.len() == 2);
+        assert!(places.take().is_some() && places.taken.len() == 2);
     }
 }

@@ -2,10 +2,22 @@
 //! What whoever reaches the admin server can send. Built for tests and for fuzzing only.
 
 use super::{
+    Site,
     access::Access,
-    connections, site,
+    audit::Journal,
+    backend::Backend,
+    connections,
+    peer::Peer,
+    routes,
     status::{Status, Subject},
+    tokens::Tokens,
 };
+use crate::{
+    hub::{Milter, memory::MemoryHub},
+    record::{MailRecord, RecordId},
+    telemetry::Entry,
+};
+use axum::Router;
 use futures_util::{FutureExt, future::BoxFuture};
 use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
 use std::{sync::Arc, time::Duration};
@@ -29,36 +41,71 @@ impl Subject for Nobody {
     }
 }
 
-/// A connection that sends `data` and ends: it is answered in HTTP/1.1 or not at all, without an error of ours, and without
-/// the token tells nothing but life and readiness.
-pub fn requests(data: &[u8]) {
-    let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
-    let answers = runtime.block_on(async {
-        let (mut client, server) = duplex(1 << 16);
-        let shutdown = CancellationToken::new();
-        let ask = async {
-            let _ = client.write_all(data).await; // it may be over before
-            let _ = client.shutdown().await;
-            let mut answers = Vec::new();
-            let _ = client.read_to_end(&mut answers).await;
-            answers
-        };
-        let answer = connections::converse(server, protected(), Arc::default(), shutdown.clone());
-        let both = async { tokio::join!(ask, answer).0 };
-        tokio::time::timeout(PATIENCE, both).await.expect("a connection ends with its client")
-    });
-    let answers = String::from_utf8_lossy(&answers);
-    assert!(answers.is_empty() || answers.starts_with("HTTP/1.1 "), "{answers}");
-    assert!(!answers.contains("HTTP/1.1 50"), "{answers}");
-    assert!(!answers.contains(SECRET), "{answers}");
+/// Writes everything.
+struct Patient;
+
+impl Journal for Patient {
+    fn write(&self, _: Entry) -> BoxFuture<'_, bool> {
+        async { true }.boxed()
+    }
 }
 
-/// A site with a token that nobody knows.
-fn protected() -> axum::Router {
+/// Two connections that send `data` and end, one of a stranger and one of an operator: they are answered in HTTP/1.1 or not
+/// at all, without an error of ours, and the stranger is told nothing but life and readiness.
+pub fn requests(data: &[u8]) {
+    let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
+    let stranger = Peer::Address { address: ([192, 0, 2, 1], 4711).into(), tls: true };
+    for (peer, knows) in [(stranger, false), (Peer::User("anna".into()), true)] {
+        let answers = runtime.block_on(conversation(data, peer));
+        let answers = String::from_utf8_lossy(&answers);
+        assert!(answers.is_empty() || answers.starts_with("HTTP/1.1 "), "{answers}");
+        assert!(!answers.contains("HTTP/1.1 50"), "{answers}");
+        assert!(knows || !answers.contains(SECRET), "{answers}");
+    }
+}
+
+async fn conversation(data: &[u8], peer: Peer) -> Vec<u8> {
+    let (mut client, server) = duplex(1 << 16);
+    let shutdown = CancellationToken::new();
+    let ask = async {
+        let _ = client.write_all(data).await; // it may be over before
+        let _ = client.shutdown().await;
+        let mut answers = Vec::new();
+        let _ = client.read_to_end(&mut answers).await;
+        answers
+    };
+    let site = protected().await;
+    let answer = connections::converse(server, peer, site, Arc::default(), shutdown.clone());
+    let both = async { tokio::join!(ask, answer).0 };
+    tokio::time::timeout(PATIENCE, both).await.expect("a connection ends with its client")
+}
+
+/// A site with a token that nobody knows, and a hub that knows something.
+async fn protected() -> Router {
     let mut registry = Registry::default();
     registry.register(SECRET, "A metric", Gauge::<i64>::default());
-    let token = "0d9f8e7c6b5a49382716051423324150";
-    let address = ([127, 0, 0, 1], 9101).into();
-    let access = Arc::new(Access::new(Some(token.into()), address));
-    site(access, Arc::new(registry), Arc::new(|| Ok(())), Arc::new(Nobody))
+    let tokens = Tokens::only("0d9f8e7c6b5a49382716051423324150");
+    let access = Access::with(tokens, None, Some(([127, 0, 0, 1], 9101).into()));
+    let hub = hub();
+    let mail =
+        MailRecord { id: RecordId::at(1), queue_id: "1".into(), cause: SECRET.into(), ..Default::default() };
+    hub.record(&[mail]).await.expect("a hub in memory");
+    let site = Site {
+        registry: Arc::new(registry),
+        ready: Arc::new(|| Ok(())),
+        subject: Arc::new(Nobody),
+        backend: Backend { hub: Some(hub), ..Backend::default() },
+        journal: Some(Arc::new(Patient)),
+    };
+    routes(&Arc::new(access), site).0
+}
+
+/// An empty hub with the worker's settings.
+pub(super) fn hub() -> Arc<MemoryHub> {
+    let defaults: toml::Table =
+        include_str!("../../../deploy/worker.toml").parse().expect("the worker's defaults are TOML");
+    let section = |name: &str| defaults[name].clone();
+    let queue = section("queue").try_into().expect("the worker's settings of the queue");
+    let cache = section("cache").try_into().expect("the worker's settings of the cache");
+    MemoryHub::new(&queue, &cache)
 }

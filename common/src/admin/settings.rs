@@ -1,61 +1,82 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! `[admin]`: where the admin server listens, and the token that it asks for.
+//! `[admin]`: where the admin server listens, whom it answers, and how it proves who it is.
 
-use crate::config::{Fault, filled, secret};
-use secrecy::{ExposeSecret, SecretString};
+use super::{
+    tls::{self, Identity},
+    tokens::Tokens,
+};
+use crate::config::{Fault, filled};
 use serde::{Deserialize, Serialize};
 use std::{net::SocketAddr, path::PathBuf};
 
-/// `[admin]`: the HTTP server for the status page, `/live`, `/ready` and `/metrics`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+/// `[admin]`: the HTTP server for the status page, `/live`, `/ready`, `/metrics` and the API.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Admin {
     /// Where it listens; empty: nowhere.
     #[serde(with = "optional_address")]
     pub listen: Option<SocketAddr>,
-    /// The file that holds the token without which only `/live` and `/ready` answer; none: no token is asked for.
+    /// A unix socket where it listens too, for those who may open it; beside what the service manager passes on.
+    #[serde(default, deserialize_with = "filled")]
+    pub socket: Option<PathBuf>,
+    /// The file that holds one token of the scope `read`, without which only `/live` and `/ready` answer.
     #[serde(default, deserialize_with = "filled")]
     pub token_file: Option<PathBuf>,
+    /// The file that names tokens with their scopes.
+    #[serde(default, deserialize_with = "filled")]
+    pub tokens_file: Option<PathBuf>,
+    /// A certificate, and what it stands on, for TLS at `listen`.
+    #[serde(default, deserialize_with = "filled")]
+    pub cert_file: Option<PathBuf>,
+    /// Its key.
+    #[serde(default, deserialize_with = "filled")]
+    pub key_file: Option<PathBuf>,
 }
 
 impl Admin {
-    /// A token has at least so many characters.
-    const TOKEN_LENGTH: usize = 16;
-
-    /// Reads the token.
+    /// Reads the tokens.
     ///
     /// # Errors
     ///
-    /// The file cannot be used; never what stands in it.
-    pub fn token(&self) -> Result<Option<SecretString>, Fault> {
-        let key = "admin.token_file";
-        let token = secret::line(key, self.token_file.as_deref())?;
-        let usable = |token: &SecretString| {
-            let token = token.expose_secret();
-            token.len() >= Self::TOKEN_LENGTH && token.bytes().all(|byte| byte.is_ascii_graphic())
-        };
-        if token.as_ref().is_some_and(|token| !usable(token)) {
-            let why = "the token must have 16 or more printable ASCII characters: openssl rand -hex 32";
-            return Err(Fault::new(&[key], why));
+    /// A file cannot be used; never what stands in it.
+    pub fn tokens(&self) -> Result<Tokens, Fault> {
+        Tokens::read(self.token_file.as_deref(), self.tokens_file.as_deref())
+    }
+
+    /// Reads certificate and key; none where there is to be no TLS.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be used, or one is missing.
+    pub fn identity(&self) -> Result<Option<Identity>, Fault> {
+        match (&self.cert_file, &self.key_file) {
+            (None, None) => Ok(None),
+            (Some(certificate), Some(key)) => tls::identity(certificate, key).map(Some),
+            _ => {
+                Err(Fault::new(&["admin.cert_file", "admin.key_file"], "one is of no use without the other"))
+            }
         }
-        Ok(token)
     }
 
     /// Finds what can never work.
     ///
     /// # Errors
     ///
-    /// As [`Admin::token`].
+    /// As [`Admin::tokens`] and [`Admin::identity`].
     pub fn check(&self) -> Result<(), Fault> {
-        self.token().map(drop)
+        if self.socket.as_ref().is_some_and(|socket| !socket.is_absolute()) {
+            return Fault::found(&["admin.socket"], "must be a whole path, which begins with /");
+        }
+        self.tokens()?;
+        self.identity().map(drop)
     }
 
     /// What an operator should know about a configuration that is right.
     pub fn advice(&self) -> Option<&'static str> {
         let open = self.listen.is_some_and(|address| !address.ip().is_loopback());
-        (open && self.token_file.is_none()).then_some(
-            "admin.listen is not a loopback address and admin.token_file is not set: whoever reaches it can read metrics \
-             and the status page with its findings",
+        (open && self.token_file.is_none() && self.tokens_file.is_none()).then_some(
+            "admin.listen is not a loopback address and neither admin.token_file nor admin.tokens_file is set: whoever \
+             reaches it can read metrics and the status page with its findings",
         )
     }
 }
@@ -85,31 +106,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_one_line_that_nobody_guesses() {
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("token");
-        let admin = Admin { listen: None, token_file: Some(file.clone()) };
-        assert!(admin.token().unwrap_err().message.contains("cannot be read"));
-        std::fs::write(&file, "0123456789abcdef\n").unwrap();
-        assert_eq!(admin.token().unwrap().unwrap().expose_secret(), "0123456789abcdef");
-        for wrong in ["", "short", "0123456789abcdef\nmore", "0123456789 abcdef", "0123456789abcdéf"] {
-            std::fs::write(&file, wrong).unwrap();
-            let fault = admin.token().unwrap_err();
-            assert!(wrong.is_empty() || !format!("{fault:?}").contains(wrong), "{fault:?}");
+    fn an_open_admin_server_is_worth_a_word() {
+        let advice = |listen: &str, key: &str, file: &str| {
+            toml::from_str::<Admin>(&format!("listen = {listen:?}\n{key} = {file:?}")).unwrap().advice()
+        };
+        assert!(advice("0.0.0.0:9101", "token_file", "").is_some());
+        assert!(advice("0.0.0.0:9101", "token_file", "/token").is_none());
+        assert!(advice("0.0.0.0:9101", "tokens_file", "/tokens").is_none());
+        for silent in ["", "127.0.0.1:9101", "[::1]:9101"] {
+            assert!(advice(silent, "token_file", "").is_none(), "{silent}");
         }
     }
 
     #[test]
-    fn an_open_admin_server_is_worth_a_word() {
-        let advice = |listen: &str, token_file: &str| {
-            toml::from_str::<Admin>(&format!("listen = {listen:?}\ntoken_file = {token_file:?}"))
-                .unwrap()
-                .advice()
+    fn half_a_certificate_and_half_a_path_are_refused() {
+        let fault = |text: &str| {
+            toml::from_str::<Admin>(&format!("listen = ''\n{text}")).unwrap().check().unwrap_err().to_string()
         };
-        assert!(advice("0.0.0.0:9101", "").is_some());
-        assert!(advice("0.0.0.0:9101", "/token").is_none());
-        for silent in ["", "127.0.0.1:9101", "[::1]:9101"] {
-            assert!(advice(silent, "").is_none(), "{silent}");
-        }
+        assert!(fault("cert_file = '/c'").contains("one is of no use without the other"));
+        assert!(fault("key_file = '/k'").contains("one is of no use without the other"));
+        assert!(fault("socket = 'admin.sock'").contains("a whole path"));
+        assert!(fault("cert_file = '/nowhere'\nkey_file = '/nowhere'").contains("/nowhere cannot be read"));
     }
 }

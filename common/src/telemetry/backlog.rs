@@ -6,7 +6,9 @@
 //! and counted, and nothing else waits for the log. Once there is room again one line says how many were dropped
 //! (`event = "log_lines_dropped"`). A line that cannot be written, such as to a full disk, counts as dropped, too.
 //!
-//! Each [`Backlog`] has a thread and a budget of its own: lines that must never be dropped in silence need another one.
+//! Lines that must not be dropped in silence, those of the audit, have a [way of their own](Backlog::first): it overtakes
+//! all other lines, has its own budget, and tells whether the line was written. Whoever waits for that no longer takes it
+//! back.
 
 use std::{
     collections::VecDeque,
@@ -18,10 +20,14 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
+use tokio::sync::oneshot;
 
 /// Bytes of lines that wait. At 700 bytes a line, and a line a mail, that is how long 24,000 mails may take; and it is
 /// little beside what a process may take anyway.
 pub(super) const MOST: usize = 16 << 20;
+
+/// Bytes of lines that wait to be written first.
+const MOST_FIRST: usize = 1 << 20;
 
 /// Lines are written in pieces of at most so many bytes.
 const CHUNK: usize = 64 << 10;
@@ -70,8 +76,17 @@ struct Shared {
     done: Condvar,
 }
 
+/// A line that is written before all others.
+#[derive(Debug)]
+struct First {
+    line: Vec<u8>,
+    /// Is told whether it was written; gone where nobody waits for that any more.
+    written: oneshot::Sender<bool>,
+}
+
 #[derive(Debug, Default)]
 struct State {
+    first: VecDeque<First>,
     chunks: VecDeque<Vec<u8>>,
     /// In the chunks and in the thread's hands.
     bytes: usize,
@@ -91,6 +106,7 @@ struct State {
 /// What the thread does next.
 enum Next {
     Reopen,
+    First(First),
     Write(Vec<u8>),
     End,
 }
@@ -107,6 +123,22 @@ impl Backlog {
         let shared = Arc::clone(&backlog.0);
         thread::Builder::new().name("log".to_owned()).spawn(move || shared.write(target))?;
         Ok(backlog)
+    }
+
+    /// Has `line` written before all that waits. True once it is, false where it cannot be or too much waits already. As
+    /// long as it is not in the hands of the thread, it is taken back where the receiver is dropped.
+    pub(super) fn first(&self, line: Vec<u8>) -> oneshot::Receiver<bool> {
+        let (written, told) = oneshot::channel();
+        let mut state = self.0.lock();
+        state.first.retain(|first| !first.written.is_closed());
+        let waiting: usize = state.first.iter().map(|first| first.line.len()).sum();
+        if waiting + line.len() > MOST_FIRST || state.ended {
+            let _ = written.send(false);
+            return told;
+        }
+        state.first.push_back(First { line, written });
+        self.0.wake(state);
+        told
     }
 
     /// Has the target opened by its name again, before anything more is written.
@@ -180,6 +212,10 @@ impl Shared {
                         tracing::error!(error, "The log cannot be opened anew; it goes on where it was");
                     }
                 }
+                Next::First(First { line, written }) => {
+                    let lost = out.put(&line, || self.wrote_some());
+                    let _ = written.send(lost == 0); // whoever asked may have gone
+                }
                 Next::Write(lines) => {
                     let lost = out.put(&lines, || self.wrote_some());
                     self.written(lines, lost);
@@ -196,6 +232,9 @@ impl Shared {
         loop {
             if std::mem::take(&mut state.reopen) {
                 return Next::Reopen;
+            }
+            if let Some(first) = state.take_first() {
+                return Next::First(first);
             }
             if let Some(lines) = state.chunks.pop_front() {
                 return Next::Write(lines);
@@ -241,6 +280,16 @@ impl Shared {
 }
 
 impl State {
+    /// The next line that somebody still wants to be written first.
+    fn take_first(&mut self) -> Option<First> {
+        loop {
+            let first = self.first.pop_front()?;
+            if !first.written.is_closed() {
+                return Some(first);
+            }
+        }
+    }
+
     fn append(&mut self, line: &[u8]) {
         self.bytes += line.len();
         match self.chunks.back_mut() {

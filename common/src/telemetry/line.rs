@@ -41,12 +41,34 @@ const AROUND: usize = 256;
 const USUAL: usize = 1024;
 
 /// How lines look.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Form {
     /// As JSON; else as text for people.
     pub(super) json: bool,
     /// With the journal's priority before them.
     pub(super) priorities: bool,
+}
+
+/// A line that is no event of `tracing`: no filter keeps it away.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// What wrote it.
+    pub target: &'static str,
+    /// A sentence that can be read alone.
+    pub message: String,
+    /// Its fields.
+    pub fields: Vec<(&'static str, String)>,
+}
+
+impl Entry {
+    /// As it is written.
+    pub(super) fn line(&self, form: Form) -> String {
+        let mut fields = Fields { message: self.message.clone(), ..Fields::default() };
+        for (name, text) in &self.fields {
+            fields.set(*name, |shown| json(shown, text));
+        }
+        Lines { form, writer: io::sink() }.line(Level::INFO, self.target, &fields)
+    }
 }
 
 /// Writes one line an event to `W`.
@@ -55,7 +77,7 @@ pub(super) struct Lines<W> {
     writer: W,
 }
 
-impl<W: Write + Clone> Lines<W> {
+impl<W> Lines<W> {
     pub(super) fn new(form: Form, writer: W) -> Self {
         Self { form, writer }
     }

@@ -19,7 +19,7 @@ use crate::{
 use prometheus_client::registry::Registry;
 use std::{sync::Arc, time::Duration};
 use thundergate_common::{
-    admin::status::Subject,
+    admin::{backend::Backend, status::Subject},
     cache::VerdictCache,
     config::Farm,
     hub::{self, Trouble, redis::RedisHub},
@@ -132,6 +132,16 @@ impl Assembly {
     /// What the admin server tells of it.
     pub(crate) fn subject(&self) -> Arc<dyn Subject> {
         status::subject(&self.gate, Arc::clone(&self.watched), self.one_process)
+    }
+
+    /// What stands behind the API: all of it in one process. In a cluster that is the workers'.
+    pub(crate) fn backend(&self) -> Backend {
+        match &self.standalone {
+            Some(inside) if self.one_process => {
+                Backend { hub: Some(inside.hub()), farm: Some(inside.reports()), ..Backend::default() }
+            }
+            _ => Backend::default(),
+        }
     }
 
     /// The hub over Redis, if there is one, for logging in anew.

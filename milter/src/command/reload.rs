@@ -10,6 +10,7 @@ use crate::{
 };
 use std::{path::PathBuf, sync::Arc};
 use thundergate_common::{
+    admin::Access,
     hub::redis::RedisHub,
     reload::{Reload, Unusable},
     shutdown::Hangups,
@@ -19,7 +20,7 @@ use thundergate_policy::Policy;
 use tokio::sync::watch;
 
 /// What can change while the program runs.
-const LIVE: [&str; 16] = [
+const LIVE: [&str; 20] = [
     "mode",
     "farm.",
     "scan.",
@@ -36,6 +37,10 @@ const LIVE: [&str; 16] = [
     "redis.ca_file",
     "redis.cert_file",
     "redis.key_file",
+    "admin.token_file",
+    "admin.tokens_file",
+    "admin.cert_file",
+    "admin.key_file",
 ];
 
 /// Where wishes to reload come from, and what they concern outside the mail.
@@ -58,6 +63,8 @@ pub struct Live {
     pub scanners: Option<Scanners>,
     /// The hub over Redis, if there is one.
     pub redis: Option<Arc<RedisHub>>,
+    /// The files of the admin server.
+    pub access: Option<Arc<Access>>,
 }
 
 /// Reloads at each wish, for ever. `started` is what the program was started with.
@@ -71,6 +78,7 @@ impl Live {
     /// What can be wrong comes first: then nothing has changed.
     fn apply(&self, config: &Config, log: &Control) -> Result<(), Unusable> {
         let policy = Policy::compile(&config.policy)?;
+        self.access.as_ref().map_or(Ok(()), |access| access.reread(&config.admin))?;
         match (&self.scanners, scanner_inside(config)) {
             (Some(scanners), Some(farm)) => scanners.reconfigure(farm)?,
             (None, None) => {}

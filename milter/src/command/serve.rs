@@ -16,12 +16,17 @@ use anyhow::Context;
 use prometheus_client::registry::Registry;
 use std::{net::SocketAddr, sync::Arc};
 use thundergate_common::{
-    admin::Admin, config::origin, descriptors::Needs, metrics, service, shutdown::Shutdown, telemetry,
+    admin::{Admin, Site, audit::Journal},
+    config::origin,
+    descriptors::Needs,
+    metrics, service,
+    shutdown::Shutdown,
+    telemetry,
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-pub use crate::front::milter::Passed;
+pub use thundergate_common::sockets::Passed;
 
 /// A milter whose sockets are bound.
 pub struct Server {
@@ -36,7 +41,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds what `config` says, but where MTAs connect if that was `passed`; nothing is accepted yet.
+    /// Binds what `config` says, but where MTAs connect if that was `passed` on; nothing is accepted yet.
     pub async fn bind(config: &Config, passed: Passed) -> anyhow::Result<Self> {
         let mut registry = metrics::registry("thundergate-milter");
         let provided = needs(config).provide()?;
@@ -45,14 +50,14 @@ impl Server {
         }
         let connections = Connections::new(config.limits.connections, provided.connections, &mut registry);
         let assembly = Assembly::new(config, &mut registry).await?.overseeing(config);
-        let acceptor = milter::Acceptor::bind(&config.listen, config.socket_mode.0, passed).await?;
+        let acceptor = milter::Acceptor::bind(&config.listen, config.socket_mode.0, passed.mail).await?;
         Ok(Self {
             assembly,
             registry,
             addresses: acceptor.addresses().context("cannot tell where the milter listens")?,
             acceptor,
             connections: Arc::new(connections),
-            admin: Admin::bind(&config.admin).await?,
+            admin: Admin::bind(&config.admin, passed.admin).await?,
             config: config.clone(),
             reload: None,
         })
@@ -72,18 +77,20 @@ impl Server {
 
     /// Where the admin server listens.
     pub fn admin_address(&self) -> Option<SocketAddr> {
-        self.admin.as_ref().map(Admin::address)
+        self.admin.as_ref().and_then(Admin::address)
     }
 
     /// Serves MTAs until `shutdown`.
     pub async fn run(self, shutdown: Shutdown) {
         self.say_ready();
         let (scanners, subject) = (self.assembly.scanners(), self.assembly.subject());
-        let redis = self.assembly.redis();
+        let (redis, backend) = (self.assembly.redis(), self.assembly.backend());
+        let journal = self.reload.as_ref().map(|source| Arc::new(source.log.clone()) as Arc<dyn Journal>);
+        let access = self.admin.as_ref().map(Admin::access);
         let (gate, running) = self.assembly.start(shutdown.leave.clone());
         let (gates, current) = watch::channel(gate);
         let connections = self.connections;
-        let live = Live { gates, connections: Arc::clone(&connections), scanners, redis };
+        let live = Live { gates, connections: Arc::clone(&connections), scanners, redis, access };
         let (source, config, drain) = (self.reload, self.config, shutdown.drain.clone());
         let reload = async {
             if let Some(source) = source {
@@ -92,10 +99,11 @@ impl Server {
         };
         let admin_stop = CancellationToken::new();
         let (inside, heard) = (running.readiness(), Arc::clone(&connections));
-        let readiness = Arc::new(move || inside().and_then(|()| heard.ready()));
+        let ready = Arc::new(move || inside().and_then(|()| heard.ready()));
+        let site = Site { registry: Arc::new(self.registry), ready, subject, backend, journal };
         let serve_admin = async {
             if let Some(admin) = self.admin {
-                admin.serve(Arc::new(self.registry), readiness, subject, admin_stop.clone()).await;
+                admin.serve(site, admin_stop.clone()).await;
             }
         };
         let serve_mail = async {
@@ -111,19 +119,23 @@ impl Server {
 
     fn say_ready(&self) {
         let admin = self.admin_address().map(|address| address.to_string());
+        let sockets = self.admin.as_ref().map(Admin::socket_names).unwrap_or_default();
         let file = origin(self.config.file.as_deref());
         tracing::info!(
             event = "ready",
             config.file = file,
             listen.json = serde_json::json!(self.addresses).to_string(),
             admin,
+            admin.socket = sockets,
             version = env!("CARGO_PKG_VERSION"),
             hub = if self.config.redis.is_some() { "redis" } else { "in-process" },
             "Ready"
         );
         telemetry::ready_beside_the_log(
             &self.config.log,
-            serde_json::json!({ "listen": self.addresses, "admin": admin, "config.file": file }),
+            serde_json::json!({
+                "listen": self.addresses, "admin": admin, "admin.socket": sockets, "config.file": file,
+            }),
         );
         service::ready();
     }

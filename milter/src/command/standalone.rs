@@ -6,6 +6,7 @@
 use prometheus_client::registry::Registry;
 use std::{sync::Arc, time::Duration};
 use thundergate_common::{
+    admin::backend::Reports,
     config::Farm,
     freshness::Cache,
     hub::{Queue, memory::MemoryHub},
@@ -76,6 +77,12 @@ impl Standalone {
     /// Its scanners.
     pub(crate) fn scanners(&self) -> Scanners {
         Scanners(self.worker.farm())
+    }
+
+    /// How they are.
+    pub(crate) fn reports(&self) -> Reports {
+        let farm = self.worker.farm();
+        Arc::new(move || farm.reports())
     }
 
     /// Says whether the scanner can work now, and if not, why.

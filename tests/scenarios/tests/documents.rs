@@ -172,6 +172,7 @@ followed!(
     the_farm "farm.md" "cluster",
     security "security.md" "cluster",
     monitoring "monitoring.md" "cluster",
+    the_api "api.md" "cluster",
     upgrading "upgrade.md" "single",
     migrating "migration.md" "single",
     troubleshooting "troubleshooting.md" "cluster",

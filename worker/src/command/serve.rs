@@ -5,7 +5,7 @@ use super::{CliError, connect};
 use crate::{Worker, config::Config, farm::Farm, memory::Memory, status};
 use std::{path::PathBuf, sync::Arc};
 use thundergate_common::{
-    admin::{Admin, Ready},
+    admin::{Access, Admin, Ready, Site, backend::Backend},
     config::origin,
     descriptors::Needs,
     hub::redis::RedisHub,
@@ -13,6 +13,7 @@ use thundergate_common::{
     reload::Reload,
     service,
     shutdown::{Hangups, Shutdown},
+    sockets::Passed,
     telemetry::{self, Control},
     traces,
 };
@@ -20,8 +21,12 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// What SIGHUP changes.
-const LIVE: [&str; 9] = [
+const LIVE: [&str; 13] = [
     "farm.",
+    "admin.token_file",
+    "admin.tokens_file",
+    "admin.cert_file",
+    "admin.key_file",
     "log.level",
     "redis.username",
     "redis.password_file",
@@ -34,6 +39,7 @@ const LIVE: [&str; 9] = [
 
 /// Works until the drain is over. `file` is the one that the command line names.
 pub(super) async fn serve(config: &Config, file: Option<PathBuf>) -> Result<(), CliError> {
+    let passed = Passed::take().map_err(anyhow::Error::from)?;
     let logs = telemetry::init(&config.log).map_err(anyhow::Error::from)?;
     let _traces = traces::init(&config.traces, "thundergate-worker").map_err(anyhow::Error::from)?;
     let shutdown = Shutdown::install().map_err(anyhow::Error::from)?.grace(config.grace);
@@ -41,7 +47,10 @@ pub(super) async fn serve(config: &Config, file: Option<PathBuf>) -> Result<(), 
     if let Some(advice) = needs(config).provide()?.advice {
         tracing::warn!(event = "descriptors", "{advice}");
     }
-    let admin = Admin::bind(&config.admin).await.map_err(anyhow::Error::from)?;
+    if !passed.mail.is_empty() {
+        tracing::warn!("systemd passed on sockets that are not named `admin`: a worker has no use for them");
+    }
+    let admin = Admin::bind(&config.admin, passed.admin).await.map_err(anyhow::Error::from)?;
     let hub = connect(config).await?;
     let redis = hub.clone();
     let mut registry = metrics::registry("thundergate-worker");
@@ -52,12 +61,24 @@ pub(super) async fn serve(config: &Config, file: Option<PathBuf>) -> Result<(), 
     say_ready(config, admin.as_ref());
     let mut tasks = JoinSet::new();
     let ended = CancellationToken::new();
+    let access = admin.as_ref().map(Admin::access);
     if let Some(admin) = admin {
-        let (ready, subject) = (ready(&worker, &shutdown), status::subject(hub, worker.farm()));
-        tasks.spawn(admin.serve(Arc::new(registry), ready, subject, ended.clone()));
+        let farm = worker.farm();
+        let site = Site {
+            registry: Arc::new(registry),
+            ready: ready(&worker, &shutdown),
+            subject: status::subject(hub.clone(), worker.farm()),
+            backend: Backend {
+                hub: Some(hub),
+                farm: Some(Arc::new(move || farm.reports())),
+                ..Backend::default()
+            },
+            journal: Some(Arc::new(logs.control())),
+        };
+        tasks.spawn(admin.serve(site, ended.clone()));
     }
     tasks.spawn(say_stopping(shutdown.drain.clone()));
-    let live = (worker.farm(), redis, logs.control());
+    let live = Live { access, farm: worker.farm(), redis, log: logs.control() };
     let reload = reload(config.clone(), file, live, hangups);
     let drain = shutdown.drain.clone();
     tasks.spawn(async move { drain.run_until_cancelled(reload).await.unwrap_or_default() });
@@ -80,34 +101,41 @@ pub(crate) fn needs(config: &Config) -> Needs {
 fn say_ready(config: &Config, admin: Option<&Admin>) {
     let file = origin(config.file.as_deref());
     let instances: Vec<String> = config.farm.instances.iter().map(|instance| instance.name()).collect();
+    let address = admin.and_then(Admin::address).map(|address| address.to_string());
+    let sockets = admin.map(Admin::socket_names).unwrap_or_default();
     tracing::info!(
         event = "ready",
         config.file = file,
-        admin = admin.map(|admin| admin.address().to_string()).unwrap_or_default(),
+        admin = address.clone().unwrap_or_default(),
+        admin.socket = sockets,
         redis.url = config.redis.url.redacted().join(","),
         farm.instances = instances.join(","),
         version = env!("CARGO_PKG_VERSION"),
         "The worker is ready"
     );
-    let admin = admin.map(|admin| admin.address().to_string());
-    telemetry::ready_beside_the_log(&config.log, serde_json::json!({ "admin": admin, "config.file": file }));
+    let line = serde_json::json!({ "admin": address, "admin.socket": sockets, "config.file": file });
+    telemetry::ready_beside_the_log(&config.log, line);
     service::ready();
 }
 
-async fn reload(
-    started: Config,
-    file: Option<PathBuf>,
-    (farm, redis, log): (Arc<Farm>, Arc<RedisHub>, Control),
-    hangups: Hangups,
-) {
+/// What changes while the worker runs.
+struct Live {
+    access: Option<Arc<Access>>,
+    farm: Arc<Farm>,
+    redis: Arc<RedisHub>,
+    log: Control,
+}
+
+async fn reload(started: Config, file: Option<PathBuf>, live: Live, hangups: Hangups) {
     let load = || Config::load(file.as_deref());
     let apply = |config: &Config| {
-        farm.reconfigure(&config.farm)?;
-        log.set_level(&config.log.level)?;
-        redis.log_in_as(&config.redis);
+        live.access.as_ref().map_or(Ok(()), |access| access.reread(&config.admin))?;
+        live.farm.reconfigure(&config.farm)?;
+        live.log.set_level(&config.log.level)?;
+        live.redis.log_in_as(&config.redis);
         Ok(())
     };
-    Reload { live: &LIVE, log: log.clone(), load, apply }.heed(started, hangups).await;
+    Reload { live: &LIVE, log: live.log.clone(), load, apply }.heed(started, hangups).await;
 }
 
 async fn say_stopping(drain: CancellationToken) {

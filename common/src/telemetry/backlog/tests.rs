@@ -88,3 +88,41 @@ fn a_line_that_was_torn_does_not_spoil_the_next() {
     backlog.end();
     assert_eq!(text(&kept), "bro\nwhole\n");
 }
+
+#[test]
+fn a_line_that_goes_first_overtakes_all_others_and_is_told_of() {
+    let (mut backlog, may, kept) = backlog(102);
+    // One line in the hands of the thread, one behind it, and no room for another.
+    backlog.write_all(&line("first", 50)).unwrap();
+    let latest = Instant::now() + PATIENCE;
+    while !backlog.0.lock().chunks.is_empty() && Instant::now() < latest {
+        thread::yield_now();
+    }
+    backlog.write_all(&line("second", 50)).unwrap();
+    backlog.write_all(&line("dropped", 50)).unwrap();
+    let told = backlog.first(line("audit", 60));
+    let withdrawn = backlog.first(line("withdrawn", 60));
+    drop(withdrawn);
+    drop(may);
+    assert!(told.blocking_recv().unwrap());
+    backlog.end();
+    let written: Vec<_> = text(&kept).lines().map(|line| line.trim().to_owned()).collect();
+    assert_eq!(written[..3], ["first", "audit", "second"], "{written:?}");
+    assert!(!written.iter().any(|line| line == "withdrawn" || line == "dropped"), "{written:?}");
+}
+
+#[test]
+fn a_line_that_cannot_go_first_is_told_of_too() {
+    let (backlog, may, _) = backlog(MOST);
+    may.send(Err(io::Error::from(ErrorKind::StorageFull))).unwrap();
+    assert!(!backlog.first(line("lost", 10)).blocking_recv().unwrap());
+    assert!(!backlog.first(vec![b'x'; MOST_FIRST + 1]).blocking_recv().unwrap(), "too much");
+    drop(may);
+    assert!(backlog.first(line("written", 10)).blocking_recv().unwrap());
+    backlog.end();
+    assert!(!backlog.first(line("after the end", 20)).blocking_recv().unwrap());
+}
+
+fn line(text: &str, width: usize) -> Vec<u8> {
+    format!("{text:width$}\n").into_bytes()
+}

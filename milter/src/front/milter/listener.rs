@@ -10,21 +10,17 @@
 
 use super::listen::Listen;
 use indymilter::EitherStream;
-use listenfd::ListenFd;
 use rustix::net::sockopt;
 use std::{
     fs,
     future::poll_fn,
-    io, net,
-    os::unix::{
-        fs::{FileTypeExt, PermissionsExt},
-        net as unix,
-    },
+    io,
     path::{Path, PathBuf},
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
 };
+use thundergate_common::sockets;
 use tokio::{
     net::{TcpListener, TcpStream, UnixListener, UnixStream, lookup_host},
     time::{Sleep, sleep},
@@ -56,64 +52,35 @@ enum Socket {
     Unix(UnixListener, Option<PathBuf>),
 }
 
-/// Sockets that the service manager listens at (sd_listen_fds(3)); usually none.
-#[derive(Debug, Default)]
-pub struct Passed(Vec<PassedSocket>);
-
-#[derive(Debug)]
-enum PassedSocket {
-    Tcp(net::TcpListener),
-    Unix(unix::UnixListener),
-}
-
-impl Passed {
-    /// Takes them. Before there are threads: it changes the environment.
-    pub fn take() -> io::Result<Self> {
-        let mut all = ListenFd::from_env();
-        let sockets = (0..all.len()).filter_map(|n| PassedSocket::take(&mut all, n).transpose());
-        sockets.collect::<io::Result<_>>().map(Self)
-    }
-}
-
-impl PassedSocket {
-    fn take(all: &mut ListenFd, n: usize) -> io::Result<Option<Self>> {
-        if let Ok(socket) = all.take_tcp_listener(n) {
-            return Ok(socket.map(Self::Tcp));
+/// Of a socket that the service manager listens at.
+fn adopt(socket: sockets::Socket) -> io::Result<Socket> {
+    match socket {
+        sockets::Socket::Tcp(socket) => {
+            socket.set_nonblocking(true)?;
+            TcpListener::from_std(socket).map(Socket::Tcp)
         }
-        let socket = all.take_unix_listener(n).map_err(|error| {
-            io::Error::new(
-                error.kind(),
-                format!("a socket passed on is neither TCP nor unix stream: {error}"),
-            )
-        })?;
-        Ok(socket.map(Self::Unix))
-    }
-
-    fn adopt(self) -> io::Result<Socket> {
-        match self {
-            Self::Tcp(socket) => {
-                socket.set_nonblocking(true)?;
-                TcpListener::from_std(socket).map(Socket::Tcp)
-            }
-            Self::Unix(socket) => {
-                socket.set_nonblocking(true)?;
-                UnixListener::from_std(socket).map(|socket| Socket::Unix(socket, None))
-            }
+        sockets::Socket::Unix(socket) => {
+            socket.set_nonblocking(true)?;
+            UnixListener::from_std(socket).map(|socket| Socket::Unix(socket, None))
         }
     }
 }
 
 impl Acceptor {
     /// Listens at what was `passed`, or else binds every one of `addresses`; a unix socket gets `mode`.
-    pub(crate) async fn bind(addresses: &[Listen], mode: u32, passed: Passed) -> io::Result<Self> {
-        let mut sockets = passed.0.into_iter().map(PassedSocket::adopt).collect::<io::Result<Vec<_>>>()?;
+    pub(crate) async fn bind(
+        addresses: &[Listen],
+        mode: u32,
+        passed: Vec<sockets::Socket>,
+    ) -> io::Result<Self> {
+        let mut sockets = passed.into_iter().map(adopt).collect::<io::Result<Vec<_>>>()?;
         let addresses = if sockets.is_empty() { addresses } else { &[] };
         for address in addresses {
             let socket = match address {
                 Listen::Inet { host, port, v6 } => bind_tcp(host, *port, *v6).await.map(Socket::Tcp),
-                Listen::Unix(path) => {
-                    bind_unix(path, mode).map(|socket| Socket::Unix(socket, Some(path.clone())))
-                }
+                Listen::Unix(path) => sockets::bind_unix(path, mode)
+                    .and_then(UnixListener::from_std)
+                    .map(|socket| Socket::Unix(socket, Some(path.clone()))),
             };
             sockets.push(socket.map_err(|error| {
                 io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
@@ -230,15 +197,4 @@ async fn bind_tcp(host: &str, port: u16, v6: bool) -> io::Result<TcpListener> {
     let mut addresses: Vec<_> = lookup_host((host, port)).await?.collect();
     addresses.sort_by_key(|address| address.is_ipv6() != v6);
     TcpListener::bind(addresses.as_slice()).await
-}
-
-/// Binds a unix socket, in the place of one that a dead process left behind.
-fn bind_unix(path: &Path, mode: u32) -> io::Result<UnixListener> {
-    let stale = fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
-    if stale && std::os::unix::net::UnixStream::connect(path).is_err() {
-        fs::remove_file(path)?;
-    }
-    let listener = UnixListener::bind(path)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
-    Ok(listener)
 }

@@ -15,7 +15,6 @@ mod stream;
 pub(crate) use connections::Connections;
 pub use listen::{Listen, SocketMode};
 pub(crate) use listener::Acceptor;
-pub use listener::Passed;
 
 use crate::inspect::inspector::Gate;
 use connection::Link;
