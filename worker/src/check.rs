@@ -5,7 +5,7 @@ pub mod scanners;
 
 use crate::{command, config::Config};
 use futures_util::future::{BoxFuture, FutureExt as _};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use thundergate_common::{
     api::check::{Checker, Finding, Report, Wanted},
     check::{
@@ -22,37 +22,48 @@ use thundergate_common::{
 
 /// Who looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum From {
+enum From {
     /// The program that serves: it listens at its addresses itself.
     Service,
     /// The command line, beside it or before its start.
     CommandLine,
 }
 
-/// For the API of a worker that runs with `config`.
-pub fn checker(config: Config) -> Arc<dyn Checker> {
-    Arc::new(Looking { config, from: From::Service })
+/// What a worker that runs needs, for its API.
+pub struct Service(Mutex<Config>);
+
+impl Service {
+    /// Of a worker that runs with `config`.
+    pub fn new(config: Config) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(config)))
+    }
+
+    /// From now on it runs with `config`.
+    pub fn reconfigure(&self, config: &Config) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = config.clone();
+    }
+}
+
+impl Checker for Service {
+    fn check(&self, wanted: Wanted) -> BoxFuture<'_, Report> {
+        let config = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        async move { Looking { config: &config, from: From::Service }.look(wanted).await }.boxed()
+    }
 }
 
 /// All that `config` needs, as the command line finds it.
 pub async fn report(config: &Config, wanted: Wanted) -> Report {
-    Looking { config: config.clone(), from: From::CommandLine }.check(wanted).await
+    Looking { config, from: From::CommandLine }.look(wanted).await
 }
 
-struct Looking {
-    config: Config,
+struct Looking<'a> {
+    config: &'a Config,
     from: From,
 }
 
-impl Checker for Looking {
-    fn check(&self, wanted: Wanted) -> BoxFuture<'_, Report> {
-        self.look(wanted).boxed()
-    }
-}
-
-impl Looking {
+impl Looking<'_> {
     async fn look(&self, wanted: Wanted) -> Report {
-        let Config { redis, queue, cache, farm, canary, .. } = &self.config;
+        let Config { redis, queue, cache, farm, canary, .. } = self.config;
         let inspection = Inspection { redis, queue, cache, role: Role::Worker };
         let (redis, scanners) = tokio::join!(
             in_time("redis.url", inspection.findings()),
@@ -65,13 +76,13 @@ impl Looking {
     }
 
     async fn of_this_host(&self) -> Vec<Finding> {
-        let config = &self.config;
+        let config = self.config;
         let named = of_redis(&config.redis).into_iter().chain(of_farm(&config.farm));
-        let named = named.chain(Named::secret("admin.token_file", config.admin.token_file.as_deref()));
+        let named = named.chain(files::of_admin(&config.admin));
         let mut findings: Vec<Finding> = named.map(|named| named.look()).collect();
         findings.push(files::log(&config.log));
         if self.from == From::CommandLine {
-            findings.push(listening::admin(&config.admin).await);
+            findings.extend(listening::admin(&config.admin).await);
         }
         findings.push(machine::descriptors(command::needs(config)));
         findings.extend(machine::advice("redis.secret_file", config.redis.advice()));

@@ -4,6 +4,7 @@
 
 use super::visit::is_credential;
 use crate::{
+    admin::settings::Admin,
     api::check::{Finding, Level},
     config::Fault,
     telemetry::{self, Log},
@@ -12,8 +13,10 @@ use std::{fs::File, os::unix::fs::PermissionsExt as _, path::Path};
 
 /// Others may read.
 const OTHERS_READ: u32 = 0o004;
-/// Group or others may write.
-const OTHERS_WRITE: u32 = 0o022;
+/// Others may write.
+const OTHERS_WRITE: u32 = 0o002;
+/// The group may write.
+const GROUP_WRITES: u32 = 0o020;
 
 /// A file that the configuration names.
 #[derive(Clone, Copy, Debug)]
@@ -48,19 +51,34 @@ impl<'a> Named<'a> {
                 return Finding::of_fault(&Fault::new(&[key], format!("{place} cannot be read: {error}")));
             }
         };
-        if !is_secret || is_credential(file) {
+        if is_credential(file) {
             return Finding::ok(key, format!("{place} can be read"));
         }
         let warn = |whose: &str| {
             let cure = format!("chown root:thundergate {place} && chmod 640 {place}");
             Finding::new(Level::Warning, key, format!("{place} can be {whose} (mode {mode:o})"), cure)
         };
-        match (mode & OTHERS_READ, mode & OTHERS_WRITE) {
-            (0, 0) => Finding::ok(key, format!("{place} can be read, and not by everybody")),
-            (0, _) => warn("written by others than its owner"),
-            _ => warn("read by everybody on this host"),
+        if mode & OTHERS_WRITE != 0 || (is_secret && mode & GROUP_WRITES != 0) {
+            return warn("written by others than its owner");
+        }
+        match is_secret {
+            true if mode & OTHERS_READ != 0 => warn("read by everybody on this host"),
+            true => Finding::ok(key, format!("{place} can be read, and not by everybody")),
+            false => Finding::ok(key, format!("{place} can be read")),
         }
     }
+}
+
+/// The files that `[admin]` names.
+pub fn of_admin(admin: &Admin) -> Vec<Named<'_>> {
+    let named = [
+        Named::secret("admin.token_file", admin.token_file.as_deref()),
+        // It has digests of tokens, from which nobody gets them.
+        Named::public("admin.tokens_file", admin.tokens_file.as_deref()),
+        Named::public("admin.cert_file", admin.cert_file.as_deref()),
+        Named::secret("admin.key_file", admin.key_file.as_deref()),
+    ];
+    named.into_iter().flatten().collect()
 }
 
 /// Where the log goes.
@@ -95,7 +113,7 @@ mod tests {
         };
         assert_eq!([level(0o600, true), level(0o640, true)], [Level::Ok; 2]);
         assert_eq!([level(0o644, true), level(0o660, true)], [Level::Warning; 2]);
-        assert_eq!(level(0o644, false), Level::Ok, "a certificate");
+        assert_eq!([level(0o644, false), level(0o666, false)], [Level::Ok, Level::Warning], "a certificate");
         std::fs::remove_file(&file).unwrap();
         let gone = Named { key: "redis.ca_file", file: &file, is_secret: false }.look();
         assert_eq!((gone.level, gone.subject.as_str()), (Level::Wrong, "redis.ca_file"));

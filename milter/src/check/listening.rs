@@ -4,15 +4,13 @@
 
 use crate::{config::Config, front::milter::Listen};
 use std::{
-    fs::File,
     io::{self, ErrorKind},
     path::Path,
     time::Duration,
 };
 use thundergate_common::{
     api::check::{Finding, Level},
-    check::listening::{is_free, unusable},
-    telemetry,
+    check::listening::{can_be_made, is_free, unusable},
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
@@ -23,8 +21,6 @@ use tokio::{
 const KEY: &str = "listen";
 /// How long a milter may take for its first answer.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// The folder that the unit makes (`RuntimeDirectory=`).
-const OF_THE_UNIT: &str = "/run/thundergate";
 /// `SMFIC_OPTNEG` of version 6, with all actions and steps, and `SMFIC_QUIT`.
 const GREETING: [u8; 22] =
     [0, 0, 0, 13, b'O', 0, 0, 0, 6, 0, 0, 1, 0xff, 0, 0x1f, 0xff, 0xff, 0, 0, 0, 1, b'Q'];
@@ -73,29 +69,11 @@ async fn of_unix(path: &Path) -> Finding {
                 false => unusable(KEY, &shown, &ErrorKind::AddrInUse.into()),
             },
             // Whoever made it has ended.
-            Err(error) if error.kind() == ErrorKind::ConnectionRefused => of_folder(path, shown),
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused => can_be_made(KEY, path),
             Err(error) => unusable(KEY, &shown, &error),
         };
     }
-    of_folder(path, shown)
-}
-
-/// Whether a socket could be made.
-fn of_folder(path: &Path, shown: String) -> Finding {
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    if !folder.exists() && folder == Path::new(OF_THE_UNIT) {
-        return Finding::ok(KEY, format!("{shown}: the unit makes the folder when it starts"));
-    }
-    let trial = folder.join(format!(".{}", telemetry::process_name()));
-    match File::create_new(&trial).and_then(|_| std::fs::remove_file(&trial)) {
-        Ok(()) => Finding::ok(KEY, format!("{shown} can be made")),
-        Err(error) => {
-            let text = format!("{shown}: {} cannot be written: {error}", folder.display());
-            let cure = "make the folder, and let the user thundergate write to it; or take /run/thundergate, which the unit \
-                        makes";
-            Finding::new(Level::Wrong, KEY, text, cure)
-        }
-    }
+    can_be_made(KEY, path)
 }
 
 /// Whether somebody answers as a milter does.
@@ -134,17 +112,5 @@ mod tests {
             drop(listener);
             assert!(of_inet("inet:here", "127.0.0.1", port).await.text.ends_with("is free"));
         }
-    }
-
-    #[tokio::test]
-    async fn a_sockets_folder_must_be_there() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("milter.sock");
-        assert_eq!(of_unix(&path).await.level, Level::Ok);
-        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-        assert_eq!(of_unix(&path).await.level, Level::Ok, "one that a dead milter left");
-        let found = of_unix(&directory.path().join("no/milter.sock")).await;
-        assert_eq!(found.level, Level::Wrong, "{found:?}");
-        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "nothing is left behind");
     }
 }

@@ -67,7 +67,9 @@ async fn dispatch(cli: Cli) -> anyhow::Result<u8> {
         Command::Serve => serve_mail(&config()?, cli.config).await,
         Command::Check { connect: false, .. } => check(&config()?),
         Command::Check { connect: true, scan, json } => {
-            let (text, status) = check::connected(cli.config.as_deref(), Wanted { scan }, json).await?;
+            // Boxed: the future asks everything at once, and is large.
+            let looking = Box::pin(check::connected(cli.config.as_deref(), Wanted { scan }, json));
+            let (text, status) = looking.await?;
             print(&text);
             Ok(status)
         }

@@ -90,7 +90,8 @@ pub async fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     if let Command::Check(args) = cli.command
         && args.connect
     {
-        return check::connected(cli.config.as_deref(), args).await.into();
+        // Boxed: the future asks everything at once, and is large.
+        return Box::pin(check::connected(cli.config.as_deref(), args)).await.into();
     }
     match dispatch(cli).await {
         Ok(()) => ExitCode::SUCCESS,

@@ -8,6 +8,7 @@ mod milter;
 mod redis;
 mod rights;
 mod scanners;
+mod service;
 
 use std::{
     path::PathBuf,
