@@ -16,6 +16,7 @@
 //! | [`terminal`] | what others wrote, made fit for people's terminals |
 //! | [`api`] | the HTTP API: endpoints, scopes, the shapes that go to and fro |
 //! | [`admin`], [`health`] | the admin HTTP server with its status page, the health check that asks it |
+//! | [`check`] | what `check --connect` looks at: files, addresses, why a server cannot be used |
 //! | [`descriptors`] | how many files and connections may be open, and how many are needed |
 //! | [`clock`], [`licence`] | the time of day as what travels carries it; when an instance's licence ends |
 //! | [`exit`], [`causes`] | exit statuses; errors as one line |
@@ -29,6 +30,7 @@ pub mod api;
 pub mod blind;
 pub mod cache;
 pub mod causes;
+pub mod check;
 pub mod clock;
 pub mod config;
 pub mod descriptors;

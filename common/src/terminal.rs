@@ -24,6 +24,18 @@ pub fn readable(text: &str) -> String {
     safe
 }
 
+/// `text` of our own with words of others in it, made of lines: only what a terminal would obey is escaped.
+pub fn legible(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for (number, line) in text.split('\n').enumerate() {
+        if number > 0 {
+            safe.push('\n');
+        }
+        without_controls(&mut safe, line);
+    }
+    safe
+}
+
 /// A value as JSON, for a terminal as well as for a program: on one line, or indented.
 ///
 /// # Errors
@@ -31,15 +43,8 @@ pub fn readable(text: &str) -> String {
 /// It cannot be written as JSON.
 pub fn json(value: &impl serde::Serialize, indented: bool) -> serde_json::Result<String> {
     let text = if indented { serde_json::to_string_pretty(value) } else { serde_json::to_string(value) }?;
-    let mut safe = String::with_capacity(text.len());
     // JSON has line breaks only between its tokens.
-    for (number, line) in text.split('\n').enumerate() {
-        if number > 0 {
-            safe.push('\n');
-        }
-        without_controls(&mut safe, line);
-    }
-    Ok(safe)
+    Ok(legible(&text))
 }
 
 /// Appends `text`, a part of JSON: that allows DEL, C1 controls, Unicode's line ends and what turns the direction of text

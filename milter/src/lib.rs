@@ -4,6 +4,7 @@
 //! | folder | owns |
 //! |---|---|
 //! | [`command`] | the command line, and what puts a process together |
+//! | [`check`] | what is wrong with what a milter needs |
 //! | [`config`] | `milter.toml`: loading it, and postfix2thunderstorm's |
 //! | [`front`] | where mail comes in: the milter protocol |
 //! | [`mail`] | what is known of one message: envelope, bytes, the memory that they take |
@@ -15,6 +16,7 @@
 
 #![warn(unreachable_pub)]
 
+pub mod check;
 pub mod command;
 pub mod config;
 pub mod front;

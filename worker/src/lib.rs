@@ -4,6 +4,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`command`], [`config`] | the command line and its configuration |
+//! | [`check`] | what is wrong with what a worker needs |
 //! | [`runner`] | the life of a worker: claim, scan, drain |
 //! | [`consumer`], [`reclaimer`], [`renewer`] | jobs from the queue, jobs of dead workers, leases |
 //! | [`scan`] | one delivery of one job, from its claim to its completion |
@@ -19,6 +20,7 @@
 
 #![warn(unreachable_pub)]
 
+pub mod check;
 pub mod command;
 pub mod config;
 pub mod consumer;

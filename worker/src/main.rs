@@ -8,9 +8,12 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     // reqwest and redis use whatever is installed, and panic where nothing is. It fails only where something is already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    thundergate_worker::command::run(std::env::args_os()).await
+    let runtime = tokio::runtime::Runtime::new().expect("the system gives threads to a program that starts");
+    let status = runtime.block_on(thundergate_worker::command::run(std::env::args_os()));
+    // A name that is still being looked up keeps a thread, which nobody has to wait for.
+    runtime.shutdown_background();
+    status
 }

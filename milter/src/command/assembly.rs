@@ -165,11 +165,6 @@ impl Running {
         move || ready.borrow().clone()
     }
 
-    /// Waits until the scanner inside, if any, takes samples, or until `patience` is over.
-    pub(crate) async fn wait_until_ready(&mut self, patience: Duration) {
-        let _ = tokio::time::timeout(patience, self.ready.wait_for(Result::is_ok)).await;
-    }
-
     /// Ends the tasks: the scanner inside finishes what runs, records are written. The gate must be dropped before.
     pub(crate) async fn stop(mut self) {
         self.drain.cancel();

@@ -23,7 +23,20 @@ pub enum Command {
     /// Serve MTAs until SIGTERM; a second SIGTERM leaves at once.
     Serve,
     /// Validate the configuration and print the effective one, without secrets. Exit status 0 or 78.
-    Check,
+    Check {
+        /// Ask, too: Redis, every scanner, Postfix, and this host for each file, folder and address that the configuration
+        /// names. A line a finding, and below it what to do. Changes nothing, and is over within 10 s. Run as root, it goes
+        /// on as the user thundergate. What the unit sets in its environment is not known here; `thundergate check` asks the
+        /// service. Exit status 78: something is wrong, 69: something is not available.
+        #[arg(long)]
+        connect: bool,
+        /// Have every scanner scan a harmless file that it must find, too; its log says `thundergate-check`.
+        #[arg(long, requires = "connect")]
+        scan: bool,
+        /// Print JSON.
+        #[arg(long, requires = "connect")]
+        json: bool,
+    },
     /// Take messages in files through the same path, without an MTA. Exit status 0: all accepted, 1: any other
     /// decision, 69: scan impossible, 66: a file cannot be read.
     Scan {

@@ -5,6 +5,7 @@
 //! available, 78 wrong configuration; and 1 where a message would not be accepted or the milter is not healthy.
 
 pub(crate) mod assembly;
+mod check;
 pub mod cli;
 pub(crate) mod desk;
 pub mod explain;
@@ -25,6 +26,7 @@ use std::{
     process::ExitCode,
 };
 use thundergate_common::{
+    api::check::Wanted,
     config::ConfigError,
     exit::{CONFIG, NO_INPUT, UNAVAILABLE, USAGE},
     health::{self, HealthError},
@@ -64,7 +66,14 @@ async fn dispatch(cli: Cli) -> anyhow::Result<u8> {
     let config = || Config::load(cli.config.as_deref());
     match cli.command {
         Command::Serve => serve_mail(&config()?, cli.config).await,
-        Command::Check => check(&config()?),
+        Command::Check { connect: false, .. } => check(&config()?),
+        Command::Check { connect: true, scan, json } => {
+            // Boxed: the future asks everything at once, and is large.
+            let looking = Box::pin(check::connected(cli.config.as_deref(), Wanted { scan }, json));
+            let (text, status) = looking.await?;
+            print(&text);
+            Ok(status)
+        }
         Command::Scan { json, explain: true, files } => explain_files(&config()?, &files, json),
         Command::Scan { json, explain: false, files } => scan_files(config()?, &files, json).await,
         Command::Health { ready } => {

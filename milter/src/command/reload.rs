@@ -3,6 +3,7 @@
 //! configuration it began with, and so do its messages. The scanners of this process change for all.
 
 use crate::{
+    check,
     command::{assembly::scanner_inside, standalone::Scanners},
     config::Config,
     front::milter::Connections,
@@ -65,6 +66,8 @@ pub struct Live {
     pub redis: Option<Arc<RedisHub>>,
     /// The files of the admin server.
     pub access: Option<Arc<Access>>,
+    /// What looks for what is wrong.
+    pub checker: Arc<check::Service>,
 }
 
 /// Reloads at each wish, for ever. `started` is what the program was started with.
@@ -88,6 +91,7 @@ impl Live {
         if let (Some(hub), Some(redis)) = (&self.redis, &config.redis) {
             hub.log_in_as(redis);
         }
+        self.checker.reconfigure(config);
         self.gates.send_modify(|gate| *gate = Arc::new(gate.reconfigured(config.of_messages(), policy)));
         self.connections.resize(config.limits.connections);
         Ok(())

@@ -2,7 +2,7 @@
 //! `scan`: the path of a message without an MTA, for messages in files.
 
 use crate::{
-    command::assembly::Assembly,
+    command::{assembly::Assembly, standalone::Scanners},
     config::Config,
     inspect::inspector::Gate,
     mail::{
@@ -20,18 +20,19 @@ use prometheus_client::registry::Registry;
 use std::{
     io::{Read, Write},
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 use thundergate_common::{
-    terminal::{self, shown},
+    terminal::{self, legible, shown},
     verdict::Rule,
 };
 use thundergate_extract::Ambiguity;
-use thundergate_policy::{Action, Disposition};
+use thundergate_policy::{Action, Disposition, Policy};
 use tokio_util::sync::CancellationToken;
 
-/// How long the farm's first probe may take.
-const START_PATIENCE: Duration = Duration::from_secs(5);
+/// How long the first look at scanners and hub may take.
+const START_PATIENCE: Duration = Duration::from_millis(2500);
 
 /// Messages under way at a time, so that a farm has something to do.
 const AT_A_TIME: usize = 8;
@@ -63,8 +64,15 @@ pub async fn run(
     out: &mut impl Write,
 ) -> anyhow::Result<Ended> {
     let assembly = Assembly::new(config, &mut Registry::default()).await?.unrecorded();
-    let (gate, mut running) = assembly.start(CancellationToken::new());
-    running.wait_until_ready(START_PATIENCE).await;
+    let scanners = assembly.scanners();
+    let (gate, running) = assembly.start(CancellationToken::new());
+    let gate = match first_look(&gate, scanners.as_ref(), config).await {
+        Ok(()) => gate,
+        Err(causes) => {
+            causes.iter().for_each(|cause| eprintln!("thundergate-milter: {}", legible(cause)));
+            unwaiting(&gate, config)?
+        }
+    };
     let scanned = each(&gate, files, |file, inspection| match json {
         true => writeln!(out, "{}", terminal::json(&as_json(file, inspection), false)?),
         false => write_text(file, inspection, out),
@@ -73,6 +81,41 @@ pub async fn run(
     drop(gate);
     running.stop().await;
     scanned
+}
+
+/// Whether something scans: what stands behind the hub, or the scanners inside. Of what is behind Redis, it says itself that
+/// nothing does.
+///
+/// # Errors
+///
+/// Why nothing can be scanned, and what to do.
+async fn first_look(gate: &Gate, scanners: Option<&Scanners>, config: &Config) -> Result<(), Vec<String>> {
+    let inside = async {
+        match scanners {
+            Some(scanners) => scanners.first_look(START_PATIENCE).await,
+            None => Err(Vec::new()),
+        }
+    };
+    if config.redis.is_none() {
+        return inside.await;
+    }
+    let behind = async {
+        let hub = &gate.resolver.hub;
+        hub.probe().await.map_err(|trouble| trouble.reason)?;
+        hub.outage().map_or(Ok(()), |reason| Err(format!("no scanner answers: {reason}")))
+    };
+    let Err(cause) = behind.await else { return Ok(()) };
+    inside.await.map_err(|mut causes| {
+        causes.insert(0, cause);
+        causes
+    })
+}
+
+/// The gate for messages that cannot be scanned: there is nothing to wait for.
+fn unwaiting(gate: &Gate, config: &Config) -> anyhow::Result<Arc<Gate>> {
+    let mut settings = config.of_messages();
+    settings.wait.deadline = Duration::ZERO;
+    Ok(Arc::new(gate.reconfigured(settings, Policy::compile(&config.policy)?)))
 }
 
 async fn each(
@@ -216,7 +259,6 @@ fn write_part(part: &Inspected, out: &mut impl Write) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
     use thundergate_common::verdict::{Finding, Verdict};
     use thundergate_policy::Failure;
     use thundergate_policy::{Cause, Decision, Source};

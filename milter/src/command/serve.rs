@@ -5,6 +5,7 @@
 //! scanning for them; then the scanner finishes, records are written, the admin server goes last.
 
 use crate::{
+    check,
     command::{
         assembly::{Assembly, scanner_inside},
         reload::{self, Live},
@@ -16,7 +17,7 @@ use anyhow::Context;
 use prometheus_client::registry::Registry;
 use std::{net::SocketAddr, sync::Arc};
 use thundergate_common::{
-    admin::{Admin, Site, audit::Journal},
+    admin::{Admin, Site, audit::Journal, backend::Backend},
     config::origin,
     descriptors::Needs,
     metrics, service,
@@ -84,13 +85,15 @@ impl Server {
     pub async fn run(self, shutdown: Shutdown) {
         self.say_ready();
         let (scanners, subject) = (self.assembly.scanners(), self.assembly.subject());
-        let (redis, backend) = (self.assembly.redis(), self.assembly.backend());
+        let redis = self.assembly.redis();
+        let checker = check::Service::new(self.config.clone(), self.addresses.clone());
+        let backend = Backend { checker: Some(checker.clone()), ..self.assembly.backend() };
         let journal = self.reload.as_ref().map(|source| Arc::new(source.log.clone()) as Arc<dyn Journal>);
         let access = self.admin.as_ref().map(Admin::access);
         let (gate, running) = self.assembly.start(shutdown.leave.clone());
         let (gates, current) = watch::channel(gate);
         let connections = self.connections;
-        let live = Live { gates, connections: Arc::clone(&connections), scanners, redis, access };
+        let live = Live { gates, connections: Arc::clone(&connections), scanners, redis, access, checker };
         let (source, config, drain) = (self.reload, self.config, shutdown.drain.clone());
         let reload = async {
             if let Some(source) = source {
@@ -142,6 +145,6 @@ impl Server {
 }
 
 /// What a milter with this configuration may need to have open.
-pub(super) fn needs(config: &Config) -> Needs {
+pub(crate) fn needs(config: &Config) -> Needs {
     Needs::of(config.limits.connections, scanner_inside(config))
 }

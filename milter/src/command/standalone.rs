@@ -4,14 +4,19 @@
 //! The only file of the milter that knows the worker.
 
 use prometheus_client::registry::Registry;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use thundergate_common::{
     admin::backend::Reports,
     config::Farm,
     freshness::Cache,
     hub::{Queue, memory::MemoryHub},
 };
-use thundergate_worker::{Worker, farm, memory::Memory, oversee::Canary, thunderstorm::settings::SetupError};
+use thundergate_worker::{
+    Worker, farm,
+    memory::Memory,
+    oversee::Canary,
+    thunderstorm::{complaint::Complaint, settings::SetupError},
+};
 use tokio_util::sync::CancellationToken;
 
 /// A worker and the hub it serves.
@@ -31,6 +36,18 @@ impl Scanners {
     /// HTTP cannot be set up as `farm` says; all stays as it is.
     pub fn reconfigure(&self, farm: &Farm) -> Result<(), SetupError> {
         self.0.reconfigure(farm).map(drop)
+    }
+}
+
+impl Scanners {
+    /// Waits until one of them scans, or until it is known that none does, for `patience` at most.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with each of them.
+    pub async fn first_look(&self, patience: Duration) -> Result<(), Vec<String>> {
+        let told = |(instance, Complaint { text, cure, .. })| format!("{instance}: {text}\n  -> {cure}");
+        self.0.first_look(patience).await.map_err(|all| all.into_iter().map(told).collect())
     }
 }
 

@@ -3,8 +3,11 @@
 //! is unavailable, 70 anything unforeseen, 77 whoever asks may not, 78 wrong configuration; and 1 where nothing is known of
 //! a sample or a dead letter, or the worker is not healthy.
 
+mod check;
 pub mod cli;
 mod serve;
+
+pub(crate) use serve::needs;
 
 use crate::{
     config::Config,
@@ -70,6 +73,12 @@ pub async fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return status.into();
         }
     };
+    if let Command::Check(args) = cli.command
+        && args.connect
+    {
+        // Boxed: the future asks everything at once, and is large.
+        return Box::pin(check::connected(cli.config.as_deref(), args)).await.into();
+    }
     match dispatch(cli).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -83,7 +92,7 @@ async fn dispatch(cli: Cli) -> Result<(), CliError> {
     let file = cli.config;
     match cli.command {
         Command::Serve => serve::serve(&Config::load(file.as_deref())?, file).await,
-        Command::Check => check(&Config::load(file.as_deref())?),
+        Command::Check(_) => check(&Config::load(file.as_deref())?),
         Command::Health { ready } => {
             say(health::ask(&Config::load(file.as_deref())?.admin, ready).await?);
             Ok(())

@@ -2,7 +2,7 @@
 //! `serve`: bind, say "ready", work, drain. Beside the work it heeds SIGHUP.
 
 use super::{CliError, connect};
-use crate::{Worker, config::Config, farm::Farm, memory::Memory, status};
+use crate::{Worker, check, config::Config, farm::Farm, memory::Memory, status};
 use std::{path::PathBuf, sync::Arc};
 use thundergate_common::{
     admin::{Access, Admin, Ready, Site, backend::Backend},
@@ -62,6 +62,7 @@ pub(super) async fn serve(config: &Config, file: Option<PathBuf>) -> Result<(), 
     let mut tasks = JoinSet::new();
     let ended = CancellationToken::new();
     let access = admin.as_ref().map(Admin::access);
+    let checker = check::Service::new(config.clone());
     if let Some(admin) = admin {
         let farm = worker.farm();
         let site = Site {
@@ -71,14 +72,15 @@ pub(super) async fn serve(config: &Config, file: Option<PathBuf>) -> Result<(), 
             backend: Backend {
                 hub: Some(hub),
                 farm: Some(Arc::new(move || farm.reports())),
-                ..Backend::default()
+                checker: Some(checker.clone()),
+                elsewhere: None,
             },
             journal: Some(Arc::new(logs.control())),
         };
         tasks.spawn(admin.serve(site, ended.clone()));
     }
     tasks.spawn(say_stopping(shutdown.drain.clone()));
-    let live = Live { access, farm: worker.farm(), redis, log: logs.control() };
+    let live = Live { access, checker, farm: worker.farm(), redis, log: logs.control() };
     let reload = reload(config.clone(), file, live, hangups);
     let drain = shutdown.drain.clone();
     tasks.spawn(async move { drain.run_until_cancelled(reload).await.unwrap_or_default() });
@@ -94,7 +96,7 @@ pub(super) async fn serve(config: &Config, file: Option<PathBuf>) -> Result<(), 
 }
 
 /// What a worker with this configuration may need to have open.
-pub(super) fn needs(config: &Config) -> Needs {
+pub(crate) fn needs(config: &Config) -> Needs {
     Needs::of(0, Some(&config.farm))
 }
 
@@ -121,6 +123,7 @@ fn say_ready(config: &Config, admin: Option<&Admin>) {
 /// What changes while the worker runs.
 struct Live {
     access: Option<Arc<Access>>,
+    checker: Arc<check::Service>,
     farm: Arc<Farm>,
     redis: Arc<RedisHub>,
     log: Control,
@@ -133,6 +136,7 @@ async fn reload(started: Config, file: Option<PathBuf>, live: Live, hangups: Han
         live.farm.reconfigure(&config.farm)?;
         live.log.set_level(&config.log.level)?;
         live.redis.log_in_as(&config.redis);
+        live.checker.reconfigure(config);
         Ok(())
     };
     Reload { live: &LIVE, log: live.log.clone(), load, apply }.heed(started, hangups).await;

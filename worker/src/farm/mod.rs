@@ -47,7 +47,7 @@ pub(crate) use instance::Scanned;
 pub use roster::Changes;
 pub use thundergate_common::causes::with_causes;
 
-use crate::thunderstorm::settings::SetupError;
+use crate::thunderstorm::{complaint::Complaint, settings::SetupError};
 use alone::Suspects;
 use busy::Busy;
 use futures_util::{
@@ -175,6 +175,28 @@ impl Farm {
     pub async fn changed(&self) {
         let mut changed = self.changed.subscribe();
         let _ = tokio::time::timeout(LOOK_AGAIN, changed.changed()).await;
+    }
+
+    /// Waits until an instance scans, or until the first look at each is over, for `patience` at most.
+    ///
+    /// # Errors
+    ///
+    /// None of them scans; what is wrong with each.
+    pub async fn first_look(&self, patience: Duration) -> Result<(), Vec<(String, Complaint)>> {
+        let give_up = Instant::now() + patience;
+        loop {
+            let (roster, now) = (self.roster(), Instant::now());
+            let complaint = |one: &Arc<Instance>| Some((one.told(), one.complaint(now)?));
+            let complaints: Vec<_> = roster.instances.iter().filter_map(complaint).collect();
+            let over = complaints.len() == roster.instances.len() || now >= give_up;
+            if self.available() || (over && complaints.is_empty()) {
+                return Ok(());
+            }
+            if over {
+                return Err(complaints);
+            }
+            self.changed().await;
+        }
     }
 
     /// Probes every instance at once.

@@ -2,7 +2,7 @@
 //! What is known of an instance, whoever reaches it and how. It outlives a change of the configuration.
 
 use super::{balance::Latency, breaker::Breaker, limit::Limit, orders::Orders, proof::Proof};
-use crate::thunderstorm::facts::Info;
+use crate::thunderstorm::{complaint::Complaint, facts::Info};
 use std::{
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -43,7 +43,8 @@ pub(super) struct Condition {
     pub(super) asked: Option<Asked>,
     /// How long it took to answer `info`.
     pub(super) info_took: Option<Duration>,
-    pub(super) last_error: Option<String>,
+    /// Why it gets no samples, or did not scan one, until it scans one.
+    pub(super) complaint: Option<Complaint>,
     /// The last proof.
     pub(super) proved: Option<Proved>,
     /// Until when it gets nothing but the suspect that it was reserved for.
@@ -108,7 +109,7 @@ impl Standing {
                 licence: licence::Notice::default(),
                 asked: None,
                 info_took: None,
-                last_error: None,
+                complaint: None,
                 proved: None,
                 reserved_until: None,
                 orders: Orders::default(),

@@ -70,6 +70,15 @@ impl Canary {
         Ok(())
     }
 
+    /// One sample, another one each time where it may be.
+    ///
+    /// # Errors
+    ///
+    /// The site's file cannot be read.
+    pub(crate) async fn fresh(&self) -> io::Result<Sample> {
+        Ok(self.sample().await?.fresh())
+    }
+
     /// What the next round sends.
     ///
     /// # Errors

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Why a call to a server gave no usable answer, and what that may say of the sample and of the server.
 
+pub use thundergate_common::check::cause::with_causes;
+
 use super::shapes::ShapeError;
 use std::time::Duration;
 

@@ -4,6 +4,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`client`] | the HTTP calls; the only file that names reqwest |
+//! | [`complaint`] | what people are told of a call that failed |
 //! | [`error`] | why a call failed, and what that may mean |
 //! | [`resolution`] | what a server's name resolves to, and when that changes |
 //! | [`settings`] | how one is reached, with what stands in the files that the configuration names |
@@ -13,6 +14,7 @@
 
 pub mod address;
 pub mod client;
+pub mod complaint;
 pub mod error;
 pub mod facts;
 #[cfg(any(test, fuzzing))]

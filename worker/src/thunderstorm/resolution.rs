@@ -9,10 +9,14 @@ use std::{
     sync::{Mutex, MutexGuard},
     time::{Duration, Instant},
 };
+use tokio::time::timeout;
 use url::{Host, Url};
 
 /// The time between two look-ups.
 const EVERY: Duration = Duration::from_secs(30);
+
+/// How long one may take.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// The addresses of one server.
 #[derive(Debug)]
@@ -47,7 +51,9 @@ impl Resolution {
             return false;
         }
         // A name that does not resolve now changes nothing: the connections there are may be good.
-        let Ok(found) = tokio::net::lookup_host((name.as_str(), *port)).await else { return false };
+        // Nor does one that takes long: whoever asks has better things to do than to wait for that.
+        let found = timeout(PATIENCE, tokio::net::lookup_host((name.as_str(), *port))).await;
+        let Ok(Ok(found)) = found else { return false };
         self.lock().learn(found.map(|address| address.ip()).collect())
     }
 

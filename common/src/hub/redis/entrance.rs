@@ -71,6 +71,11 @@ impl Entrance {
         wire.map_err(|error| self.explained(error))
     }
 
+    /// A new connection to the node of a cluster that is there.
+    pub(super) async fn node(&self, host: &str, port: u16) -> RedisResult<Wire> {
+        self.target().node(host, port, self.connect_timeout).await
+    }
+
     /// A new connection for announcements.
     pub(super) async fn listen(&self) -> RedisResult<PubSub> {
         self.target().listen().await.map_err(|error| self.explained(error))
@@ -135,7 +140,7 @@ fn read(settings: &Redis) -> Result<Target, Fault> {
     Target::new(settings, &access).map_err(|error| Fault::new(&["redis.url"], error.to_string()))
 }
 
-fn user_in(url: &RedisUrl) -> Option<String> {
+pub(super) fn user_in(url: &RedisUrl) -> Option<String> {
     let url = match url {
         RedisUrl::One(url) => url,
         RedisUrl::Cluster(nodes) => nodes.first()?,

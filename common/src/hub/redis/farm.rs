@@ -49,8 +49,8 @@ const FRESH: u64 = 30;
 const CLOCKS: u64 = 300;
 
 /// What the parts of the generation are sealed for.
-const SIGNATURES: &str = "signatures";
-const BUMPED: &str = "bumped";
+pub(super) const SIGNATURES: &str = "signatures";
+pub(super) const BUMPED: &str = "bumped";
 
 /// The log is told once that spans may not be read.
 static DENIED: Once = Once::new();

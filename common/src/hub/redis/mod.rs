@@ -9,6 +9,7 @@
 //! | `names` | the short form of clean verdicts, and the table of their names |
 //! | `fill` | how full Redis is, and how long clean verdicts may live therefore |
 //! | `pulse` | whether Redis takes what the process writes, and if not, whose fault that is |
+//! | [`inspect`] | what is wrong with all that, for `check --connect` |
 //! | `connection` | connections that come back by themselves, and pipelines |
 //! | `scripts` | the Lua scripts |
 //! | `seal`, `vault` | what leaves the process, sealed |
@@ -45,6 +46,7 @@ mod farm;
 mod fill;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+pub mod inspect;
 mod known;
 mod lanes;
 mod listener;

@@ -11,17 +11,19 @@
 
 use super::{
     RedisHub,
+    connection::Connection,
     entry::millis,
     error::out_of_memory,
     scripts::{SCRIPTS, Step},
 };
 use crate::{
+    check::cause::{Cause, REDIS, with_causes},
     hub::{HubError, Trouble},
     job::Lane,
+    keys::Keys,
 };
 use redis::{RedisError, RedisResult, Value, cmd};
 use std::{
-    error::Error,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -44,8 +46,10 @@ pub(super) struct Told {
 
 /// Who asks.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
+pub enum Role {
+    /// It has samples scanned.
     Milter,
+    /// It takes jobs.
     Worker,
 }
 
@@ -57,47 +61,68 @@ struct Question {
     is_needed: bool,
 }
 
+/// Who asks whom.
+pub(super) struct Asked<'a> {
+    pub connection: &'a Connection,
+    pub keys: &'a Keys,
+    pub process: &'a str,
+    pub role: Role,
+    /// Who logs in, for people.
+    pub user: &'a str,
+}
+
 /// Asks, and remembers the answer.
 pub(super) async fn probe(hub: &RedisHub, role: Role) -> Result<(), Trouble> {
-    let questions: Vec<Question> =
-        (0..hub.keys.shards()).flat_map(|shard| of_shard(hub, shard, role)).collect();
-    let (steps, about): (Vec<Step>, Vec<_>) =
-        questions.into_iter().map(|question| (question.step, (question.about, question.is_needed))).unzip();
-    let found = match hub.pulse.each(steps).await {
-        Ok(outcomes) => {
-            let all = outcomes.iter().zip(&about);
-            let user = hub.entrance.user();
-            all.filter_map(|(outcome, (about, is_needed))| fault(outcome, about, *is_needed, &user)).next()
-        }
-        Err(error) => Some(unanswered(&error)),
-    };
+    let user = hub.entrance.user();
+    let asked = Asked { connection: &hub.pulse, keys: &hub.keys, process: &hub.process, role, user: &user };
+    let found = asked.first_fault().await;
     hub.told().hear(found.as_ref());
     found.map_or(Ok(()), Err)
 }
 
-fn of_shard(hub: &RedisHub, shard: usize, role: Role) -> Vec<Question> {
-    let keys = &hub.keys;
-    let question = |step: Step, about: &str| Question { step, about: about.to_owned(), is_needed: true };
-    let pulse = keys.pulse(shard, &hub.process);
-    let set = cmd("SET").arg(&pulse).arg("").arg("PX").arg(millis(LIFE)).take();
-    let script = SCRIPTS.renew_lease.on([pulse.clone()]).arg("-").arg(1);
-    let mut asked = vec![question(set.into(), &pulse), question(script.into(), &pulse)];
-    for lane in Lane::ALL {
-        let (stream, queued) = (keys.jobs(shard, lane), keys.queued(shard, lane));
-        let add = cmd("XADD").arg(&stream).arg("NOMKSTREAM").arg("0-0").arg("size").arg(0).take();
-        let (length, index) = (cmd("XLEN").arg(&stream).take(), cmd("HGET").arg(&queued).arg("").take());
-        let of_lane = [(add, &stream), (length, &stream), (index, &queued)];
-        // A lane that an older users.acl does not know: there is a way without it.
-        let is_needed = lane == Lane::Mail;
-        asked.extend(of_lane.map(|(step, about)| Question { is_needed, ..question(step.into(), about) }));
+impl Asked<'_> {
+    /// The first thing that is wrong.
+    pub(super) async fn first_fault(&self) -> Option<Trouble> {
+        let questions: Vec<Question> =
+            (0..self.keys.shards()).flat_map(|shard| self.of_shard(shard)).collect();
+        let (steps, about): (Vec<Step>, Vec<_>) = questions
+            .into_iter()
+            .map(|question| (question.step, (question.about, question.is_needed)))
+            .unzip();
+        match self.connection.each(steps).await {
+            Ok(outcomes) => {
+                let all = outcomes.iter().zip(&about);
+                all.filter_map(|(outcome, (about, is_needed))| fault(outcome, about, *is_needed, self.user))
+                    .next()
+            }
+            Err(error) => Some(unanswered(&error)),
+        }
     }
-    let bytes = keys.job_bytes(shard);
-    asked.push(question(cmd("GET").arg(&bytes).take().into(), &bytes));
-    if role == Role::Worker && shard == 0 {
-        let channel = keys.announce("");
-        asked.push(question(cmd("PUBLISH").arg(&channel).arg("").take().into(), &channel));
+
+    fn of_shard(&self, shard: usize) -> Vec<Question> {
+        let keys = self.keys;
+        let question = |step: Step, about: &str| Question { step, about: about.to_owned(), is_needed: true };
+        let pulse = keys.pulse(shard, self.process);
+        let set = cmd("SET").arg(&pulse).arg("").arg("PX").arg(millis(LIFE)).take();
+        let script = SCRIPTS.renew_lease.on([pulse.clone()]).arg("-").arg(1);
+        let mut asked = vec![question(set.into(), &pulse), question(script.into(), &pulse)];
+        for lane in Lane::ALL {
+            let (stream, queued) = (keys.jobs(shard, lane), keys.queued(shard, lane));
+            let add = cmd("XADD").arg(&stream).arg("NOMKSTREAM").arg("0-0").arg("size").arg(0).take();
+            let (length, index) = (cmd("XLEN").arg(&stream).take(), cmd("HGET").arg(&queued).arg("").take());
+            let of_lane = [(add, &stream), (length, &stream), (index, &queued)];
+            // A lane that an older users.acl does not know: there is a way without it.
+            let is_needed = lane == Lane::Mail;
+            asked.extend(of_lane.map(|(step, about)| Question { is_needed, ..question(step.into(), about) }));
+        }
+        let bytes = keys.job_bytes(shard);
+        asked.push(question(cmd("GET").arg(&bytes).take().into(), &bytes));
+        if self.role == Role::Worker && shard == 0 {
+            let channel = keys.announce("");
+            asked.push(question(cmd("PUBLISH").arg(&channel).arg("").take().into(), &channel));
+        }
+        asked
     }
-    asked
 }
 
 /// What an answer says is wrong.
@@ -157,13 +182,12 @@ fn code<'a>(error: &'a RedisError, text: &str) -> &'a str {
 
 /// No answer at all.
 fn unanswered(error: &HubError) -> Trouble {
-    let mut told = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        told = format!("{told}: {error}");
-        cause = error.source();
-    }
-    Trouble { reason: told, full: false }
+    let told = with_causes(error);
+    let reason = match Cause::of(&told) {
+        Cause::Other => told,
+        cause => format!("{told}; {}", cause.cure(REDIS)),
+    };
+    Trouble { reason, full: false }
 }
 
 impl Told {

@@ -76,6 +76,24 @@ impl Target {
         client.get_multiplexed_async_connection_with_config(&config).await.map(Wire::Server)
     }
 
+    /// A new connection to one node of a cluster, itself `connecting`.
+    pub(super) async fn node(&self, host: &str, port: u16, connecting: Duration) -> RedisResult<Wire> {
+        let Self::Cluster(nodes, _) = self else { return Err(wrong("no cluster")) };
+        let named = &nodes[0];
+        let place = match named.addr() {
+            ConnectionAddr::TcpTls { insecure, tls_params, .. } => ConnectionAddr::TcpTls {
+                host: host.to_owned(),
+                port,
+                insecure: *insecure,
+                tls_params: tls_params.clone(),
+            },
+            _ => ConnectionAddr::Tcp(host.to_owned(), port),
+        };
+        let client = Client::open(named.clone().set_addr(place))?;
+        let config = AsyncConnectionConfig::new().set_connection_timeout(Some(connecting));
+        client.get_multiplexed_async_connection_with_config(&config).await.map(Wire::Server)
+    }
+
     /// A new connection for announcements; in a cluster to any node, since all of them hear every announcement.
     pub(super) async fn listen(&self) -> RedisResult<PubSub> {
         let client = match self {

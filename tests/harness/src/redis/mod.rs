@@ -14,7 +14,7 @@ pub use sentinel::WatchedRedis;
 pub use tls::Certificates;
 
 use anyhow::{Context, Result, bail, ensure};
-use redis::{Client, FromRedisValue, Value, cmd};
+use redis::{Client, Cmd, FromRedisValue, Value};
 use std::{
     fs::{DirEntry, OpenOptions},
     io::ErrorKind,
@@ -212,13 +212,20 @@ impl RedisServer {
     /// # Errors
     /// As [`Self::command`], and where the answer has another shape.
     pub fn ask<T: FromRedisValue>(&self, words: &str) -> Result<T> {
+        self.run(&words.split(' ').collect::<Vec<_>>())
+    }
+
+    /// The same for words with blanks in them.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub fn run<T: FromRedisValue>(&self, words: &[&str]) -> Result<T> {
         // Over the unix socket: no certificate is needed there.
         let url = if self.guard.is_open() { self.bare_unix_url() } else { self.unix_url_of(HARNESS) };
         let client = Client::open(url)?;
         let mut connection = client.get_connection_with_timeout(PATIENCE)?;
-        let mut words = words.split(' ');
-        let mut command = cmd(words.next().unwrap_or_default());
-        words.for_each(|word| _ = command.arg(word));
+        let mut command = Cmd::new();
+        words.iter().for_each(|word| _ = command.arg(word));
         Ok(command.query(&mut connection)?)
     }
 

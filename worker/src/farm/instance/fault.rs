@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! Whose fault a failed scan was, and what follows for the instance.
+//! Whose fault a failed scan was, what follows for the instance, and what people are told of it.
 
 use super::{Instance, Whose};
 use crate::{
-    farm::with_causes,
     farm::{
         proof::{self, Proof},
         standing::{Condition, Proved},
     },
-    thunderstorm::error::{CallError, Meaning},
+    thunderstorm::{
+        complaint::Complaint,
+        error::{CallError, Meaning},
+    },
 };
 use std::time::{Duration, Instant};
+use thundergate_common::generation::InstanceState;
 
 /// A proof may take so many times as long as scans do at the moment: a busy scanner is slow, not broken.
 const PROOF_SCANS: u32 = 8;
@@ -70,16 +73,25 @@ impl Instance {
 
     /// Takes note of a failure of the instance. Where that `opened` the breaker, what is in flight moves elsewhere.
     pub(super) fn failed(&self, condition: &mut Condition, error: &CallError, opened: bool) {
-        let reason = with_causes(error);
+        let complaint = error.complaint();
         if opened {
+            let is_new = condition.proved.is_none() && condition.complaint.is_none();
             tracing::warn!(
+                event = "instance_unavailable",
                 farm.instance = self.name,
-                error = reason,
-                "An instance failed too often and gets no samples until it answers again"
+                farm.url = self.url,
+                error = complaint.text,
+                cure = complaint.cure,
+                "{}",
+                if is_new {
+                    "An instance cannot be used and gets no samples until it can"
+                } else {
+                    "An instance failed too often and gets no samples until it answers again"
+                }
             );
             self.standing.moves.send_modify(|moves| *moves += 1);
         }
-        condition.last_error = Some(reason);
+        condition.complaint = Some(complaint);
     }
 
     /// Whether the instance scans a known sample, as it was at or after `since`. One proof serves all who wait for it; a
@@ -116,6 +128,18 @@ impl Instance {
         usual.saturating_mul(PROOF_SCANS).max(self.client.probe_timeout()).min(self.settings.timeout)
     }
 
+    /// Why it gets no samples; none where it does, or where nothing is known of it yet.
+    pub(crate) fn complaint(&self, now: Instant) -> Option<Complaint> {
+        let condition = self.lock();
+        let gets_some = matches!(condition.breaker.state(now), InstanceState::Closed | InstanceState::Paused);
+        condition.complaint.clone().filter(|_| !gets_some)
+    }
+
+    /// Its name and where it is, for people.
+    pub(crate) fn told(&self) -> String {
+        if self.url.contains(&self.name) { self.url.clone() } else { format!("{} {}", self.name, self.url) }
+    }
+
     fn note_proof(&self, condition: &mut Condition, outcome: Result<(), CallError>) -> Proof {
         let now = Instant::now();
         let (closed, proof) = match outcome {
@@ -131,7 +155,7 @@ impl Instance {
             }
         };
         if closed {
-            condition.last_error = None;
+            condition.complaint = None;
             tracing::info!(farm.instance = self.name, "An instance is available");
         }
         proof

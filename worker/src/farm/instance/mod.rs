@@ -284,7 +284,7 @@ impl Instance {
             capacity: self.allowance(&condition, now),
             latency_ms: condition.latency.average().map(ms),
             info_ms: condition.info_took.map(ms),
-            last_error: condition.last_error.clone(),
+            last_error: condition.complaint.as_ref().map(|complaint| complaint.text.clone()),
             ..InstanceReport::default()
         };
         condition.orders.note(self.is_drained(), report)
@@ -361,7 +361,7 @@ impl Instance {
         let mut condition = self.lock();
         condition.breaker.succeeded();
         condition.latency.record(took, Instant::now());
-        condition.last_error = None;
+        condition.complaint = None;
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Condition> {

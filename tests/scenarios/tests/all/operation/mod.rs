@@ -2,6 +2,7 @@
 //! Operation: command lines, configuration, metrics, traces, the status page, containers.
 
 mod api;
+mod check;
 mod commands;
 mod connections;
 mod containers;
