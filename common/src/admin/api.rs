@@ -259,3 +259,94 @@ async fn bounded(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Refusal> {
     }
     Ok(whole)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        admin::{audit::Journal, fuzzing::hub, settings},
+        hub::{Hub, memory::MemoryHub},
+        telemetry::Entry,
+    };
+    use futures_util::{FutureExt, future::BoxFuture};
+
+    const AWHILE: Duration = Duration::from_millis(50);
+
+    struct Patient;
+
+    impl Journal for Patient {
+        fn write(&self, _: Entry) -> BoxFuture<'_, bool> {
+            async { true }.boxed()
+        }
+    }
+
+    fn api() -> (Arc<Api>, Arc<MemoryHub>) {
+        let (hub, access) = (hub(), Access::new(&settings::Admin::default(), None).unwrap());
+        let backend = Backend { hub: Some(hub.clone()), ..Backend::default() };
+        (Arc::new(Api::new(Arc::new(access), backend, Audit::new(Some(Arc::new(Patient))))), hub)
+    }
+
+    async fn bump(api: &Arc<Api>) -> u16 {
+        let request = Request::post("/api/v1/generation/bump")
+            .header(CONTENT_TYPE, "application/json")
+            .header(CHANGE_HEADER, "1")
+            .extension(Peer::User("anna".into()));
+        handle(State(Arc::clone(api)), request.body(Body::from("{}")).unwrap()).await.status().as_u16()
+    }
+
+    /// All places of those who ask at the same time.
+    async fn crowd(api: &Api) -> OwnedSemaphorePermit {
+        Arc::clone(&api.room).acquire_many_owned(AT_A_TIME as u32).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_change_goes_on_where_its_caller_hangs_up() {
+        let (api, hub) = api();
+        let others = crowd(&api).await;
+        assert!(timeout(AWHILE, bump(&api)).await.is_err(), "the caller hangs up");
+        assert_eq!((api.changes.len(), hub.generation().bumped_at), (1, 0));
+        drop(others);
+        api.end().await;
+        assert!(api.changes.is_empty() && hub.generation().bumped_at > 0);
+    }
+
+    #[tokio::test]
+    async fn no_change_outlives_the_server() {
+        let (api, hub) = api();
+        let _others = crowd(&api).await;
+        let (status, ()) = tokio::join!(bump(&api), async {
+            tokio::time::sleep(AWHILE).await;
+            api.leave.cancel();
+        });
+        assert_eq!((status, api.changes.is_empty(), hub.generation().bumped_at), (503, true, 0));
+    }
+
+    #[test]
+    fn only_pages_of_our_own_ask() {
+        let comes = |host: &str, fields: &[(&'static str, &str)]| {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, host.parse().unwrap());
+            for (name, value) in fields {
+                headers.insert(*name, value.parse().unwrap());
+            }
+            comes_from_another_site(&headers)
+        };
+        let origin = |origin| [("origin", origin)];
+        assert!(!comes("mx1:9101", &[]));
+        for own in ["http://mx1:9101", "https://MX1:9101"] {
+            assert!(!comes("mx1:9101", &origin(own)), "{own}");
+        }
+        assert!(!comes("[::1]:9101", &origin("http://[::1]:9101")));
+        for other in ["http://mx1", "http://mx1:9102", "http://mx1:9101.evil.example", "null", "mx1:9101", ""]
+        {
+            assert!(comes("mx1:9101", &origin(other)), "{other}");
+        }
+        for (site, other) in
+            [("same-origin", false), ("none", false), ("same-site", true), ("cross-site", true), ("x", true)]
+        {
+            assert_eq!(comes("mx1:9101", &[("sec-fetch-site", site)]), other, "{site}");
+        }
+        // Both say so.
+        assert!(comes("mx1", &[("origin", "http://mx1"), ("sec-fetch-site", "cross-site")]));
+    }
+}
