@@ -30,8 +30,9 @@ const TOP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 const UNITS: [&str; 2] = ["thundergate-milter.service", "thundergate-worker.service"];
 const SOCKET: &str = "thundergate-milter.socket";
 
-/// Ten times what `systemd-analyze security` may say: 0 is locked up, 100 is exposed.
-const EXPOSURE: &str = "--threshold=11";
+/// Ten times what `systemd-analyze security` may say: 0 is locked up, 100 is exposed. Two of them are `PrivateUsers=`, with
+/// which nobody at the admin socket would have a name.
+const EXPOSURE: &str = "--threshold=12";
 
 /// What dpkg and those it calls keep of every package that ever was there.
 const BOOKS: [&str; 11] = [

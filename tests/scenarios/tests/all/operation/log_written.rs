@@ -11,6 +11,7 @@ use std::{
     process::{Child, ChildStdout, Command, Stdio},
     time::{Duration, Instant},
 };
+use thundergate_common::digest::Digest;
 use thundergate_harness::{
     eventually,
     mails::{mail, noise},
@@ -22,6 +23,8 @@ use thundergate_harness::{
 use tokio::task::JoinSet;
 
 const PATIENCE: Duration = Duration::from_secs(20);
+
+const TOKEN: &str = "an-operators-token";
 
 /// A usual end, and what the log may add to it.
 const END: Duration = Duration::from_secs(4);
@@ -101,6 +104,60 @@ async fn send(address: &str, mails: usize) {
     while let Some(sent) = connections.join_next().await {
         sent.unwrap();
     }
+}
+
+/// A change, or a look at what is personal, and its status.
+async fn ask(admin: &str, path: &str, body: &'static str) -> u16 {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
+    let request = client.post(format!("http://{admin}/api/v1{path}")).bearer_auth(TOKEN);
+    let request = request.header("content-type", "application/json").header("thundergate-change", "1");
+    request.body(body).send().await.unwrap().status().as_u16()
+}
+
+async fn generation(admin: &str) -> String {
+    let request = reqwest::Client::new().get(format!("http://{admin}/api/v1/generation"));
+    request.bearer_auth(TOKEN).send().await.unwrap().text().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_written_down_is_not_done() {
+    let (site, folder) = (Site::single(1, Settings::default()).await, tempfile::tempdir().unwrap());
+    let tokens = folder.path().join("tokens");
+    fs::write(&tokens, format!("anna operator {}", Digest::of(TOKEN.as_bytes()))).unwrap();
+    let toml = format!("admin.tokens_file = {tokens:?}\n{}", site.farm_section());
+    let mut milter = Unread::start(folder.path(), &toml);
+    let admin = milter.admin.clone();
+    let bump = async || ask(&admin, "/generation/bump", r#"{"reason": "first"}"#).await;
+    assert_eq!(bump().await, 200);
+    let bumped = generation(&admin).await;
+
+    // More than a pipe takes.
+    send(&milter.address, 40).await;
+    let begun = Instant::now();
+    assert_eq!(bump().await, 503);
+    assert!(begun.elapsed() > Duration::from_secs(1), "another bump would have another second");
+    assert_eq!(ask(&admin, "/mails/why", r#"{"queue_id": "4ABC"}"#).await, 503);
+    assert_eq!(generation(&admin).await, bumped, "nothing was done, and what is not audited is answered");
+    let metrics = milter.get("/metrics").await;
+    assert!(metrics.contains("thundergate_audit_failed_total 2\n"), "{metrics}");
+
+    // Somebody reads again. What was not done is not told, but for a line that was being written already.
+    let (told, heard) = tokio::sync::oneshot::channel();
+    let reader = tokio::task::spawn_blocking(move || {
+        let mut reasons = Vec::new();
+        next(&mut milter.lines, |line| {
+            reasons.extend((line["event"] == "audit").then(|| line["audit.reason"].clone()));
+            line["audit.reason"] == "again"
+        });
+        let _ = told.send(reasons);
+        milter
+    });
+    let again = async || ask(&admin, "/generation/bump", r#"{"reason": "again"}"#).await == 200;
+    eventually(PATIENCE, "it is done again", again).await;
+    let reasons = tokio::time::timeout(PATIENCE, heard).await.unwrap().unwrap();
+    assert_eq!(reasons, ["first", "again"]);
+    drop(reader.await.unwrap());
 }
 
 /// As many bytes as 30,000 lines of ordinary mails, and more than wait for a reader.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Operation: command lines, configuration, metrics, traces, the status page, containers.
 
+mod api;
 mod commands;
 mod connections;
 mod containers;
