@@ -69,6 +69,9 @@ async fn the_same_commands_work_on_a_cluster() {
     let milter = site.milter("").await;
     let _worker = site.worker("queue.max_deliveries = 1").await;
     let failed = all_commands_work(&site, &milter, "worker").await;
+    let of_milter = format!("queue --socket {}", milter.program.socket().unwrap().display());
+    let (status, text) = told(&site, &of_milter).await;
+    assert!(status == Some(69) && text.contains("the workers'"), "{text}");
     assert_eq!(well(&site, "queue retry --all").await, "1 queued again\n");
     let why = async || well(&site, &format!("why {}", failed.queue_id)).await;
     let answered = async || why().await.contains("is answered from the verdict that is there now");
