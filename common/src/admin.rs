@@ -41,7 +41,7 @@ use crate::{
     api::PREFIX,
     config::Fault,
     metrics::exposition::{self, Format},
-    sockets,
+    reload, sockets,
 };
 use api::Api;
 use audit::{Audit, Journal};
@@ -248,6 +248,7 @@ async fn status_of(State(site): State<Arc<Shown>>) -> Response {
         None => {
             let mut status = site.subject.status().await;
             status.not_ready = (site.ready)().err();
+            status.config_refused = reload::refused();
             status.remarks = summary::remarks(&status);
             let text = serde_json::to_string(&status).expect("texts and numbers always serialise");
             (Instant::now(), text)

@@ -18,7 +18,7 @@
 //! | [`admin`], [`health`] | the admin HTTP server with its status page, the health check that asks it |
 //! | [`descriptors`] | how many files and connections may be open, and how many are needed |
 //! | [`clock`], [`licence`] | the time of day as what travels carries it; when an instance's licence ends |
-//! | [`exit`] | exit statuses |
+//! | [`exit`], [`causes`] | exit statuses; errors as one line |
 //! | [`sockets`] | what the service manager listens at for us; sockets in the file system |
 //! | [`shutdown`], [`reload`], [`service`] | signals: the drain, the configuration read again; what systemd is told |
 
@@ -28,6 +28,7 @@ pub mod admin;
 pub mod api;
 pub mod blind;
 pub mod cache;
+pub mod causes;
 pub mod clock;
 pub mod config;
 pub mod descriptors;

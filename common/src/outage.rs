@@ -3,7 +3,10 @@
 //! why at once. Workers that have not heard of an instance yet know of no outage; nor does a site without a worker, where
 //! one may start at any moment.
 
-use crate::generation::{FarmReport, InstanceReport, InstanceState};
+use crate::{
+    causes::innermost,
+    generation::{FarmReport, InstanceReport, InstanceState},
+};
 use std::{
     collections::BTreeMap,
     sync::Arc,
@@ -62,9 +65,7 @@ pub fn outage(reports: &[FarmReport]) -> Option<String> {
 fn reason(one: &InstanceReport) -> String {
     match (one.state, &one.last_error) {
         (InstanceState::Open, Some(error)) => {
-            // What lies below all others says it best.
-            let cause = error.rsplit(": ").next().unwrap_or(error);
-            format!("{} {}", short(&one.name), short(cause))
+            format!("{} {}", short(&one.name), short(innermost(error)))
         }
         (state, _) => format!("{} {state}", short(&one.name)),
     }

@@ -3,8 +3,33 @@
 //! holds from the next start, and the log names those keys. A configuration that is wrong changes nothing. The log's file
 //! is opened anew in any case: whoever has moved it away says so with the same signal.
 
-use crate::{config::ConfigError, metrics, service, shutdown::Hangups, telemetry::Control};
+use crate::{
+    causes::with_causes, clock::now_ms, config::ConfigError, metrics, service, shutdown::Hangups,
+    telemetry::Control,
+};
 use serde::Serialize;
+use std::sync::Mutex;
+
+/// The last configuration that was read, where it could not be used.
+static REFUSED: Mutex<Option<Refused>> = Mutex::new(None);
+
+/// A configuration that was read while the program ran and could not be used.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Refused {
+    /// When, in milliseconds since the epoch.
+    pub at_ms: u64,
+    /// Why.
+    pub reason: String,
+}
+
+/// The configuration that was refused last; none where a good one was read since.
+pub fn refused() -> Option<Refused> {
+    REFUSED.lock().expect("nothing panics while it holds a reason").clone()
+}
+
+fn remember(refused: Option<Refused>) {
+    *REFUSED.lock().expect("nothing panics while it holds a reason") = refused;
+}
 
 /// Why a configuration cannot be used.
 pub type Unusable = Box<dyn std::error::Error + Send + Sync>;
@@ -42,13 +67,15 @@ impl<Load, Apply> Reload<Load, Apply> {
             metrics::configuration_was_read(done.is_ok());
             match done {
                 Ok(next) => {
+                    remember(None);
                     self.tell(&started, &running, &next);
                     running = next;
                 }
-                Err(error) => tracing::warn!(
-                    error = &*error as &(dyn std::error::Error + 'static),
-                    "The configuration is wrong; going on with the one before"
-                ),
+                Err(error) => {
+                    let error = &*error as &(dyn std::error::Error + 'static);
+                    tracing::warn!(error, "The configuration is wrong; going on with the one before");
+                    remember(Some(Refused { at_ms: now_ms(), reason: with_causes(error) }));
+                }
             }
             service::ready();
         }

@@ -32,7 +32,9 @@ use std::{
 };
 use thundergate_common::{
     config,
+    generation::FarmReport,
     hub::{self, Claim, Observer, Queue, Room},
+    outage::outage,
     telemetry,
 };
 use tokio::{sync::Notify, task::JoinSet};
@@ -56,6 +58,16 @@ pub struct Worker {
     seen: QueueMetrics,
     canary: Option<Canary>,
     turns: Arc<Turns>,
+}
+
+/// Why no instance takes a sample.
+fn no_scanner(farm: &Farm) -> String {
+    let report = FarmReport { instances: farm.reports(), ..FarmReport::default() };
+    match outage(&[report]) {
+        Some(reason) => format!("no scanner answers: {reason}"),
+        None if farm.scans() => "all scanners are busy, or want to be left alone for a moment".to_owned(),
+        None => "no scanner has answered yet".to_owned(),
+    }
 }
 
 impl Worker {
@@ -102,7 +114,7 @@ impl Worker {
         move || match (hub.trouble(), hub_up.get(), farm.available()) {
             (Some(trouble), ..) => Err(trouble.to_string()),
             (_, 0, _) => Err("the hub does not answer".to_owned()),
-            (_, _, false) => Err("no instance is available".to_owned()),
+            (_, _, false) => Err(no_scanner(&farm)),
             _ => Ok(()),
         }
     }

@@ -64,6 +64,8 @@ kinds! {
         "Encoded data after a closing delimiter. Read: decoded.";
     Hidden = "hidden_content":
         "A file that only readers find who get the structure wrong. Read: every piece between lines that could be delimiters, decoded in every way.";
+    TooMany = "too_much_hidden":
+        "More hides without the structure than is read. Read: the most plausible as files, 16 at most.";
     AfterPadding = "base64_after_padding":
         "Base64 goes on after its padding. Read: all of it, up to the padding, and by the dialects.";
     Base64Junk = "base64_junk":

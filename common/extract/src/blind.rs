@@ -14,7 +14,8 @@ use super::{
     likeness::{is_base64, is_only_base64, may_be_uuencoded},
     names,
     part::Content,
-    samples::Samples,
+    plausible::Fields,
+    samples::{Hidden, Samples},
     seen::Seen,
     segment::{Line, Segment, line_at},
     value::{Value, contains_ignoring_case},
@@ -36,11 +37,11 @@ const WINDOW: usize = 4 * 1024;
 /// Reads `message` without its structure. Hands what it finds to `samples`.
 pub(crate) fn read(message: &Bytes, samples: &mut Samples) {
     let (mut start, mut opens) = (0, true);
-    while start < message.len() && samples.left.has_readings_left() {
+    while start < message.len() {
         let (end, next) = line_at(message, start);
         if message[start..end].starts_with(b"--") {
             // Delimiters one behind the other: nothing between them.
-            if !samples.left.spend_search(DELIMITER) {
+            if !samples.left.spend_doubtful_search(DELIMITER) {
                 return;
             }
             (start, opens) = (next, true);
@@ -48,11 +49,11 @@ pub(crate) fn read(message: &Bytes, samples: &mut Samples) {
         }
         let mut segment = Segment::scan(message, start);
         segment.opens = opens;
-        if !samples.left.spend_search(DELIMITER) {
+        if !samples.left.spend_doubtful_search(DELIMITER) {
             return;
         }
         for body in segment.starts() {
-            if !samples.left.has_readings_left() || !samples.left.spend_search(LOOK) {
+            if !samples.left.spend_doubtful_search(LOOK) {
                 return;
             }
             read_body(message, &segment, body, samples);
@@ -61,7 +62,12 @@ pub(crate) fn read(message: &Bytes, samples: &mut Samples) {
     }
     let whole = Content { source: message.clone(), decoding: Decoding::Identity };
     for file in candidates::files_in_text(&whole) {
-        samples.hidden(file.content, file.name, Class::File);
+        samples.hidden(Hidden {
+            content: file.content,
+            name: file.name,
+            class: Class::File,
+            fields: Fields { file: true, ..Fields::default() },
+        });
     }
 }
 
@@ -114,6 +120,8 @@ struct Looks<'a> {
     file: bool,
     /// One that is not encoded.
     raw: bool,
+    /// What its fields say.
+    fields: Fields,
     class: Class,
 }
 
@@ -127,6 +135,17 @@ impl<'a> Looks<'a> {
         let starts_with_field = Line::of(&message[start..line_at(message, start).0]) == Line::Field;
         let escaped = memchr_iter(b'=', window).any(|sign| is_escape(&window[sign..]));
         let encoded = is_only_base64(window) || escaped && seen.is_leaf(body);
+        // A field for the encoding, whose value is damaged or encoded itself.
+        let damaged = named(b"encoding") && ![&b"7bit"[..], b"8bit", b"binary"].into_iter().any(named);
+        let said = Fields {
+            base64: named(b"base64") || damaged && is_only_base64(window),
+            quoted: named(b"quoted") || damaged,
+            // Fields that come late belong to those before them, for some.
+            file: named(b"name")
+                || named(b"attachment")
+                || named(b"application/")
+                || !fields.is_empty() && contains_ignoring_case(head, b"name="),
+        };
         let file = !fields.is_empty() && !named(b"multipart/") && !named(b"message/") || has_magic(body);
         Self {
             head,
@@ -134,6 +153,7 @@ impl<'a> Looks<'a> {
             quoted: !starts_with_field && (named(b"quoted") || escaped),
             uuencoded: may_be_uuencoded(window),
             file,
+            fields: said,
             raw: segment.delimited && file && !encoded && !starts_with_field,
             // What no fields stand before is a piece of a text, unless its bytes say otherwise.
             class: if fields.is_empty() { Class::Plain } else { class_of(head, body) },
@@ -143,7 +163,8 @@ impl<'a> Looks<'a> {
     /// Takes `source`, decoded so, under the name in the fields.
     fn take(&self, source: &Bytes, decoding: Decoding, class: Class, samples: &mut Samples) {
         let name = names_in(self.head).into_iter().next();
-        samples.hidden(Content { source: source.clone(), decoding }, name, class);
+        let content = Content { source: source.clone(), decoding };
+        samples.hidden(Hidden { content, name, class, fields: self.fields });
     }
 }
 
@@ -153,7 +174,7 @@ fn end_of_part(message: &[u8], from: usize, left: &mut Allowance) -> Option<usiz
     let mut start = from;
     while start < message.len() {
         let segment = Segment::scan(message, start);
-        if !left.spend_search(segment.next - start) {
+        if !left.spend_doubtful_search(segment.next - start) {
             return None;
         }
         if segment.delimited {

@@ -3,8 +3,9 @@
 
 use super::{
     bytewise::{self, has_bare_returns},
-    decode::text_files,
+    decode::{base64::belongs, text_files},
     runs,
+    value::contains_ignoring_case,
 };
 use serde::{Deserialize, Serialize};
 
@@ -80,30 +81,59 @@ pub(crate) fn is_binary(bytes: &[u8]) -> bool {
     bytewise::any(bytes, |byte| (byte < b' ') & !matches!(byte, 8..=15 | 27))
 }
 
-/// True where a leaf holds what a reader could take for the fields or delimiters of parts, or control characters that end
-/// a line for some and not for others; or where a file starts with an empty line, so that it could begin behind that.
+/// Symbols in a line of base64 that is no word.
+const LEAST_SYMBOLS: usize = 20;
+
+/// Bytes behind a line like a delimiter in which its part's fields are looked for.
+const FIELDS: usize = 512;
+
+/// True where a leaf holds what a reader could take for the fields and the body of a part, or control characters that end a
+/// line for some and not for others; or where a file starts with empty lines and could begin behind them.
+///
+/// Texts quote fields, delivery reports those of the whole header: they hide a part only with a body behind. Style sheets,
+/// patches and shell commands have lines like indented delimiters: they delimit a part only with its fields behind.
 pub(crate) fn hides_structure(source: &[u8], class: Option<Class>) -> bool {
     let text = class != Some(Class::File);
     if text && (bytewise::any(source, |byte| (byte == 0) | (byte == 11)) || has_bare_returns(source)) {
         return true;
     }
-    if !text && (source.starts_with(b"\r\n") || source.starts_with(b"\n")) {
+    if !text && matches!(source, [b'\r' | b'\n', ..]) && has_magic(source.trim_ascii_start()) {
         return true;
     }
     // Both have a hyphen: behind the last letter of `Content`, or behind a blank.
     let blank = |byte: u8| (byte <= b' ') & (byte != b'\n');
     let hyphens =
         bytewise::pairs(source, |before, byte| (byte == b'-') & ((before | 0x20 == b't') | blank(before)));
+    let mut last_body = None;
     hyphens.map(|before| before + 1).any(|at| {
         let indented = |start: usize| {
             let blanks = source[..start].iter().rev().take(16).take_while(|&&byte| blank(byte)).count();
             start == blanks || source[start - blanks - 1] == b'\n'
         };
         let field = at.checked_sub(7).filter(|&start| source[start..at].eq_ignore_ascii_case(b"content"));
+        if field.is_some_and(indented) {
+            return at < *last_body.get_or_insert_with(|| start_of_last_body(source));
+        }
         let delimiter =
             matches!(&source[at - 1..], [before, _, b'-', next, ..] if blank(*before) && *next != b' ');
-        field.is_some_and(indented) || text && delimiter && indented(at)
+        let fields = || contains_ignoring_case(&source[at..source.len().min(at + FIELDS)], b"content-");
+        text && delimiter && indented(at) && fields()
     })
+}
+
+/// Where the last line stands behind which a body could begin, or 0: a line without anything visible that has something
+/// behind it, or one of base64, before which the empty line can lack.
+fn start_of_last_body(source: &[u8]) -> usize {
+    let text = &source[..source.len() - source.iter().rev().take_while(|&&byte| byte <= b' ').count()];
+    let (mut at, mut last) = (0, 0);
+    for line in text.split(|&byte| byte == b'\n') {
+        let visible = line.iter().any(|&byte| byte > b' ');
+        if !visible || line.len() >= LEAST_SYMBOLS && bytewise::all(line.trim_ascii_end(), belongs) {
+            last = at;
+        }
+        at += line.len() + 1;
+    }
+    last
 }
 
 /// True where `text` is what programs put before and behind the parts: a sentence or two for readers without MIME.
@@ -175,21 +205,26 @@ mod tests {
     fn fields_delimiters_and_controls_in_a_text_are_noticed() {
         let hides = |text: &[u8]| hides_structure(text, Some(Class::Plain));
         for text in [
-            &b"hi\r\nContent-Type: x"[..],
-            b"\r\n content-transfer",
+            &b"hi\r\nContent-Type: x\r\n\r\ny"[..],
+            b"\r\n content-transfer\n\ny",
             b"a\rb",
             b"a\0b",
-            b"x\n --b",
+            b"x\n --b\nContent-Type: x",
             b"\x0b--b",
         ] {
             assert!(hides(text), "{text:?}");
         }
-        for text in
-            [&b"hi\r\n-- \r\nme\r\n--- a/file\r\n  -- x\r\nThe content-type\r\n"[..], b"", b"\r\n\r\n"]
-        {
+        for text in [
+            &b"hi\r\n-- \r\nme\r\n--- a/file\r\n  -- x\r\nThe content-type\r\n"[..],
+            b"",
+            b"\r\n\r\n",
+            b"hi\r\nContent-Type: x\r\n\r\n",
+            b"x\n --b\n --c\n\nd",
+        ] {
             assert!(!hides(text), "{text:?}");
         }
-        assert!(!hides_structure(b"\0\rMZ\n --x", Some(Class::File)));
+        let file = |bytes: &[u8]| hides_structure(bytes, Some(Class::File));
+        assert!(!file(b"\0\rMZ\n --x") && !file(b"\r\nid;name\r\n") && file(b"\r\n\r\nMZ\x90"));
         assert!(is_filler(b"This is a multi-part message in MIME format.\r\n\r\n") && !is_filler(&[b'='; 9]));
     }
 

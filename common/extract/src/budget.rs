@@ -25,7 +25,7 @@ pub enum Exceeded {
     Parts,
     /// [`Budget::depth`].
     Depth,
-    /// [`Budget::readings`], or what searches for them may look at.
+    /// [`Budget::readings`], or what searches for them may look at; not by the reading without structure.
     Readings,
     /// [`Budget::decoded_bytes`].
     DecodedBytes,
@@ -53,6 +53,7 @@ pub(crate) struct Allowance {
     reading_bytes: u64,
     readings: usize,
     search_bytes: u64,
+    out_of_doubtful: bool,
     exceeded: Option<Exceeded>,
 }
 
@@ -98,6 +99,7 @@ impl Allowance {
             reading_bytes: READING_BYTES,
             readings: budget.readings,
             search_bytes: 4 * length + SPARE_SEARCH_BYTES,
+            out_of_doubtful: false,
             exceeded: None,
         }
     }
@@ -115,12 +117,6 @@ impl Allowance {
     /// Bytes that may still be decoded.
     pub(crate) fn decoded(&self) -> u64 {
         self.decoded
-    }
-
-    /// False where no further readings are left, although there is something to read.
-    pub(crate) fn has_readings_left(&mut self) -> bool {
-        let left = self.readings > 0 && self.reading_bytes > 0 && self.decoded > 0;
-        self.unless_exceeded(left, Exceeded::Readings)
     }
 
     /// Records why the message is malformed; the first reason stays.
@@ -182,6 +178,37 @@ impl Allowance {
         self.unless_exceeded(left.is_some(), Exceeded::Readings)
     }
 
+    /// Counts a reading of `bytes` without the structure. Where none is left the message is not malformed: it was read as
+    /// what it says that it is.
+    pub(crate) fn spend_doubtful(&mut self, bytes: usize) -> bool {
+        let bytes = bytes as u64;
+        let left = self.readings > 0 && bytes <= self.reading_bytes && 2 * bytes <= self.decoded;
+        if left {
+            self.readings -= 1;
+            self.reading_bytes -= bytes;
+        }
+        self.out_of_doubtful |= !left;
+        left
+    }
+
+    /// Counts bytes at which the reading without structure looks.
+    pub(crate) fn spend_doubtful_search(&mut self, bytes: usize) -> bool {
+        let left = self.search_bytes.checked_sub(bytes as u64);
+        self.search_bytes = left.unwrap_or(0);
+        self.out_of_doubtful |= left.is_none();
+        left.is_some()
+    }
+
+    /// There is more to read without the structure than there is room for.
+    pub(crate) fn run_out_of_doubtful(&mut self) {
+        self.out_of_doubtful = true;
+    }
+
+    /// True where that was said.
+    pub(crate) fn is_out_of_doubtful(&self) -> bool {
+        self.out_of_doubtful
+    }
+
     fn unless_exceeded(&mut self, left: bool, what: Exceeded) -> bool {
         if !left {
             self.malformed(what);
@@ -200,12 +227,13 @@ mod tests {
         let mut left = Allowance::new(&budget, 100);
         assert!(left.spend_part() && left.spend_bytes(10) && left.spend_reading(50));
         assert_eq!(left.exceeded(), None);
-        assert!(!left.has_readings_left());
-        assert_eq!(left.exceeded(), Some(Exceeded::Readings), "what is left unread is no clean message");
+        assert!(!left.is_out_of_doubtful() && !left.spend_doubtful(1) && left.is_out_of_doubtful());
+        assert_eq!(left.exceeded(), None, "it was read as what it says that it is");
         assert!(!left.spend_reading(1));
+        assert_eq!(left.exceeded(), Some(Exceeded::Readings), "what is left unread is no clean message");
         assert!(!left.spend_bytes(1));
         assert_eq!(left.exceeded(), Some(Exceeded::Readings), "the first reason stays");
-        assert!(left.is_exhausted() && !left.has_readings_left() && !left.spend_part());
+        assert!(left.is_exhausted() && !left.spend_doubtful(1) && !left.spend_part());
     }
 
     #[test]

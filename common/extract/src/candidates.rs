@@ -120,7 +120,10 @@ fn other_quoted_printable(content: &Content, class: Class, decoded: &[u8]) -> Ve
     // In a text that programs wrote, a stray `=` is all too common.
     let broken = doubts.broken && (class == Class::File || binary) || doubts.mostly_broken;
     let strange = broken || doubts.controls;
-    let breaks = doubts.hard_breaks && (binary || doubts.mixed_breaks);
+    // In a text all of these are what programs write, and look the same.
+    let file = class == Class::File || binary;
+    let breaks = doubts.hard_breaks && (binary || doubts.bare_returns || doubts.escaped_breaks && file);
+    let loose = doubts.loose_breaks && file;
     let dialects = [
         (breaks, Dialect::Lf, Ambiguity::BinaryLineBreaks),
         (breaks, Dialect::CrLf, Ambiguity::BinaryLineBreaks),
@@ -134,7 +137,8 @@ fn other_quoted_printable(content: &Content, class: Class, decoded: &[u8]) -> Ve
         (broken, Dialect::EscapesDropped, Ambiguity::BrokenEscapes),
         (broken, Dialect::PairsDropped, Ambiguity::BrokenEscapes),
         (strange, Dialect::EscapesOnly, Ambiguity::BrokenEscapes),
-        (strange || doubts.spaced_breaks || doubts.loose_breaks, Dialect::Split, Ambiguity::BrokenEscapes),
+        (strange || doubts.spaced_breaks || loose, Dialect::Split, Ambiguity::BrokenEscapes),
+        (doubts.split_escapes, Dialect::BreaksFirst, Ambiguity::BrokenEscapes),
         (doubts.controls, Dialect::NoControls, Ambiguity::BrokenEscapes),
     ];
     let taken = dialects.into_iter().filter(|(taken, ..)| *taken);
@@ -147,11 +151,17 @@ fn other_quoted_printable(content: &Content, class: Class, decoded: &[u8]) -> Ve
 /// Bytes before base64 in which armour names itself, with its fields.
 const ARMOUR: usize = 512;
 
+/// True where `text` is of a kind that holds base64 as a value: an address card, a calendar, XML. Its readers know, and no
+/// mail client takes it for a file of its own.
+fn holds_data(text: &[u8]) -> bool {
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text).trim_ascii_start();
+    text.starts_with(b"<") || text.get(..7).is_some_and(|start| start.eq_ignore_ascii_case(b"BEGIN:V"))
+}
+
 /// What a part could be that claims to be what it holds.
 fn undeclared(content: &Content, run: Option<&Run>) -> Vec<Candidate> {
-    let Some(run) = run.filter(|run| run.is_nearly_all_of(&content.source)) else {
-        return files_in_text(content);
-    };
+    let run = run.filter(|run| run.is_nearly_all_of(&content.source) && !holds_data(&content.source));
+    let Some(run) = run else { return files_in_text(content) };
     // A certificate, a key, a signature: all who read it know.
     let before = &content.source[..run.range.start];
     let armoured = memmem::find(&before[before.len().saturating_sub(ARMOUR)..], b"-----BEGIN ").is_some();

@@ -12,6 +12,9 @@ use super::{
 use std::collections::{HashMap, HashSet};
 use thundergate_common::{digest::Digest, verdict::SkipReason};
 
+/// Samples of one message that only the reading without structure finds.
+const MOST_HIDDEN: usize = 16;
+
 /// The union of what the readings found.
 pub(crate) struct Found {
     extraction: Extraction,
@@ -23,6 +26,8 @@ pub(crate) struct Found {
     /// One part in two readings is skipped once.
     skipped: HashSet<(String, Option<String>, u64, SkipReason)>,
     in_doubt: bool,
+    /// How many are hidden.
+    hidden: usize,
 }
 
 /// Decoded bytes that are a sample, and why they could be read so.
@@ -42,6 +47,7 @@ impl Found {
             dangers: HashMap::new(),
             skipped: HashSet::new(),
             in_doubt: false,
+            hidden: 0,
         }
     }
 
@@ -98,6 +104,11 @@ impl Found {
         }
         if hidden {
             self.ambiguous(Ambiguity::Hidden);
+            if self.hidden == MOST_HIDDEN {
+                self.ambiguous(Ambiguity::TooMany);
+                return;
+            }
+            self.hidden += 1;
         }
         let most = self.dangers.entry(digest).or_insert(harm);
         *most = harm.max(*most);

@@ -66,9 +66,10 @@ impl<'a> Block<'a> {
                 break;
             }
             if matches!(line[0], b' ' | b'\t') && field.end > 0 {
-                let text = line.trim_ascii_start();
-                let hidden = text.get(..8).is_some_and(|start| start.eq_ignore_ascii_case(b"content-"));
-                block.odd |= text.is_empty() || hidden;
+                let folded = line.trim_ascii();
+                let hidden = folded.get(..8).is_some_and(|start| start.eq_ignore_ascii_case(b"content-"));
+                let listed = || is_signature(&text[field.start..][..field.name]) && lists_names(folded);
+                block.odd |= folded.is_empty() || hidden && !listed();
                 field.end = next;
             } else if let Some(name) = name_length(line) {
                 block.keep(text, std::mem::replace(&mut field, Field { start: at, name, end: next }));
@@ -95,7 +96,7 @@ impl<'a> Block<'a> {
         self.fields += 1;
         let name = field[..length].trim_ascii_end();
         let usual = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'/');
-        self.odd |= !name.iter().all(usual) || name.starts_with(b"-");
+        self.odd |= name.starts_with(b"-") || !name.iter().all(usual) && could_be_ours(name);
         let values = match name {
             _ if name.eq_ignore_ascii_case(b"content-type") => &mut self.types,
             _ if name.eq_ignore_ascii_case(b"content-disposition") => &mut self.dispositions,
@@ -119,6 +120,35 @@ fn resembles_ours(name: &[u8]) -> bool {
     let starts = |word: &[u8]| name.len() >= word.len() && name[..word.len()].eq_ignore_ascii_case(word);
     let known = starts(b"content-") && !contains_ignoring_case(name, b"encod") && !starts(b"content-type");
     !known && (contains_ignoring_case(name, b"encoding") || starts(b"content"))
+}
+
+/// True where `name`, which has characters that no program puts there, could be one of our fields to a reader who drops
+/// those or what stands in parentheses, or where it ends in the middle of a comment or of quotes.
+fn could_be_ours(name: &[u8]) -> bool {
+    let letters: Vec<u8> = name.iter().copied().filter(u8::is_ascii_alphabetic).collect();
+    let count = |wanted| bytewise::count(name, move |byte| byte == wanted);
+    count(b'(') != count(b')')
+        || count(b'"') > 0
+        || count(b'\\') > 0
+        || [&b"content"[..], b"encoding", b"mimever"]
+            .iter()
+            .any(|word| contains_ignoring_case(&letters, word))
+}
+
+/// True for a field that lists the names of others (`h=`): DKIM (RFC 6376), ARC (RFC 8617), DomainKeys.
+fn is_signature(name: &[u8]) -> bool {
+    [&b"dkim"[..], b"arc-", b"signature"].iter().any(|word| contains_ignoring_case(name, word))
+}
+
+/// True where `line`, a fold of such a field, goes on with names and colons, and none of what follows them is what one of
+/// our fields would say.
+fn lists_names(line: &[u8]) -> bool {
+    let list = line.split(|&byte| byte == b';').next().unwrap_or_default();
+    let mut names = list.split(|&byte| byte == b':').map(<[u8]>::trim_ascii);
+    let is_name =
+        |name: &[u8]| name.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    let says = [&b"base64"[..], b"quoted", b"uu", b"yenc", b"hex", b"gzip"];
+    names.all(|name| is_name(name) && !says.iter().any(|word| contains_ignoring_case(name, word)))
 }
 
 /// True where `block` holds control characters besides its line ends and tabs. ISO-2022 uses ESC, SO and SI.
@@ -177,10 +207,20 @@ mod tests {
             "Content-Type : a/b\n\n",
             "A: b\n Content-Type: x\n\n",
             "Content_Type: x\n\n",
+            "Content*-Type: x\n\n",
+            "DKIM-Signature: h=a:\n Content-Type: multipart/mixed; boundary=x\n\n",
+            "DKIM-Signature: h=a:\n Content-Transfer-Encoding: base64\n\n",
+            "X-Any: h=a:\n content-type:date\n\n",
         ] {
             assert!(block(odd).odd, "{odd:?}");
         }
-        for usual in ["A_b.c-1: \x1b$B\tx\r\n y\r\n\r\n", "Subject : x\n\n", "Content-Type: a/b\n\n\0"] {
+        for usual in [
+            "A_b.c-1: \x1b$B\tx\r\n y\r\n\r\n",
+            "Subject : x\n\n",
+            "Content-Type: a/b\n\n\0",
+            "X-Copyright(C): x\n>Received: y\n\n",
+            "DKIM-Signature: h=a:\n content-type:date; bh=x\n\n",
+        ] {
             assert!(!block(usual).odd, "{usual:?}");
         }
     }

@@ -12,7 +12,8 @@
 //!    still be done, `seen` what was done before; `found` is the union.
 //! 3. Where the walk had a choice (`reading`), it is repeated with the other one.
 //! 4. Where anything was found that no program writes unless it means to confuse, the message is read once more
-//!    without its structure (`blind`), piece by piece (`segment`), as what the bytes look like (`likeness`).
+//!    without its structure (`blind`), piece by piece (`segment`), as what the bytes look like (`likeness`); what is not
+//!    plausible as a file (`plausible`) is left.
 //!
 //! Containers (multiparts, nested messages) are no samples, their leaves are. Nothing here fails: a message over a
 //! budget is `malformed`, with everything found until then, and not read in further ways. All work is linear in the
@@ -46,6 +47,7 @@ mod names;
 mod opener;
 mod outline;
 mod part;
+mod plausible;
 mod reading;
 mod recall;
 mod runs;
@@ -93,6 +95,7 @@ fn take_apart(message: &Bytes, mut samples: Samples, budget: &Budget) -> (Extrac
         for message in samples.seen.outermost_messages() {
             blind::read(&message, &mut samples);
         }
+        samples.take_hidden();
     }
     samples.finish()
 }

@@ -156,9 +156,11 @@ pub(crate) fn extension(name: &str) -> Option<String> {
     name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase())
 }
 
-/// True where two names have different extensions, so that a client would open the part with different programs.
+/// True where it matters which of two names a client shows: by one the part would be harmless, or something else that
+/// harms. A name without an extension is the other one, cut or translated.
 pub(crate) fn differ(one: &str, other: &str) -> bool {
-    extension(one) != extension(other)
+    let (Some(one_kind), Some(other_kind)) = (extension(one), extension(other)) else { return false };
+    one_kind != other_kind && danger(Some(one)).max(danger(Some(other))) > 1
 }
 
 fn decoded_words(value: &[u8]) -> String {

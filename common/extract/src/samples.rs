@@ -18,6 +18,7 @@ use super::{
     opener::{self, Opener},
     outline::Step,
     part::{Content, Extraction},
+    plausible::{self, Fields, Plausible},
     recall::Recall,
     seen::{Look, Place, Seen},
 };
@@ -26,6 +27,17 @@ use thundergate_common::verdict::SkipReason;
 
 /// Bytes of a file that only the reading without structure finds.
 const LEAST_HIDDEN: usize = 4;
+/// Readings without structure that are remembered until the most plausible of them are taken.
+const MOST_HIDDEN: usize = 4096;
+
+/// What only the reading without structure comes to.
+pub(crate) struct Hidden {
+    pub(crate) content: Content,
+    pub(crate) name: Option<String>,
+    pub(crate) class: Class,
+    /// What the fields before it say.
+    pub(crate) fields: Fields,
+}
 
 /// The samples of one message, while it is taken apart.
 pub(crate) struct Samples {
@@ -39,6 +51,8 @@ pub(crate) struct Samples {
     pub(crate) opener: Opener,
     /// What was found.
     pub(crate) found: Found,
+    /// What may be hidden, with how plausible it is.
+    hidden: Vec<(Plausible, Hidden)>,
     /// For what is decoded, one after the other.
     buffer: Vec<u8>,
 }
@@ -53,6 +67,7 @@ impl Samples {
             seen: Seen::default(),
             opener: Opener::default(),
             found: Found::new(explain),
+            hidden: Vec::new(),
             buffer: Vec::new(),
         }
     }
@@ -120,25 +135,62 @@ impl Samples {
             self.found.doubt();
         }
         let leaf = Leaf::of_any_type();
-        for candidate in candidates::hidden(Content { source: gap, decoding: Decoding::Identity }, kind) {
+        let text = Content { source: gap, decoding: Decoding::Identity };
+        if self.bodies == Bodies::All && !text.source.trim_ascii().is_empty() {
+            let content = text.clone();
+            self.consider(&leaf, Candidate { content, name: None, kind: None, class: Class::Plain });
+        }
+        for candidate in candidates::hidden(text, kind) {
             self.further(&leaf, candidate);
         }
     }
 
-    /// Takes what only the reading without structure finds; what is known already does not count.
-    pub(crate) fn hidden(&mut self, content: Content, name: Option<String>, class: Class) {
-        let leaf = Leaf::of_any_type();
-        let hidden =
-            |content| Candidate { content, name: name.clone(), kind: Some(Ambiguity::Hidden), class };
-        if !self.left.spend_reading(content.source.len()) {
+    /// Remembers what only the reading without structure finds, where it is plausible as a file.
+    pub(crate) fn hidden(&mut self, hidden: Hidden) {
+        if !self.left.spend_doubtful_search(plausible::cost(&hidden.content, hidden.fields)) {
             return;
         }
-        for other in self.consider(&leaf, hidden(content)) {
-            if !self.left.spend_reading(other.content.source.len()) {
-                return;
-            }
-            self.consider(&leaf, hidden(other.content));
+        let name = hidden.name.as_deref();
+        let Some(plausible) = plausible::judge(&hidden.content, name, hidden.fields) else { return };
+        if self.hidden.len() < MOST_HIDDEN {
+            self.hidden.push((plausible, hidden));
+        } else {
+            self.left.run_out_of_doubtful();
         }
+    }
+
+    /// Takes what was remembered, the most plausible first; what is known already does not count.
+    pub(crate) fn take_hidden(&mut self) {
+        let mut waiting = std::mem::take(&mut self.hidden);
+        for level in Plausible::ALL {
+            let mut others = Vec::new();
+            for (_, hidden) in waiting.extract_if(.., |(plausible, _)| *plausible == level) {
+                others.extend(self.take_one_hidden(&hidden));
+            }
+            // What else they could be comes behind them.
+            waiting.extend(others);
+            for (_, hidden) in waiting.extract_if(.., |(plausible, _)| *plausible >= level) {
+                self.take_one_hidden(&hidden);
+            }
+        }
+        if self.left.is_out_of_doubtful() {
+            self.found.ambiguous(Ambiguity::TooMany);
+        }
+    }
+
+    /// Gives what else it could be that is plausible.
+    fn take_one_hidden(&mut self, hidden: &Hidden) -> Vec<(Plausible, Hidden)> {
+        let Hidden { content, name, class, fields } = hidden;
+        if !self.left.spend_doubtful(content.source.len()) {
+            return Vec::new();
+        }
+        let (content, kind) = (content.clone(), Some(Ambiguity::Hidden));
+        let candidate = Candidate { content, name: name.clone(), kind, class: *class };
+        let others = self.consider(&Leaf::of_any_type(), candidate).into_iter().filter_map(|other| {
+            let plausible = plausible::judge(&other.content, name.as_deref(), *fields)?;
+            Some((plausible, Hidden { content: other.content, name: name.clone(), ..*hidden }))
+        });
+        others.collect()
     }
 
     /// Takes `candidate`, and what else it could be; of base64 in armour there is one reading.
@@ -240,6 +292,7 @@ impl Samples {
                 self.opener.walk_next(file.content, depth);
                 continue;
             }
+            let file = if opened.kind == "cms" { file.named_after(&leaf.names) } else { file };
             let (inner, candidate) = opener::as_part(file, depth);
             self.consider(&inner, candidate);
         }

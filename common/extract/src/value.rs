@@ -162,7 +162,9 @@ fn is_strict_parameter(name: &[u8], value: &[u8]) -> bool {
             && ![name, value].into_iter().any(|text| contains_ignoring_case(text, b"bound"));
     }
     let boundary = inner.unwrap_or(value);
-    let plain = boundary.iter().all(|&byte| ordinary(byte) || byte == b' ' && inner.is_some());
+    // In quotes RFC 2046 allows all of these, and Sun's and Apple's servers write parentheses.
+    let quoted = |byte: u8| inner.is_some() && matches!(byte, b' ' | b'(' | b')' | b',');
+    let plain = boundary.iter().all(|&byte| ordinary(byte) || quoted(byte));
     (1..=70).contains(&boundary.len())
         && plain
         && !boundary.ends_with(b" ")

@@ -213,13 +213,15 @@ impl Walk<'_> {
     /// Opens a multipart; a leaf where it has no boundary.
     fn multipart(&mut self, leaf: Leaf, mut boundaries: Vec<Vec<u8>>, body: usize, depth: usize) -> Pending {
         if boundaries.len() > 1 {
-            self.samples.found.ambiguous(Ambiguity::RepeatedBoundary);
             let text = self.message.slice(body..);
             let first = boundaries[0].clone();
             boundaries.retain(|boundary| {
                 self.samples.left.spend_search(text.len()) && boundary::delimits(boundary, &text)
             });
-            self.met.last_boundary |= boundaries.len() > 1;
+            if boundaries.len() > 1 {
+                self.samples.found.ambiguous(Ambiguity::RepeatedBoundary);
+                self.met.last_boundary = true;
+            }
             if boundaries.is_empty() {
                 boundaries.push(first);
             }

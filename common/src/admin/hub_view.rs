@@ -43,6 +43,7 @@ impl HubView {
         );
         let trouble = self.hub.trouble().map(|trouble| trouble.to_string());
         status.hub_error = trouble.or_else(|| ping.err().map(|error| error.to_string()));
+        status.outage = self.hub.outage().map(|reason| reason.to_string());
         status.queue = queue;
         let reports = farm.filter(|reports| !reports.is_empty()).or_else(|| own.map(|own| vec![own]));
         let doubts = reports.iter().flatten().filter_map(|report| report.doubt);

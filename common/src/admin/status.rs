@@ -2,7 +2,7 @@
 //! What `/status` says, one shape for both programs: what a program does not know is absent. Nothing in it says who wrote
 //! to whom; a file's name is in it only where `scan.name_hint` makes it part of the sample's key.
 
-use crate::{generation::InstanceState, hub::QueueState};
+use crate::{generation::InstanceState, hub::QueueState, reload::Refused};
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ const LONGEST: usize = 200;
 
 /// A program that can say how it is.
 pub trait Subject: Send + Sync {
-    /// All but readiness and remarks, which the admin server adds. Asked once a second at most.
+    /// All but readiness, a refused configuration and remarks, which the admin server adds. Asked once a second at most.
     fn status(&self) -> BoxFuture<'_, Status>;
 }
 
@@ -45,6 +45,12 @@ pub struct Status {
     pub findings: Option<Vec<Found>>,
     /// Why the hub does not answer; none where it does.
     pub hub_error: Option<String>,
+    /// Why no instance scans, as all workers see it; none where one does, or that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outage: Option<String>,
+    /// The configuration that was read last, where it was refused: the one before holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config_refused: Option<Refused>,
     /// The queue.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue: Option<QueueState>,

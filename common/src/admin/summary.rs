@@ -1,28 +1,41 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! A status in sentences, the worst first: the first one is the page's headline.
 
-use super::status::{Flow, Instance, Level, Remark, Status, Unscanned};
-use crate::{generation::InstanceState, job::Lane};
+use super::status::{Flow, Instance, Level, Remark, Status, Unscanned, Waiting};
+use crate::{causes::innermost, generation::InstanceState, job::Lane};
 use std::time::Duration;
 
 /// A licence that ends within so many days is worth a warning, as in the log.
 const LICENCE_DAYS: i64 = 30;
+/// A mail that waits longer for its verdicts is: most scans take less.
+const WAITS: Duration = Duration::from_secs(5);
+/// Scanners named in one sentence.
+const MOST_NAMED: usize = 3;
 /// A job of the mail lane that waits longer is: mails wait half a minute at most, unless configured otherwise.
 const LONG: Duration = Duration::from_secs(30);
 
-/// What is to be said of `status`.
+/// What is to be said of `status`; each cause once.
 pub(super) fn remarks(status: &Status) -> Vec<Remark> {
     let mut remarks = Vec::new();
     let mut say = |level, text: String| remarks.push(Remark { level, text });
-    // A hub that is away is often why the program is not ready: once is enough.
+    // A hub that is away is often why the program is not ready.
     if let Some(error) = status.hub_error.as_ref().filter(|_| status.hub_error != status.not_ready) {
         say(Level::Bad, format!("The hub does not answer: {error}."));
     }
     if let Some(reason) = &status.not_ready {
         say(Level::Bad, format!("The {} is not ready: {reason}.", status.program.name));
     }
+    let told = status.not_ready.as_ref().is_some_and(|reason| reason.starts_with("no scanner"));
+    if let Some(reason) = status.outage.as_ref().filter(|_| !told) {
+        say(Level::Bad, format!("No scanner answers: {reason}."));
+    }
+    if let Some(refused) = &status.config_refused {
+        let why = refused.reason.trim_end_matches('.');
+        say(Level::Warn, format!("The new configuration is refused, the one before holds: {why}."));
+    }
     status.unscanned.iter().flatten().for_each(|one| unscanned(one, status, &mut say));
-    status.farm.iter().for_each(|farm| scanners(farm, &mut say));
+    let told = told || status.outage.is_some();
+    status.farm.iter().for_each(|farm| scanners(farm, told, &mut say));
     if status.canary_in_doubt_since.is_some() {
         say(
             Level::Bad,
@@ -73,23 +86,25 @@ fn unscanned(one: &Unscanned, status: &Status, say: &mut impl FnMut(Level, Strin
     say(reason.level, format!("{} {mails} a minute {outcome}: {why}.", one.last_minute));
 }
 
-fn scanners(farm: &[Instance], say: &mut impl FnMut(Level, String)) {
+/// That none answers is `told`.
+fn scanners(farm: &[Instance], told: bool, say: &mut impl FnMut(Level, String)) {
     // Who was never asked yet is not away, nor who is kept from scanning.
     let away = |one: &&Instance| {
         one.healthy == 0 && matches!(one.state, InstanceState::Open | InstanceState::Closed)
     };
-    let away = farm.iter().filter(away).count();
+    let away: Vec<_> = farm.iter().filter(away).collect();
     let all = farm.len();
     let kept = |one: &Instance| {
         matches!(one.state, InstanceState::Drained | InstanceState::Blind | InstanceState::Late)
     };
     let nobody = farm.iter().all(|one| one.healthy == 0);
-    match away {
+    match away.len() {
+        _ if told => {}
         0 if all > 0 && farm.iter().all(kept) => say(Level::Bad, "No scanner gets mail.".to_owned()),
         0 => {}
-        _ if nobody => say(Level::Bad, "No scanner answers.".to_owned()),
-        1 => say(Level::Warn, format!("1 of {all} scanners does not answer.")),
-        _ => say(Level::Warn, format!("{away} of {all} scanners do not answer.")),
+        _ if nobody => say(Level::Bad, format!("No scanner answers{}.", causes(&away))),
+        1 => say(Level::Warn, format!("1 of {all} scanners does not answer{}.", causes(&away))),
+        many => say(Level::Warn, format!("{many} of {all} scanners do not answer{}.", causes(&away))),
     }
     for one in farm {
         match one.state {
@@ -118,12 +133,31 @@ fn scanners(farm: &[Instance], say: &mut impl FnMut(Level, String)) {
     }
 }
 
+/// Who does not answer, and why: `: storm1 Connection refused; 3 more`.
+fn causes(away: &[&Instance]) -> String {
+    let cause = |one: &&Instance| match &one.last_error {
+        Some(error) => format!("{} {}", one.name, innermost(error)),
+        None => one.name.clone(),
+    };
+    let mut causes: Vec<_> = away.iter().take(MOST_NAMED).map(cause).collect();
+    if away.len() > MOST_NAMED {
+        causes.push(format!("{} more", away.len() - MOST_NAMED));
+    }
+    format!(": {}", causes.join("; "))
+}
+
 fn waiting(status: &Status, say: &mut impl FnMut(Level, String)) {
     if let Some(waiting) = &status.waiting
         && waiting.mails > 0
         && waiting.mails >= waiting.seats
     {
         say(Level::Warn, format!("All {} seats for waiting mails are taken.", waiting.seats));
+    }
+    if let Some(Waiting { mails, oldest_ms: Some(age), .. }) = &status.waiting
+        && Duration::from_millis(*age) > WAITS
+    {
+        let mails = if *mails == 1 { "1 mail waits".to_owned() } else { format!("{mails} mails wait") };
+        say(Level::Warn, format!("{mails} for a verdict, the first for {} s.", age / 1000));
     }
     let mail = status.queue.iter().flat_map(|queue| &queue.lanes).find(|lane| lane.lane == Lane::Mail);
     if let Some(age) = mail.and_then(|lane| lane.oldest_ms).map(Duration::from_millis)
@@ -137,8 +171,9 @@ fn waiting(status: &Status, say: &mut impl FnMut(Level, String)) {
 mod tests {
     use super::*;
     use crate::{
-        admin::status::{Counted, Reason, Waiting},
+        admin::status::{Counted, Program, Reason},
         hub::{LaneState, QueueState},
+        reload::Refused,
     };
 
     fn milter(mails: u64) -> Status {
@@ -206,7 +241,43 @@ mod tests {
         assert!(!texts(vec![storm(1), drained()]).iter().any(|text| text.contains("scanner")));
         assert_eq!(of(vec![drained()])[0], (Level::Bad, "No scanner gets mail.".to_owned()));
         let away = Instance { state: InstanceState::Open, ..storm(0) };
-        assert_eq!(of(vec![away, drained()])[0], (Level::Bad, "No scanner answers.".to_owned()));
+        assert_eq!(of(vec![away, drained()])[0], (Level::Bad, "No scanner answers: storm1.".to_owned()));
+    }
+
+    #[test]
+    fn every_cause_is_said_once_and_whole() {
+        let error = Some("the scanner cannot be reached: tcp connect error: Connection refused".to_owned());
+        let away = |name: &str| Instance { name: name.to_owned(), last_error: error.clone(), ..storm(0) };
+        let farm = ["a", "b", "c", "d", "e"].map(away);
+        let outage = || Some("a Connection refused; b drained".to_owned());
+        let texts = |status: &Status| said(status).into_iter().map(|(_, text)| text).collect::<Vec<_>>();
+        let status = Status { farm: Some(farm.into()), ..milter(9) };
+        let named = "a Connection refused; b Connection refused; c Connection refused; 2 more";
+        assert_eq!(texts(&status), [format!("No scanner answers: {named}.")]);
+        let status = Status { outage: outage(), ..status };
+        assert_eq!(texts(&status), ["No scanner answers: a Connection refused; b drained."]);
+        let not_ready = Some("no scanner answers: a Connection refused; b drained".to_owned());
+        let program = Program { name: "milter", ..Program::default() };
+        let status = Status { not_ready, program, ..status };
+        assert_eq!(
+            texts(&status),
+            ["The milter is not ready: no scanner answers: a Connection refused; b drained."]
+        );
+        // A milter that may not read what workers report.
+        let status = Status { outage: outage(), ..milter(9) };
+        assert_eq!(texts(&status), ["No scanner answers: a Connection refused; b drained."]);
+    }
+
+    #[test]
+    fn it_is_not_well_while_a_configuration_is_refused_or_mails_wait_long() {
+        let refused = Refused { at_ms: 1, reason: "milter.toml:1: mode: unknown variant `x`".to_owned() };
+        let status = Status { config_refused: Some(refused), ..milter(9) };
+        let text = "The new configuration is refused, the one before holds: milter.toml:1: mode: unknown variant `x`.";
+        assert_eq!(said(&status), [(Level::Warn, text.to_owned())]);
+        let waiting =
+            |ms| Status { waiting: Some(Waiting { mails: 3, seats: 50, oldest_ms: Some(ms) }), ..milter(9) };
+        assert_eq!(said(&waiting(900))[0].0, Level::Good);
+        assert_eq!(first(&waiting(7_000)), "3 mails wait for a verdict, the first for 7 s.");
     }
 
     #[test]
@@ -233,7 +304,7 @@ mod tests {
             texts,
             [
                 "The hub does not answer: hub unavailable.",
-                "1 of 2 scanners does not answer.",
+                "1 of 2 scanners does not answer: storm1.",
                 "The licence of storm1 ends in 1 day.",
                 "All 2 seats for waiting mails are taken.",
                 "The oldest sample that mail waits for is 61 s old.",

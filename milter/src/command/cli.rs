@@ -34,7 +34,7 @@ pub enum Command {
         /// Needs neither scanner nor Redis. Exit status 0, or 66.
         #[arg(long)]
         explain: bool,
-        /// Messages as an MTA would hand them over (RFC 5322).
+        /// Messages as an MTA would hand them over (RFC 5322); `-` is standard input.
         #[arg(required = true, value_name = "FILE.eml")]
         files: Vec<PathBuf>,
     },

@@ -18,7 +18,7 @@ use futures_util::{StreamExt as _, stream};
 use indicatif::{ProgressBar, ProgressStyle};
 use prometheus_client::registry::Registry;
 use std::{
-    io::Write,
+    io::{Read, Write},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -107,13 +107,18 @@ fn bar(files: usize) -> ProgressBar {
     ProgressBar::new(files as u64).with_style(style.expect("the template is one"))
 }
 
-/// The bytes in `file`.
+/// The bytes in `file`; `-` is standard input.
 ///
 /// # Errors
 ///
 /// [`Unreadable`].
 pub fn read(file: &Path) -> Result<Vec<u8>, Unreadable> {
-    std::fs::read(file).map_err(|source| Unreadable { file: file.to_owned(), source })
+    let mut bytes = Vec::new();
+    let read = match file.as_os_str() == "-" {
+        true => std::io::stdin().read_to_end(&mut bytes).map(|_| bytes),
+        false => std::fs::read(file),
+    };
+    read.map_err(|source| Unreadable { file: file.to_owned(), source })
 }
 
 fn message(gate: &Gate, bytes: Vec<u8>) -> Message {

@@ -2,6 +2,7 @@
 //! Who sends what to whom: the connection's client and the message's envelope (RFC 5321), as the MTA reports them.
 
 use std::net::IpAddr;
+use thundergate_common::clock::now_ms;
 
 /// The host that talks to the MTA, and the MTA; the same for all messages of a connection.
 #[derive(Clone, Debug, Default)]
@@ -19,7 +20,8 @@ pub struct Client {
 /// One message's envelope.
 #[derive(Clone, Debug, Default)]
 pub struct Envelope {
-    /// The MTA's queue id (macro `i`); Postfix assigns it by DATA, Sendmail by MAIL.
+    /// The MTA's queue id (macro `i`); Postfix assigns it by DATA, Sendmail by MAIL. One of [our own](own_queue_id) where
+    /// the MTA has none.
     pub queue_id: String,
     /// MAIL FROM without its angle brackets; empty for a bounce.
     pub sender: String,
@@ -47,6 +49,11 @@ impl Envelope {
     pub fn add_recipient(&mut self, argument: &[u8]) {
         self.recipients.push(address(argument));
     }
+}
+
+/// A name for a message whose MTA gives it none (Stalwart): `tg-`, the time, and what no other message of that time has.
+pub fn own_queue_id() -> String {
+    format!("tg-{:012x}{:04x}", now_ms(), fastrand::u16(..))
 }
 
 /// An address as text: without angle brackets, bytes that are no UTF-8 replaced.

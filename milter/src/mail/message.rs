@@ -5,7 +5,7 @@
 //! Two limits: `limits.message_bytes` for one message, and `limits.memory_bytes` for all messages in flight. Past
 //! either the bytes collected so far are given up at once and the reason is kept; the policy decides on it.
 
-use crate::mail::{forged::Forged, permits::Permits};
+use crate::mail::{forged::Forged, permits::Permits, repeated};
 use bytes::{BufMut, Bytes, buf::Limit};
 use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
@@ -31,6 +31,8 @@ pub struct Collector {
     limit: usize,
     expected: usize,
     received: u64,
+    /// Bytes of the header with its empty line; 0 while it is not over.
+    header: usize,
     lost: Option<Lost>,
 }
 
@@ -106,7 +108,15 @@ impl Collector {
     pub fn new(memory: &Memory, limit: usize, declared: Option<usize>) -> Self {
         // Header fields that the MTA adds are not in the declared size.
         let expected = declared.map_or(0, |size| size.saturating_add(4096)).min(limit);
-        Self { buffer: Vec::new(), share: memory.share(), limit, expected, received: 0, lost: None }
+        Self {
+            buffer: Vec::new(),
+            share: memory.share(),
+            limit,
+            expected,
+            received: 0,
+            header: 0,
+            lost: None,
+        }
     }
 
     /// Adds a header field. `value` is as the MTA gave it: with its leading blank, folded by LF.
@@ -119,6 +129,7 @@ impl Collector {
     /// Ends the header.
     pub fn end_of_header(&mut self) {
         self.push(b"\r\n");
+        self.header = self.buffer.len();
     }
 
     /// Adds a piece of the body.
@@ -156,6 +167,15 @@ impl Collector {
             None => Ok(Bytes::from(self.buffer)),
         };
         Message { bytes, size: self.received, share: self.share, forged: Forged::default() }
+    }
+
+    /// The same, of an MTA that sends the whole message in place of its body: see [`repeated`].
+    pub fn finish_whole(self) -> Message {
+        let header = self.header;
+        let message = self.finish();
+        let Ok(bytes) = message.bytes else { return message };
+        let bytes = repeated::once(bytes, header);
+        Message { size: bytes.len() as u64, bytes: Ok(bytes), ..message }
     }
 
     fn push(&mut self, bytes: &[u8]) {

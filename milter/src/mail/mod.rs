@@ -8,3 +8,4 @@ pub mod limits;
 pub mod message;
 pub mod party;
 pub mod permits;
+pub mod repeated;

@@ -42,10 +42,10 @@ pub(crate) mod roster;
 mod scan;
 mod standing;
 
-pub use crate::thunderstorm::error::with_causes;
 pub use error::ScanError;
 pub(crate) use instance::Scanned;
 pub use roster::Changes;
+pub use thundergate_common::causes::with_causes;
 
 use crate::thunderstorm::settings::SetupError;
 use alone::Suspects;

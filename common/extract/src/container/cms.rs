@@ -118,6 +118,18 @@ fn inside(content: &Bytes) -> Vec<(Type, Bytes)> {
     elements.filter_map(|element| typed(content, &element)).take(MAX_FILES).collect()
 }
 
+/// Bytes of a content in which fields of MIME are looked for.
+const HEADER: usize = 4 << 10;
+
+/// True where a line at the start of `content` could be a field that says how to read it.
+fn mentions_mime(content: &[u8]) -> bool {
+    let start = &content[..content.len().min(HEADER)];
+    let names =
+        |line: &[u8], name: &[u8]| line.get(..name.len()).is_some_and(|it| it.eq_ignore_ascii_case(name));
+    let lines = start.split(|byte| matches!(byte, b'\r' | b'\n'));
+    lines.map(<[u8]>::trim_ascii).any(|line| names(line, b"content-") || names(line, b"mime-version"))
+}
+
 /// Takes a content: a MIME entity, if the sender is a mail client; otherwise, or if it does not look like one, a file.
 fn push(content: Bytes, message: bool, limit: u64, opened: &mut Opened) {
     let file = |message| Enclosed {
@@ -126,6 +138,11 @@ fn push(content: Bytes, message: bool, limit: u64, opened: &mut Opened) {
         message,
         ..Enclosed::default()
     };
+    if message && !mentions_mime(&content) && !starts_with_field(&content) {
+        // A signed file: an invoice, a document, a profile.
+        opened.push(file(false), limit);
+        return;
+    }
     let entity = message && starts_with_field(&content);
     let _ = (!message || entity || opened.push(file(false), limit)) && opened.push(file(message), limit);
 }

@@ -51,6 +51,22 @@ pub(super) struct Enclosed {
     pub(crate) message: bool,
 }
 
+impl Enclosed {
+    /// With the names of the container that it came in, without what says that it is signed, where it has none of its own.
+    pub(crate) fn named_after(mut self, container: &[String]) -> Self {
+        if self.names.is_empty() {
+            let of = |name: &String| {
+                let (stem, extension) = name.rsplit_once('.')?;
+                let signed = ["p7m", "p7s", "p7c", "p7z"];
+                let signed = signed.iter().any(|known| extension.eq_ignore_ascii_case(known));
+                Some(if signed && stem.contains('.') { stem.to_owned() } else { name.clone() })
+            };
+            self.names = container.iter().filter_map(of).collect();
+        }
+        self
+    }
+}
+
 /// True where `start`, the first 128 bytes of a file or more, or all of it, may begin a container.
 pub(super) fn is_one(start: &[u8]) -> bool {
     match start.first() {

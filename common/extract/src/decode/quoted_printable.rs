@@ -2,8 +2,12 @@
 //! Quoted-printable (RFC 2045 section 6.7): as Thunderbird reads it (escapes in either case, a soft break before any
 //! line end, broken escapes and blanks at line ends as they stand), and in the ways in which others differ.
 
-use crate::bytewise::{self, has_bare_returns};
+use crate::{
+    body::is_binary,
+    bytewise::{self, has_bare_returns},
+};
 use encodify::hex::decode_pair;
+use memchr::memchr_iter;
 
 /// What reads quoted-printable differently from [`decode`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,6 +28,8 @@ pub(crate) enum Dialect {
     EscapesOnly,
     /// An escape may be split over a line end, and a soft break swallows all line ends that follow it.
     Split,
+    /// All soft breaks go before any escape is read: `=3=`, and `D` on the next line, is `=`.
+    BreaksFirst,
     /// Control characters and 8-bit bytes that stand for themselves go.
     NoControls,
     /// Blanks go as well.
@@ -42,6 +48,7 @@ impl Dialect {
             Self::PairsDropped => "quoted-printable, = and the next byte dropped",
             Self::EscapesOnly => "quoted-printable, escapes only",
             Self::Split => "quoted-printable, escapes over line ends",
+            Self::BreaksFirst => "quoted-printable, soft breaks first",
             Self::NoControls => "quoted-printable, control characters dropped",
             Self::NoBlanks => "quoted-printable, blanks dropped",
         }
@@ -72,6 +79,9 @@ pub(super) fn decode(source: &[u8], out: &mut Vec<u8>) {
 
 /// Appends `source`, decoded as `dialect` says.
 pub(super) fn decode_as(dialect: Dialect, source: &[u8], out: &mut Vec<u8>) {
+    if dialect == Dialect::BreaksFirst {
+        return decode(&without_soft_breaks(source), out);
+    }
     let mut rest = source;
     while let Some(first) = rest.first() {
         let taken = match first {
@@ -93,6 +103,15 @@ enum Escape {
 /// True where `text` starts with an escape.
 pub(crate) fn is_escape(text: &[u8]) -> bool {
     matches!(text, [b'=', high, low, ..] if decode_pair(*high, *low).is_some())
+}
+
+/// True where an escape in `source` stands for a control character that no text has.
+pub(crate) fn escapes_control_characters(source: &[u8]) -> bool {
+    let escaped = |at: usize| match source.get(at + 1..at + 3) {
+        Some(&[high, low]) => decode_pair(high, low).is_some_and(|byte| is_binary(&[byte])),
+        _ => false,
+    };
+    memchr_iter(b'=', source).any(escaped)
 }
 
 /// What the `=` at the start of `text` begins.
@@ -191,6 +210,34 @@ fn split_escape(text: &[u8]) -> Option<(u8, usize)> {
     Some((decode_pair(high, low)?, end + 1))
 }
 
+/// `source` without its soft breaks, also those that stand where an escape should go on.
+fn without_soft_breaks(source: &[u8]) -> Vec<u8> {
+    let (mut kept, mut rest) = (Vec::with_capacity(source.len()), source);
+    while let Some(sign) = bytewise::find(b'=', rest) {
+        let length = soft_break(&rest[sign..]);
+        kept.extend_from_slice(&rest[..sign + usize::from(length == 0)]);
+        rest = &rest[sign + length.max(1)..];
+    }
+    kept.extend_from_slice(rest);
+    kept
+}
+
+/// The length of the soft break that `text` starts with; 0 where it starts with none.
+fn soft_break(text: &[u8]) -> usize {
+    let blanks = text.get(1..).map_or(0, blanks);
+    match text.get(1 + blanks..).map_or(0, line_end_length) {
+        0 => 0,
+        length => 1 + blanks + length,
+    }
+}
+
+/// True where the `=` at the start of `text` begins an escape once soft breaks behind it are dropped.
+fn is_escape_over_breaks(text: &[u8]) -> bool {
+    const LOOK: usize = 64;
+    let whole = without_soft_breaks(&text[1..text.len().min(LOOK)]);
+    !is_escape(text) && matches!(*whole, [high, low, ..] if decode_pair(high, low).is_some())
+}
+
 /// How many `=` at the start of `text` are followed by another; one at least. Each breaks the escape of the one before.
 #[inline]
 fn signs_but_last(text: &[u8]) -> usize {
@@ -231,8 +278,10 @@ fn line_end_length(text: &[u8]) -> usize {
 pub(crate) struct Doubts {
     /// Line breaks that are not soft.
     pub(crate) hard_breaks: bool,
-    /// Line breaks of several kinds, escaped ones among them.
-    pub(crate) mixed_breaks: bool,
+    /// Lone CR among the line breaks.
+    pub(crate) bare_returns: bool,
+    /// Line breaks that are escaped.
+    pub(crate) escaped_breaks: bool,
     /// Blanks before a line break.
     pub(crate) trailing_blanks: bool,
     /// Control characters that are not escaped.
@@ -243,6 +292,8 @@ pub(crate) struct Doubts {
     pub(crate) loose_breaks: bool,
     /// Blanks between a soft break and its line end.
     pub(crate) spaced_breaks: bool,
+    /// A soft break inside an escape: `=3=`, and `D` on the next line.
+    pub(crate) split_escapes: bool,
     /// A `=` that begins neither an escape nor a soft break.
     pub(crate) broken: bool,
     /// One for every eighth escape, or more.
@@ -257,7 +308,7 @@ impl Doubts {
         doubts.trailing_blanks = has(|byte, next| is_space(byte) & ((next == b'\r') | (next == b'\n')));
         doubts.hard_breaks = matches!(source, [b'\r' | b'\n', ..])
             || has(|byte, next| (byte != b'=') & ((next == b'\r') | ((next == b'\n') & (byte != b'\r'))));
-        doubts.mixed_breaks = has_bare_returns(source) || source.ends_with(b"\r");
+        doubts.bare_returns = has_bare_returns(source) || source.ends_with(b"\r");
         let (mut good, mut broken, mut at) = (0, 0, 0);
         while let Some(length) = bytewise::find(b'=', &source[at..]) {
             let sign = at + length;
@@ -266,17 +317,21 @@ impl Doubts {
                 let signs = signs_but_last(&source[sign..]);
                 broken += signs;
                 at = sign + signs;
+                doubts.split_escapes |= is_escape_over_breaks(&source[at - 1..]);
                 continue;
             }
             match escape(&source[sign..]) {
                 Escape::Byte(byte) => {
                     good += 1;
-                    doubts.mixed_breaks |= matches!(byte, b'\r' | b'\n');
+                    doubts.escaped_breaks |= matches!(byte, b'\r' | b'\n');
                 }
                 Escape::Broken => {
                     let blanks = blanks(&source[sign + 1..]);
                     match line_end_length(&source[sign + 1 + blanks..]) {
-                        0 => broken += 1,
+                        0 => {
+                            broken += 1;
+                            doubts.split_escapes |= is_escape_over_breaks(&source[sign..]);
+                        }
                         _ => doubts.spaced_breaks = true,
                     }
                 }
@@ -324,6 +379,7 @@ mod tests {
             (Dialect::EscapesDropped, b"=XX=58=X=59== =5A", b"XYZ"),
             (Dialect::EscapesOnly, b"=XX=58 y\r\n=0=59z", b"XY"),
             (Dialect::Split, b"=5\r\n8=\r\r\n=\r\n\nY= \r\nZ", b"XYZ"),
+            (Dialect::BreaksFirst, b"=3=\r\n5a=\r\nb==\n3D= \n=4=\r=\n1", b"5ab=A"),
             (Dialect::NoControls, b"X\x01Y\xff Z", b"XY Z"),
             (Dialect::NoBlanks, b" =58\t Y =5A ", b"XYZ"),
         ] {
@@ -343,6 +399,12 @@ mod tests {
             Doubts { hard_breaks: true, trailing_blanks: true, spaced_breaks: true, ..none }
         );
         assert_eq!(Doubts::of(b"=3Dabcdefgh a=b"), Doubts { broken: true, mostly_broken: true, ..none });
+        for split in [&b"=3=\r\nD"[..], b"==\r\n3D", b"a=4=\n=\n1"] {
+            assert!(Doubts::of(split).split_escapes, "{split:?}");
+        }
+        for whole in [&b"==\r\nx"[..], b"=3D=\r\nD", b"a=\r\n3D", b"=3"] {
+            assert!(!Doubts::of(whole).split_escapes, "{whole:?}");
+        }
         assert!(Doubts::of(b"=50 =4B =03").spaced && Doubts::of(b"=50\x01").controls);
     }
 }

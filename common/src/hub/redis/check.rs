@@ -1,9 +1,22 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! What can be wrong with `[redis]` although every value is of its kind.
 
-use super::{settings::Redis, target::Target};
+use super::{
+    settings::{Redis, RedisUrl},
+    target::Target,
+};
 use crate::config::Fault;
 use redis::RedisError;
+use secrecy::ExposeSecret;
+
+/// What an address can begin with; that of a socket needs only one slash behind it.
+const SCHEMES: [&str; 6] =
+    ["redis://", "rediss://", "valkey://", "valkeys://", "redis+sentinel://", "rediss+sentinel://"];
+const SOCKETS: [&str; 3] = ["unix:/", "redis+unix:/", "valkey+unix:/"];
+
+fn has_scheme(address: &str) -> bool {
+    SCHEMES.iter().chain(&SOCKETS).any(|scheme| address.starts_with(scheme))
+}
 
 impl Redis {
     /// Finds what contradicts itself or can never work.
@@ -22,6 +35,15 @@ impl Redis {
         }
         if self.connect_timeout.is_zero() {
             return Fault::found(&["redis.connect_timeout"], "must be more than 0s");
+        }
+        let addresses = match &self.url {
+            RedisUrl::One(url) => std::slice::from_ref(url),
+            RedisUrl::Cluster(nodes) => nodes.as_slice(),
+        };
+        if !addresses.iter().all(|address| has_scheme(address.expose_secret())) {
+            let why = "is no address of Redis: it begins with a scheme, such as redis://redis.example:6379, rediss:// with \
+                       TLS, unix:///run/redis/redis.sock or redis+sentinel://";
+            return Fault::found(&["redis.url"], why);
         }
         // The client's errors say what is wrong and nothing of the address, which may hold a password.
         let unreadable = |error: RedisError| Fault::new(&["redis.url"], error.to_string());

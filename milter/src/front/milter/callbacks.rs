@@ -11,6 +11,7 @@ use super::{
     reply::{self, Marks},
     session::Session,
 };
+use crate::mail::repeated::STALWART;
 use futures_util::FutureExt;
 use indymilter::{
     Actions, Callbacks, Context, EomContext, NegotiateContext, ProtoOpts, SetErrorReply, SocketInfo, Status,
@@ -43,7 +44,11 @@ pub(super) fn callbacks(link: Link) -> Callbacks<Link> {
         })
         .on_connect(|cx, name, socket| {
             let mta = cx.macros.get(c"j").map(|name| name.to_bytes().to_vec()).unwrap_or_default();
-            let connect = |session: &mut Session| session.connect(&mta, name.as_bytes(), address(&socket));
+            let whole = cx.macros.get(c"{daemon_name}").is_some_and(|name| name.to_bytes() == STALWART);
+            let connect = |session: &mut Session| {
+                session.connect(&mta, name.as_bytes(), address(&socket));
+                session.gets_whole_messages(whole);
+            };
             let status = quiet(cx, ProtoOpts::NOREPLY_CONNECT, connect);
             async move { status }.boxed()
         })

@@ -5,7 +5,7 @@
 use crate::{
     inspect::inspector::Gate,
     mail::{
-        envelope::{Client, Envelope},
+        envelope::{Client, Envelope, own_queue_id},
         forged::Forged,
         message::{Collector, Message},
     },
@@ -22,6 +22,8 @@ pub(super) struct Session {
     gate: Arc<Gate>,
     open: TaskTracker,
     client: Arc<Client>,
+    /// The MTA sends the whole message in place of its body.
+    whole: bool,
     transaction: Option<Transaction>,
 }
 
@@ -39,18 +41,24 @@ struct Transaction {
 pub(crate) struct Arrived {
     gate: Arc<Gate>,
     client: Arc<Client>,
+    whole: bool,
     transaction: Transaction,
 }
 
 impl Session {
     /// A fresh connection. `open` counts the messages under way; once it is closed no new ones are taken.
     pub(super) fn new(gate: Arc<Gate>, open: TaskTracker) -> Self {
-        Self { gate, open, client: Arc::default(), transaction: None }
+        Self { gate, open, client: Arc::default(), whole: false, transaction: None }
     }
 
     /// CONNECT.
     pub(super) fn connect(&mut self, mta: &[u8], name: &[u8], address: Option<IpAddr>) {
         self.client = Arc::new(Client { mta: text(mta), name: text(name), address, helo: String::new() });
+    }
+
+    /// Whether the MTA sends the whole message in place of its body, see [`crate::mail::repeated`].
+    pub(super) fn gets_whole_messages(&mut self, whole: bool) {
+        self.whole = whole;
     }
 
     /// HELO or EHLO.
@@ -138,8 +146,9 @@ impl Session {
     /// The end of the message; none where no message is open.
     pub(crate) fn end_of_message(&mut self, queue_id: &[u8]) -> Option<Arrived> {
         let mut transaction = self.transaction.take()?;
-        transaction.envelope.queue_id = text(queue_id);
-        Some(Arrived { gate: Arc::clone(&self.gate), client: Arc::clone(&self.client), transaction })
+        transaction.envelope.queue_id = if queue_id.is_empty() { own_queue_id() } else { text(queue_id) };
+        let (gate, client) = (Arc::clone(&self.gate), Arc::clone(&self.client));
+        Some(Arrived { gate, client, whole: self.whole, transaction })
     }
 
     /// The message is given up.
@@ -163,7 +172,8 @@ impl Arrived {
     pub(super) async fn inspect(self) -> Arc<Inspection> {
         // `open` lives until the decision is made.
         let Transaction { envelope, collector, forged, open: _open, .. } = self.transaction;
-        let message = Message { forged, ..collector.finish() };
+        let message = if self.whole { collector.finish_whole() } else { collector.finish() };
+        let message = Message { forged, ..message };
         self.gate.inspect(&self.client, &envelope, message).await
     }
 

@@ -48,8 +48,8 @@ const TAKEN: &[u8] = b"\0\0\0\x02B\0";
 const TAKEN_END: &[u8] = b"\0\0\0\x01E\0\0\0\x11DM{auth_authen}\0\0";
 /// Stages whose macros are of no use.
 const UNUSED_MACROS: &[u8] = b"HRLNB";
-/// Macros that are of use: the MTA's name, the queue id, who logged in.
-const USED_MACROS: [&[u8]; 5] = [b"j", b"{j}", b"i", b"{i}", b"{auth_authen}"];
+/// Macros that are of use: the MTA's name, which one it is, the queue id, who logged in.
+const USED_MACROS: [&[u8]; 6] = [b"j", b"{j}", b"{daemon_name}", b"i", b"{i}", b"{auth_authen}"];
 /// Stands for macros of which none is of use: those of the message before are forgotten all the same.
 const NO_MACROS: &[u8] = b"{}\0\0";
 /// No chunk is longer, or indymilter ends the session.

@@ -33,6 +33,8 @@ pub struct Mta {
     pub last_chunk_with_end: bool,
     /// An IPv6 client is spelt with a tag, as Sendmail spells it; false: as Postfix.
     pub ipv6_tag: bool,
+    /// As Stalwart speaks: no queue id, header fields without blanks around their values, the whole message as the body.
+    pub stalwart: bool,
     /// How long a reply may take, progress not counted.
     pub patience: Duration,
 }
@@ -132,6 +134,7 @@ impl Mta {
             connection_over: None,
             last_chunk_with_end: false,
             ipv6_tag: false,
+            stalwart: false,
             patience: PATIENCE,
         })
     }
@@ -147,7 +150,7 @@ impl Mta {
         if let Some(action) = decided {
             return self.decided(stage, action).await;
         }
-        match self.body(mail.split().1).await? {
+        match self.body(self.body_of(mail)).await? {
             Err(action) => self.decided(Stage::Body, action).await,
             Ok(chunk) => self.end(mail, chunk).await,
         }
@@ -157,7 +160,7 @@ impl Mta {
     pub async fn send_without_end(&mut self, mail: &Mail) -> Result<Option<Action>> {
         let (_, action) = self.before_the_end(mail).await?;
         if action.is_none() {
-            self.body(mail.split().1).await?.ok();
+            self.body(self.body_of(mail)).await?.ok();
         }
         self.wire.flush().await?;
         Ok(action)
@@ -170,6 +173,15 @@ impl Mta {
             self.wire.flush().await?;
         }
         Ok(())
+    }
+
+    fn body_of<'a>(&self, mail: &'a Mail) -> &'a [u8] {
+        if self.stalwart { &mail.message } else { mail.split().1 }
+    }
+
+    /// The macro of the queue id.
+    fn queue_id(&self, mail: &Mail) -> Vec<u8> {
+        if self.stalwart { Vec::new() } else { strings(["i", &mail.queue_id]) }
     }
 
     /// Gives the current message up; the connection lives on.
@@ -226,8 +238,9 @@ impl Mta {
         let mut push = |stage, macros: Vec<u8>, data: Vec<u8>| commands.push((stage, macros, data));
         let client = mail.client.ip().to_string();
         if self.greeted.is_none() {
+            let daemon = if self.stalwart { "Stalwart" } else { "mta" };
             let macros =
-                ["j", "mta.test.example", "{daemon_name}", "mta", "v", "test", "{client_addr}", &client];
+                ["j", "mta.test.example", "{daemon_name}", daemon, "v", "test", "{client_addr}", &client];
             push(Stage::Connect, strings(macros), connect_data(mail, self.ipv6_tag));
         }
         if self.greeted.as_ref() != Some(&mail.helo) {
@@ -237,7 +250,7 @@ impl Mta {
         for recipient in &mail.recipients {
             push(Stage::Rcpt, strings(["{rcpt_addr}", recipient]), strings([format!("<{recipient}>")]));
         }
-        let id = strings(["i", &mail.queue_id]); // Postfix has a queue id from DATA on
+        let id = self.queue_id(mail); // Postfix has a queue id from DATA on
         push(Stage::Data, id.clone(), Vec::new());
         for (name, value) in mail.split().0 {
             push(Stage::Header, Vec::new(), strings([name, self.header_value(value)]));
@@ -247,6 +260,9 @@ impl Mta {
     }
 
     fn header_value(&self, value: Vec<u8>) -> Vec<u8> {
+        if self.stalwart {
+            return value.trim_ascii().to_vec();
+        }
         match value.split_first() {
             Some((b' ', rest)) if self.agreed.options & LEADING_SPACE == 0 => rest.to_vec(),
             _ => value,
@@ -300,8 +316,10 @@ impl Mta {
     }
 
     async fn put_end(&mut self, mail: &Mail, chunk: &[u8]) -> Result<()> {
-        let macros = strings(["i", &mail.queue_id]);
-        self.wire.put(b'D', &[b"E", &macros[..]].concat()).await?;
+        let macros = self.queue_id(mail);
+        if !macros.is_empty() {
+            self.wire.put(b'D', &[b"E", &macros[..]].concat()).await?;
+        }
         self.wire.put(b'E', chunk).await
     }
 

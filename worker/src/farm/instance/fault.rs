@@ -3,11 +3,12 @@
 
 use super::{Instance, Whose};
 use crate::{
+    farm::with_causes,
     farm::{
         proof::{self, Proof},
         standing::{Condition, Proved},
     },
-    thunderstorm::error::{CallError, Meaning, with_causes},
+    thunderstorm::error::{CallError, Meaning},
 };
 use std::time::{Duration, Instant};
 

@@ -3,6 +3,7 @@
 
 mod bounces;
 mod clients;
+mod innocent;
 mod keys;
 mod programs;
 mod quirks;
@@ -88,6 +89,7 @@ fn everyday_messages_are_neither_ambiguous_nor_malformed() {
         quirks::MESSAGES,
         signed::MESSAGES,
         texts::MESSAGES,
+        innocent::MESSAGES,
     ];
     let all: Vec<_> = groups.concat();
     let wrong: Vec<_> = all.iter().filter_map(|message| check(message).err()).collect();

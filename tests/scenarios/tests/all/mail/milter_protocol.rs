@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The milter protocol as MTAs speak it, as broken peers do, and as nobody should.
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use serde_json::{Value, json};
 use std::{
+    collections::BTreeSet,
     net,
     os::{fd::OwnedFd, unix::net::UnixListener},
     process::Stdio,
@@ -62,6 +65,42 @@ async fn the_last_chunk_may_come_with_the_end_of_the_message() {
     mta.last_chunk_with_end = true;
     assert!(mta.send(&infected()).await.unwrap().quarantine.is_some());
     assert!(mta.send(&clean(1)).await.unwrap().delivers());
+}
+
+#[tokio::test]
+async fn stalwart_sends_the_header_twice_and_no_queue_id() {
+    let site = Site::single(1, Settings::default()).await;
+    let milter = site.milter("").await;
+    let mut mta = Mta::connect(&milter.address).await.unwrap();
+    mta.stalwart = true;
+    let text = BASE64_STANDARD.encode("hello ".repeat(100));
+    let program = BASE64_STANDARD.encode([b"MZ".as_slice(), &eicar()].concat());
+    let mails = [
+        ("plain", format!("Content-Type: text/plain\r\n\r\n{}", "hello")),
+        ("folded", "Content-Type: text/plain;\r\n\tcharset=utf-8\r\nX-Empty:\r\n\r\nhello".to_owned()),
+        ("base64", format!("Content-Type: text/html\r\nContent-Transfer-Encoding: base64\r\n\r\n{text}")),
+        (
+            "program",
+            format!(
+                "Content-Type: application/x-msdownload; name=a.exe\r\nContent-Transfer-Encoding: base64\r\n\r\n{program}"
+            ),
+        ),
+    ];
+    let mut ids = BTreeSet::new();
+    for (name, rest) in mails {
+        let head = format!(
+            "From: a@example.org\r\nSubject: {name}\r\nMessage-ID: <{name}@example.org>\r\nMIME-Version: 1.0\r\n"
+        );
+        let reply = mta.send(&Mail::of(format!("{head}{rest}\r\n"))).await.unwrap();
+        assert_eq!(reply.quarantine.is_some(), name == "program", "{name}");
+        let is_it =
+            |line: &Value| line["event"] == "message" && line["message.id"] == format!("{name}@example.org");
+        let line = milter.program.wait_for(is_it, PATIENCE).await.unwrap();
+        assert!(line["ambiguities"].is_null() || line["ambiguities"] == json!([]), "{line}");
+        let id = line["queue.id"].as_str().unwrap();
+        assert!(id.starts_with("tg-") && ids.insert(id.to_owned()), "{line}");
+    }
+    assert!(mta.send(&infected()).await.unwrap().quarantine.is_some());
 }
 
 #[tokio::test]

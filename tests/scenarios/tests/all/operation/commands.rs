@@ -213,6 +213,11 @@ async fn scan_takes_the_same_path_without_an_mta() {
         (&"accept".into(), &"quarantine".into()),
         "{lines:?}"
     );
+    let mut piped = Command::new(binary("thundergate-milter").unwrap());
+    piped.args(["scan", "--config", text(&config), "-"]).stdin(fs::File::open(&infected).unwrap());
+    let output = tokio::task::spawn_blocking(move || piped.output().unwrap()).await.unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(output.stdout.starts_with(b"-: quarantine"), "{output:?}");
     site.farm[0].fault(Fault::Down);
     let other = written(
         &directory,

@@ -133,6 +133,43 @@ async fn mail_that_is_deferred_is_the_first_thing_it_says() {
     );
 }
 
+#[tokio::test]
+async fn it_is_not_well_while_no_scanner_answers_and_every_cause_stands_there_once() {
+    let site = Site::cluster(1, Settings::default()).await;
+    let (milter, worker) = (site.milter("").await, site.worker("").await);
+    status_where(&worker, "the scanner answers", |seen| seen["farm"][0]["state"] == "closed").await;
+    let well = |seen: &Value| seen["remarks"][0]["level"] == "good";
+    status_where(&milter.program, "all is well", well).await;
+    site.farm[0].stop().await;
+    // A milter's user may not read what workers report, and knows it all the same.
+    let cause = "storm0 Connection refused (os error 111)";
+    for (program, begins) in [
+        (&milter.program, "No scanner answers: "),
+        (&worker, "The worker is not ready: no scanner answers: "),
+    ] {
+        let expected = format!("{begins}{cause}.");
+        let said = |seen: &Value| seen["remarks"][0]["text"] == expected.as_str();
+        let seen = status_where(program, &expected, said).await;
+        assert_eq!(seen["remarks"].to_string().matches("refused").count(), 1, "{seen}");
+    }
+}
+
+#[tokio::test]
+async fn it_is_not_well_while_a_configuration_is_refused() {
+    let site = Site::single(1, Settings::default()).await;
+    let milter = site.milter("").await;
+    let well = |seen: &Value| seen["remarks"][0]["level"] == "good";
+    status_where(&milter.program, "all is well", well).await;
+    milter.program.reload(&format!("mode = \"loud\"\n{}", site.farm_section())).unwrap();
+    let said = |seen: &Value| {
+        let text = seen["remarks"][0]["text"].as_str().unwrap();
+        text.starts_with("The new configuration is refused") && text.contains("mode: unknown variant `loud`")
+    };
+    status_where(&milter.program, "it is refused", said).await;
+    milter.program.reload(&site.farm_section()).unwrap();
+    status_where(&milter.program, "all is well again", well).await;
+}
+
 fn token_file(directory: &TempDir, token: &str) -> String {
     let file = directory.path().join("token");
     fs::write(&file, token).unwrap();

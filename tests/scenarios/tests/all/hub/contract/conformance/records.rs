@@ -52,6 +52,19 @@ pub async fn mails_that_held_a_sample_are_told_newest_first_under_one_name_or_an
     assert_eq!(mails[0].recipients, ["b@example.org"]);
 }
 
+pub async fn every_decision_about_a_queue_id_is_told_newest_first(stage: Stage) {
+    let deferred = MailRecord { action: "tempfail".into(), ..record(1000, "4Bq", &[key("sample")]) };
+    let (other, accepted) = (record(2000, "4Bq2", &[key("sample")]), record(3000, "4Bq", &[key("sample")]));
+    stage.here.milter.record(&[deferred.clone(), other]).await.unwrap();
+    stage.here.milter.record(std::slice::from_ref(&accepted)).await.unwrap();
+    let of = async |queue_id, most| stage.there.operator.decisions(queue_id, most).await.unwrap();
+    let decisions = of("4Bq", 10).await;
+    assert_eq!(decisions.mails, [accepted.clone(), deferred]);
+    assert!(decisions.since_ms.is_some() && !decisions.dropped);
+    assert_eq!(of("4Bq", 1).await.mails, [accepted]);
+    assert_eq!(of("4B", 10).await.mails, []);
+}
+
 pub async fn the_oldest_records_go_where_there_is_no_room(stage: Stage) {
     let count = 4 * limits().records_bytes.as_u64() as usize / 700;
     stage.here.milter.record(&[record(0, "first", &[key("first")])]).await.unwrap();

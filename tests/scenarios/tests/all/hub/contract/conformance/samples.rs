@@ -3,7 +3,10 @@
 
 use super::*;
 use thundergate_common::{
+    failed::FailedSample,
     generation::{FarmReport, InstanceReport},
+    hub::KnownSample,
+    record::seen::Sought,
     verdict::SkipReason,
 };
 
@@ -135,6 +138,38 @@ pub async fn a_verdict_expires_and_can_be_forgotten(stage: Stage) {
     assert!(stage.here.operator.forget(&key("found")).await.unwrap());
     assert!(!stage.here.operator.forget(&key("found")).await.unwrap());
     assert_eq!(stage.there.milter.look_up(&[key("found")]).await.unwrap(), [None]);
+}
+
+pub async fn what_is_known_of_a_sample_is_told_under_every_name(stage: Stage) {
+    let under = |extension: &str| SampleKey { hint: NameHint::Extension(extension.into()), ..key("known") };
+    let full = SampleKey { hint: NameHint::Full("a [b]*.exe".into()), ..key("known") };
+    let found = verdict();
+    for key in [key("known"), under("exe"), full.clone(), key("another")] {
+        let claim =
+            Claim { id: "0-0".into(), job: Job { sample: key, ..job("known", Lane::Mail).1 }, deliveries: 1 };
+        stage.there.worker.complete(&claim, &answered(&found)).await.unwrap();
+    }
+    // A sample that waits, of which nothing is known, is none of them; one that could not be scanned is.
+    submit(&*stage.here.milter, "waiting", Lane::Mail).await;
+    let failed = FailedSample { reason: "it is torn".into(), until: now() + 60, ..FailedSample::default() };
+    let claim = Claim {
+        id: "0-0".into(),
+        job: Job { sample: under("zip"), ..job("known", Lane::Mail).1 },
+        deliveries: 1,
+    };
+    stage.there.worker.complete(&claim, &Completion::Failed(failed.clone())).await.unwrap();
+
+    let known = async |hint| {
+        let sought = Sought { digest: key("known").digest, hint };
+        stage.here.operator.known(&sought).await.unwrap()
+    };
+    let scanned = |key| KnownSample { key, verdict: Some(found.clone()), failed: None };
+    let torn = KnownSample { key: under("zip"), verdict: None, failed: Some(failed) };
+    let all = [scanned(key("known")), scanned(under("exe")), torn.clone(), scanned(full)];
+    assert_eq!(known(None).await, all);
+    assert_eq!(known(Some(under("zip").hint)).await, [torn]);
+    assert_eq!(known(Some(under("pdf").hint)).await, []);
+    assert_eq!(known(Some(NameHint::None)).await, [scanned(key("known"))]);
 }
 
 pub async fn the_farms_generation_makes_clean_verdicts_stale(stage: Stage) {
