@@ -107,13 +107,9 @@ async fn dispatch(cli: Cli) -> Result<(), CliError> {
 
 /// Does what `thundergate` does, with the worker of this configuration unless another program is named.
 async fn asked(file: Option<PathBuf>, how: How, command: people::cli::Command) -> Result<(), CliError> {
-    let own = if how.door.names_one() { None } else { own_socket(&Config::load(file.as_deref())?) };
+    let own = if how.door.names_one() { None } else { Config::load(file.as_deref())?.admin.socket };
     people::ask(&how, own.as_deref(), command).await?;
     Ok(())
-}
-
-fn own_socket(_config: &Config) -> Option<PathBuf> {
-    None
 }
 
 fn check(config: &Config) -> Result<(), CliError> {

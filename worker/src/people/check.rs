@@ -10,7 +10,7 @@ use super::{
 };
 use thundergate_common::{
     api::{
-        Endpoint,
+        Endpoint, Scope,
         check::{Finding, Level, Report, Wanted},
     },
     terminal::readable,
@@ -19,9 +19,11 @@ use thundergate_common::{
 /// Has each of `clients` look, and shows what it found. Returns the exit status of the worst finding. One that does not
 /// answer is an error once the others are shown.
 pub(super) async fn show(clients: &[Client], scan: bool, json: bool) -> Result<u8, PeopleError> {
+    let endpoint =
+        if scan { Endpoint { scope: Scope::Operator, ..Endpoint::CHECK } } else { Endpoint::CHECK };
     let (mut answers, mut error) = (Vec::new(), None);
     for client in clients {
-        match client.post(&Endpoint::CHECK, &Wanted { scan }).await {
+        match client.post(&endpoint, &Wanted { scan }).await {
             Ok(answer) => answers.push(answer),
             Err(one) => error = error.or(Some(one)),
         }

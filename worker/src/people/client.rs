@@ -108,7 +108,7 @@ impl Client {
     /// There is no answer.
     pub async fn post(&self, endpoint: &Endpoint, question: &impl Serialize) -> Result<Answer, PeopleError> {
         let url = format!("{}{}{}", self.base, api::PREFIX, endpoint.path);
-        let patience = if *endpoint == Endpoint::CHECK { CHECK_PATIENCE } else { PATIENCE };
+        let patience = if endpoint.path == Endpoint::CHECK.path { CHECK_PATIENCE } else { PATIENCE };
         let request = self.http.post(url).header(CHANGE_HEADER, "yes").json(question);
         self.send(request, endpoint.scope, patience).await
     }

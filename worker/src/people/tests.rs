@@ -217,6 +217,10 @@ async fn a_refusal_says_who_refuses_and_why() {
         let said = error.to_string();
         assert!(said.contains("ask a worker\\u{1b}[2J") && said.contains("/s"), "{said}");
         assert_eq!(exit == 77, said.contains("scope operator"), "{said}");
+        let (look, scan) =
+            (server.run("check").await.unwrap_err(), server.run("check --scan").await.unwrap_err());
+        assert_eq!(exit == 77, look.to_string().contains("scope read"), "{look}");
+        assert_eq!(exit == 77, scan.to_string().contains("scope operator"), "{scan}");
     }
     let server = Server::start(|_, _| StatusCode::NOT_FOUND.into_response());
     let said = server.run("queue").await.unwrap_err().to_string();

@@ -23,7 +23,7 @@ impl Operator for MemoryHub {
         Ok(Generation::clone(&generation))
     }
 
-    /// Nobody can ask for it from outside of the process, so the bytes are not kept.
+    /// The bytes are not kept: within one process, mail that waits is all that memory is for. The sender brings them again.
     async fn retry(&self, letter: &DeadLetter) -> Result<Retried, HubError> {
         let known = lock(&self.letters).iter().any(|kept| kept.id == letter.id);
         if known {

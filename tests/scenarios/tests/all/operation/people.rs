@@ -53,7 +53,14 @@ async fn three_mails(site: &Site, milter: &Milter) -> Mail {
 async fn the_same_commands_work_on_one_process() {
     let site = Site::single(1, Settings::default()).await;
     let milter = site.milter("").await;
-    all_commands_work(&site, &milter, "milter").await;
+    let failed = all_commands_work(&site, &milter, "milter").await;
+    let retried = well(&site, "queue retry --all").await;
+    assert!(retried.starts_with("0 queued again\n1 skipped: the bytes are no longer there"), "{retried}");
+    assert!(milter.send(&failed).await.delivers(), "nothing is held against it any longer");
+    let why = async || well(&site, &format!("why {}", failed.queue_id)).await;
+    let both = async || why().await.matches("The mail was ").count() == 2;
+    eventually(PATIENCE, "both tries are told", both).await;
+    assert!(why().await.contains("The mail was accepted since the scanner found nothing in it."));
 }
 
 #[tokio::test]
@@ -61,10 +68,19 @@ async fn the_same_commands_work_on_a_cluster() {
     let site = Site::cluster(1, Settings::default()).await;
     let milter = site.milter("").await;
     let _worker = site.worker("queue.max_deliveries = 1").await;
-    all_commands_work(&site, &milter, "worker").await;
+    let failed = all_commands_work(&site, &milter, "worker").await;
+    let of_milter = format!("queue --socket {}", milter.program.socket().unwrap().display());
+    let (status, text) = told(&site, &of_milter).await;
+    assert!(status == Some(69) && text.contains("the workers'"), "{text}");
+    assert_eq!(well(&site, "queue retry --all").await, "1 queued again\n");
+    let why = async || well(&site, &format!("why {}", failed.queue_id)).await;
+    let answered = async || why().await.contains("is answered from the verdict that is there now");
+    eventually(PATIENCE, "it is scanned after all", answered).await;
+    assert_eq!(well(&site, "queue drop --all").await, "0 dropped\n");
 }
 
-async fn all_commands_work(site: &Site, milter: &Milter, program: &str) {
+/// All but what becomes of the dead letter of the mail that it returns.
+async fn all_commands_work(site: &Site, milter: &Milter, program: &str) -> Mail {
     let failed = three_mails(site, milter).await;
     let (found, clean) = (Digest::of(&eicar()), Digest::of(&noise(1, 100)));
 
@@ -97,11 +113,8 @@ async fn all_commands_work(site: &Site, milter: &Milter, program: &str) {
     assert!(well(site, &format!("verdict forget {clean}")).await.starts_with("1 verdict forgotten"));
     assert_eq!(told(site, &format!("verdict {clean}")).await.0, Some(1));
 
-    assert_eq!(well(site, "queue retry --all").await, "1 queued again\n");
-    let answered = async || why().await.1.contains("is answered from the verdict that is there now");
-    eventually(PATIENCE, "it is scanned after all", answered).await;
-    assert_eq!(well(site, "queue drop --all").await, "0 dropped\n");
     assert_eq!(told(site, "why 4BqNobody").await.0, Some(1));
+    failed
 }
 
 #[tokio::test]
