@@ -59,15 +59,17 @@ impl fmt::Display for Peer {
 
 /// Of a user; the number where there is none.
 async fn name(uid: u32) -> String {
-    let number = uid.to_string();
-    let Ok(permit) = LOOK_UPS.try_acquire() else { return number };
-    let looking = spawn_blocking(move || {
-        let _permit = permit;
-        User::from_uid(Uid::from_raw(uid)).ok().flatten()
-    });
+    let looking = async {
+        let permit = LOOK_UPS.acquire().await.ok()?;
+        let user = spawn_blocking(move || {
+            let _permit = permit;
+            User::from_uid(Uid::from_raw(uid)).ok().flatten()
+        });
+        user.await.ok().flatten()
+    };
     match timeout(PATIENCE, looking).await {
-        Ok(Ok(Some(user))) => user.name.chars().take(LONGEST_NAME).collect(),
-        _ => number,
+        Ok(Some(user)) => user.name.chars().take(LONGEST_NAME).collect(),
+        _ => uid.to_string(),
     }
 }
 

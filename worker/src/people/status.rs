@@ -97,7 +97,7 @@ fn lines(status: &Status, now_ms: u64) -> Vec<String> {
     lines.extend(
         status.remarks.iter().map(|remark| format!("  {:<6}{}", level(remark), readable(&remark.text))),
     );
-    let mut fact = |name: &str, text: String| lines.push(format!("  {name:<14}{text}"));
+    let mut fact = |name: &str, text: String| lines.push(format!("  {name:<16}{text}"));
     if let Some(flow) = &status.flow {
         let recent = flow.decisions.iter().filter(|(_, counted)| counted.last_minute > 0);
         let mails =
@@ -150,12 +150,12 @@ mod tests {
                 "milter 0.1.1, mx1:7, up 1h 0m",
                 "  bad   No scanner answers.",
                 "  note  Passive \\u{1b}.",
-                "  last minute   accept 7",
-                "  waiting mails 2 of at most 50, the oldest for 1.5 s",
-                "  scanners      1 of 2 scan",
-                "  signatures    2026/01/12-1",
-                "  lane mail     3 waiting, 1 claimed",
-                "  dead letters  4",
+                "  last minute     accept 7",
+                "  waiting mails   2 of at most 50, the oldest for 1.5 s",
+                "  scanners        1 of 2 scan",
+                "  signatures      2026/01/12-1",
+                "  lane mail       3 waiting, 1 claimed",
+                "  dead letters    4",
             ]
         );
         assert_eq!(lines(&serde_json::from_str("{}").unwrap(), 0), [" , , up 0s"]);
