@@ -6,7 +6,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`access`] | who asks, and who may; [`tokens`] and [`peer`] know them, [`tls`] shows who we are |
-//! | [`connections`] | how many at a time and how slowly; [`doors`] where they come in |
+//! | [`connections`] | how many at a time and how slowly; [`doors`] where they come in, [`conversation`] what each is |
 //! | `api` | the API's order of questions: who, what, how, whether it is written down |
 //! | [`audit`] | what is written down |
 //! | [`backend`] | what is done; `order` is what is to be done, `retold` and `refusal` are answers |
@@ -17,6 +17,7 @@ mod api;
 pub mod audit;
 pub mod backend;
 mod connections;
+mod conversation;
 mod doors;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;

@@ -10,10 +10,7 @@
 mod listening;
 mod postfix;
 
-use crate::{
-    command::{assembly::scanner_inside, serve},
-    config::Config,
-};
+use crate::{command::assembly::scanner_inside, config::Config};
 use futures_util::future::{BoxFuture, FutureExt as _};
 use std::{
     path::Path,
@@ -26,6 +23,7 @@ use thundergate_common::{
         listening as admin, machine,
         visit::in_time,
     },
+    descriptors::Needs,
     hub::redis::{
         Redis,
         inspect::{Inspection, Role},
@@ -122,10 +120,15 @@ impl Looking<'_> {
         let named = redis.chain(farm).chain(others);
         let mut findings: Vec<Finding> = named.map(|named| named.look()).collect();
         findings.push(files::log(&config.log));
-        findings.push(machine::descriptors(serve::needs(config)));
+        findings.push(machine::descriptors(needs(config)));
         let advice = config.redis.as_ref().and_then(Redis::advice);
         findings.extend(machine::advice("redis.secret_file", advice));
         findings.extend(machine::advice("admin.token_file", config.admin.advice()));
         findings
     }
+}
+
+/// What a milter with this configuration may need to have open.
+pub(crate) fn needs(config: &Config) -> Needs {
+    Needs::of(config.limits.connections, scanner_inside(config))
 }

@@ -3,7 +3,7 @@
 
 pub mod scanners;
 
-use crate::{command, config::Config};
+use crate::config::Config;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use std::sync::{Arc, Mutex, PoisonError};
 use thundergate_common::{
@@ -14,6 +14,7 @@ use thundergate_common::{
         visit::in_time,
     },
     config::Farm,
+    descriptors::Needs,
     hub::redis::{
         Redis,
         inspect::{Inspection, Role},
@@ -84,7 +85,7 @@ impl Looking<'_> {
         if self.from == From::CommandLine {
             findings.extend(listening::admin(&config.admin).await);
         }
-        findings.push(machine::descriptors(command::needs(config)));
+        findings.push(machine::descriptors(needs(config)));
         findings.extend(machine::advice("redis.secret_file", config.redis.advice()));
         findings.extend(machine::advice("admin.token_file", config.admin.advice()));
         findings
@@ -119,4 +120,9 @@ pub fn of_farm(farm: &Farm) -> Vec<Named<'_>> {
     .chain(passwords)
     .flatten()
     .collect()
+}
+
+/// What a worker with this configuration may need to have open.
+pub(crate) fn needs(config: &Config) -> Needs {
+    Needs::of(0, Some(&config.farm))
 }

@@ -2,7 +2,7 @@
 //! Which leaves are bodies, and which bodies are samples (`scan.bodies`).
 
 use super::{
-    bytewise::{self, has_bare_returns},
+    bytewise::{self, has_bare_returns, is_binary},
     decode::{base64::belongs, text_files},
     runs,
     value::contains_ignoring_case,
@@ -73,12 +73,6 @@ pub(crate) fn is_message(start: &[u8]) -> bool {
             .any(|name| line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)))
     };
     name > 0 && start.get(name) == Some(&b':') && start.split(|&byte| byte == b'\n').any(field)
-}
-
-/// True where `bytes` hold what no text holds.
-pub(crate) fn is_binary(bytes: &[u8]) -> bool {
-    // Besides white space, ISO-2022 uses SO, SI and ESC, and some print with BS.
-    bytewise::any(bytes, |byte| (byte < b' ') & !matches!(byte, 8..=15 | 27))
 }
 
 /// Symbols in a line of base64 that is no word.

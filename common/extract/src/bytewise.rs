@@ -70,6 +70,12 @@ pub(crate) fn find2(one: u8, other: u8, text: &[u8]) -> Option<usize> {
     found.or_else(|| memchr2(one, other, &text[near.len()..]).map(|at| near.len() + at))
 }
 
+/// True where `bytes` hold what no text holds.
+pub(crate) fn is_binary(bytes: &[u8]) -> bool {
+    // Besides white space, ISO-2022 uses SO, SI and ESC, and some print with BS.
+    any(bytes, |byte| (byte < b' ') & !matches!(byte, 8..=15 | 27))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,8 @@
 
 use super::{
     ambiguity::Ambiguity,
-    body::{Class, is_binary},
+    body::Class,
+    bytewise::is_binary,
     decode::{
         Decoding,
         base64::{self, first_junk, has_blanks, has_odd_lines, padding_end},

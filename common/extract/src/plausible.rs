@@ -3,7 +3,8 @@
 //! decoded somehow; hardly any of that is a file, and each would be a sample.
 
 use super::{
-    body::{START, has_magic, is_binary},
+    body::{START, has_magic},
+    bytewise::is_binary,
     decode::{
         Decoding,
         base64::{self, Dialect},

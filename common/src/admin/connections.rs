@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The admin server's connections. Each takes a descriptor of those that mail needs too, so they are few, and none stays
-//! that does nothing: a request must have come [`HEADER_TIMEOUT`] after the connection or the answer before it. Where all
+//! that does nothing: a request must have come [soon](super::conversation) after the connection or the answer before it. Where all
 //! places are taken, the oldest connection that waits for no answer makes room for a new one: idle ones never keep a probe
 //! away.
 //!
@@ -8,32 +8,20 @@
 //!
 //! HTTP/1.1 only, and each request names one host: what a proxy and this server could read differently is refused.
 
-use super::{access::Access, doors::Door, peer::Peer};
+use super::{access::Access, conversation::Place, doors::Door};
 use axum::{
     Router,
-    body::Body,
     extract::Request,
     http::{StatusCode, Version, header::HOST},
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use hyper::{body::Incoming, server::conn::http1, service::Service as _, service::service_fn};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
 use std::{
     collections::VecDeque,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    task::JoinSet,
-};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// Connections to `admin.listen` at the same time.
@@ -45,12 +33,6 @@ const LOCAL: usize = 12;
 /// All of them.
 pub(crate) const MOST: usize = FROM_AFAR + LOCAL;
 
-/// How long a request may take to come, from its connection or from the answer before it.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Bytes of a request's line and header.
-const LONGEST_HEADER: usize = 16 << 10;
-
 /// How long a request that is under way at the end may still take.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
@@ -61,15 +43,6 @@ const PAUSE: Duration = Duration::from_millis(250);
 struct Places {
     taken: VecDeque<Arc<Place>>,
     most: usize,
-}
-
-/// One connection.
-#[derive(Default)]
-pub(super) struct Place {
-    /// Requests that wait for their answer.
-    answering: AtomicUsize,
-    /// It makes room for another one.
-    given_up: CancellationToken,
 }
 
 /// Answers with `site` whoever comes by `door`, until `shutdown`.
@@ -102,41 +75,6 @@ pub(super) async fn serve(door: Door, access: Arc<Access>, site: Router, shutdow
     drop(door);
     let rest = async { while running.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(LAST_ANSWERS, rest).await;
-}
-
-/// One connection, until either side ends it.
-pub(super) async fn converse(
-    stream: impl AsyncRead + AsyncWrite + Unpin,
-    peer: Peer,
-    site: Router,
-    place: Arc<Place>,
-    shutdown: CancellationToken,
-) {
-    let site = TowerToHyperService::new(site);
-    let answer = service_fn(move |request: hyper::Request<Incoming>| {
-        place.answering.fetch_add(1, Relaxed);
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(peer.clone());
-        let (place, answer) = (Arc::clone(&place), site.call(request));
-        async move {
-            let answer = answer.await;
-            place.answering.fetch_sub(1, Relaxed);
-            answer
-        }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .max_buf_size(LONGEST_HEADER)
-        .serve_connection(TokioIo::new(stream), answer);
-    let mut connection = std::pin::pin!(connection);
-    tokio::select! {
-        _ = connection.as_mut() => {}
-        () = shutdown.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            let _ = connection.await;
-        }
-    }
 }
 
 impl Places {

@@ -2,7 +2,7 @@
 //! Where connections to the admin server come in: `admin.listen`, in the clear or with TLS, and unix sockets.
 
 use super::{
-    connections::{Place, converse},
+    conversation::{Place, converse},
     peer::Peer,
 };
 use axum::Router;

@@ -6,7 +6,7 @@ use super::{
     access::Access,
     audit::Journal,
     backend::Backend,
-    connections,
+    conversation,
     peer::Peer,
     routes,
     status::{Status, Subject},
@@ -84,7 +84,7 @@ async fn conversation(data: &[u8], peer: Peer) -> Vec<u8> {
         answers
     };
     let site = protected().await;
-    let answer = connections::converse(server, peer, site, Arc::default(), shutdown.clone());
+    let answer = conversation::converse(server, peer, site, Arc::default(), shutdown.clone());
     let both = async { tokio::join!(ask, answer).0 };
     tokio::time::timeout(PATIENCE, both).await.expect("a connection ends with its client")
 }

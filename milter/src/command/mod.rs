@@ -87,7 +87,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<u8> {
 fn check(config: &Config) -> anyhow::Result<u8> {
     let advice = config.redis.as_ref().and_then(Redis::advice).into_iter().chain(config.admin.advice());
     advice.for_each(|advice| eprintln!("note: {advice}"));
-    if let Some(advice) = serve::needs(config).provide()?.advice {
+    if let Some(advice) = crate::check::needs(config).provide()?.advice {
         eprintln!("note: here {advice}");
     }
     telemetry::check_folder(&config.log).map_err(Unwritable)?;

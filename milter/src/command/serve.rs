@@ -7,7 +7,7 @@
 use crate::{
     check,
     command::{
-        assembly::{Assembly, scanner_inside},
+        assembly::Assembly,
         reload::{self, Live},
     },
     config::Config,
@@ -19,7 +19,6 @@ use std::{net::SocketAddr, sync::Arc};
 use thundergate_common::{
     admin::{Admin, Site, audit::Journal, backend::Backend},
     config::origin,
-    descriptors::Needs,
     metrics, service,
     shutdown::Shutdown,
     telemetry,
@@ -45,7 +44,7 @@ impl Server {
     /// Binds what `config` says, but where MTAs connect if that was `passed` on; nothing is accepted yet.
     pub async fn bind(config: &Config, passed: Passed) -> anyhow::Result<Self> {
         let mut registry = metrics::registry("thundergate-milter");
-        let provided = needs(config).provide()?;
+        let provided = check::needs(config).provide()?;
         if let Some(advice) = &provided.advice {
             tracing::warn!(event = "descriptors", "{advice}");
         }
@@ -142,9 +141,4 @@ impl Server {
         );
         service::ready();
     }
-}
-
-/// What a milter with this configuration may need to have open.
-pub(crate) fn needs(config: &Config) -> Needs {
-    Needs::of(config.limits.connections, scanner_inside(config))
 }

@@ -7,8 +7,6 @@ mod check;
 pub mod cli;
 mod serve;
 
-pub(crate) use serve::needs;
-
 use crate::{
     config::Config,
     farm::with_causes,
@@ -115,7 +113,7 @@ async fn asked(file: Option<PathBuf>, how: How, command: people::cli::Command) -
 fn check(config: &Config) -> Result<(), CliError> {
     let advice = config.redis.advice().into_iter().chain(config.admin.advice());
     advice.for_each(|advice| eprintln!("note: {advice}"));
-    if let Some(advice) = serve::needs(config).provide()?.advice {
+    if let Some(advice) = crate::check::needs(config).provide()?.advice {
         eprintln!("note: here {advice}");
     }
     telemetry::check_folder(&config.log)?;

@@ -7,7 +7,6 @@ use std::{path::PathBuf, sync::Arc};
 use thundergate_common::{
     admin::{Access, Admin, Ready, Site, backend::Backend},
     config::origin,
-    descriptors::Needs,
     hub::redis::RedisHub,
     metrics,
     reload::Reload,
@@ -44,7 +43,7 @@ pub(super) async fn serve(config: &Config, file: Option<PathBuf>) -> Result<(), 
     let _traces = traces::init(&config.traces, "thundergate-worker").map_err(anyhow::Error::from)?;
     let shutdown = Shutdown::install().map_err(anyhow::Error::from)?.grace(config.grace);
     let hangups = Hangups::install().map_err(anyhow::Error::from)?;
-    if let Some(advice) = needs(config).provide()?.advice {
+    if let Some(advice) = check::needs(config).provide()?.advice {
         tracing::warn!(event = "descriptors", "{advice}");
     }
     if !passed.mail.is_empty() {
@@ -93,11 +92,6 @@ pub(super) async fn serve(config: &Config, file: Option<PathBuf>) -> Result<(), 
     while tasks.join_next().await.is_some() {}
     tracing::info!("The worker has ended");
     Ok(())
-}
-
-/// What a worker with this configuration may need to have open.
-pub(crate) fn needs(config: &Config) -> Needs {
-    Needs::of(0, Some(&config.farm))
 }
 
 fn say_ready(config: &Config, admin: Option<&Admin>) {

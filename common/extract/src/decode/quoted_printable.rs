@@ -2,10 +2,7 @@
 //! Quoted-printable (RFC 2045 section 6.7): as Thunderbird reads it (escapes in either case, a soft break before any
 //! line end, broken escapes and blanks at line ends as they stand), and in the ways in which others differ.
 
-use crate::{
-    body::is_binary,
-    bytewise::{self, has_bare_returns},
-};
+use crate::bytewise::{self, has_bare_returns, is_binary};
 use encodify::hex::decode_pair;
 use memchr::memchr_iter;
 

@@ -4,7 +4,7 @@
 
 use super::*;
 use crate::{
-    admin::{access::Access, connections, peer::Peer},
+    admin::{access::Access, conversation, peer::Peer},
     api::{Endpoint, Scope, check::Checker, check::Report, check::Wanted},
     digest::Digest,
 };
@@ -141,7 +141,7 @@ async fn status_of(router: &Router, place: Place, who: Who, method: &str, path: 
     }
     let (client, server) = duplex(1 << 16);
     let token = CancellationToken::new();
-    let serving = connections::converse(server, peer, router.clone(), Arc::default(), token);
+    let serving = conversation::converse(server, peer, router.clone(), Arc::default(), token);
     let (answer, ()) = tokio::join!(talk(client, &request), serving);
     status(&answer)
 }
@@ -218,7 +218,7 @@ async fn the_one_token_reads_and_changes_nothing() {
         let request = asked(endpoint.method, &path, "127.0.0.1", &token, "");
         let (client, server) = duplex(1 << 16);
         let peer = Peer::Address { address: "127.0.0.1:4711".parse().unwrap(), tls: false };
-        let serving = connections::converse(server, peer, router.clone(), Arc::default(), Default::default());
+        let serving = conversation::converse(server, peer, router.clone(), Arc::default(), Default::default());
         status(&tokio::join!(talk(client, &request), serving).0)
     };
     assert_eq!(get(Endpoint::QUEUE).await, 200);
@@ -233,7 +233,7 @@ async fn a_scan_needs_more_than_a_look() {
         let request = asked("POST", "/api/v1/check", "127.0.0.1", &token, body);
         let (client, server) = duplex(1 << 16);
         let peer = Peer::Address { address: "127.0.0.1:4711".parse().unwrap(), tls: false };
-        let serving = connections::converse(server, peer, router.clone(), Arc::default(), Default::default());
+        let serving = conversation::converse(server, peer, router.clone(), Arc::default(), Default::default());
         status(&tokio::join!(talk(client, &request), serving).0)
     };
     assert_eq!(check("read", "{}").await, 200);
