@@ -218,7 +218,8 @@ async fn the_one_token_reads_and_changes_nothing() {
         let request = asked(endpoint.method, &path, "127.0.0.1", &token, "");
         let (client, server) = duplex(1 << 16);
         let peer = Peer::Address { address: "127.0.0.1:4711".parse().unwrap(), tls: false };
-        let serving = conversation::converse(server, peer, router.clone(), Arc::default(), Default::default());
+        let serving =
+            conversation::converse(server, peer, router.clone(), Arc::default(), Default::default());
         status(&tokio::join!(talk(client, &request), serving).0)
     };
     assert_eq!(get(Endpoint::QUEUE).await, 200);
@@ -233,7 +234,8 @@ async fn a_scan_needs_more_than_a_look() {
         let request = asked("POST", "/api/v1/check", "127.0.0.1", &token, body);
         let (client, server) = duplex(1 << 16);
         let peer = Peer::Address { address: "127.0.0.1:4711".parse().unwrap(), tls: false };
-        let serving = conversation::converse(server, peer, router.clone(), Arc::default(), Default::default());
+        let serving =
+            conversation::converse(server, peer, router.clone(), Arc::default(), Default::default());
         status(&tokio::join!(talk(client, &request), serving).0)
     };
     assert_eq!(check("read", "{}").await, 200);

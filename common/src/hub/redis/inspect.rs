@@ -8,7 +8,7 @@
 //! | `rights`, `needs` | what the user may do, and has to |
 //! | `sealed` | whether what stands there opens with `redis.secret_file` |
 //!
-//! [`pulse`](super::pulse) says in the end whether writes are taken. Nothing is changed but for what that writes.
+//! [`super::pulse`] says in the end whether writes are taken. Nothing is changed but for what that writes.
 
 mod condition;
 mod needs;
