@@ -24,7 +24,7 @@ pub struct Door {
     /// (/run/thundergate-admin/worker.sock, milter.sock).
     #[arg(long, global = true, value_name = "PATH", conflicts_with = "url")]
     pub socket: Option<PathBuf>,
-    /// Ask the program with this admin address, https://mx1.example.net:9101. Default: $THUNDERGATE_URL.
+    /// Ask the program with this admin address, `https://mx1.example.net:9101`. Default: $THUNDERGATE_URL.
     #[arg(long, global = true, value_name = "URL", value_parser = address)]
     pub url: Option<Url>,
     /// The file that holds the token for --url. Default: $THUNDERGATE_TOKEN_FILE.
