@@ -4,6 +4,7 @@
 //!
 //! A parameter in braces behind the milter's address goes over the general one (Postfix 3.0).
 
+mod group;
 mod values;
 
 use crate::{config::Config, front::milter::Listen};
@@ -72,6 +73,9 @@ fn judge(config: &Config, own: &[Listen], values: &Values) -> Vec<Finding> {
         return vec![not_asked(own, values)];
     };
     let mut findings = vec![Finding::ok("main.cf smtpd_milters", format!("names {}", milter.address))];
+    if let Listen::Unix(socket) = &milter.address {
+        findings.extend(group::may_write(socket));
+    }
     findings.push(content_timeout(config, values, &milter));
     findings.extend(command_timeout(config, values, &milter));
     findings.push(default_action(values, &milter));

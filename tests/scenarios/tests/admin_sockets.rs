@@ -24,9 +24,10 @@ const TOP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 const INSTALL: &str = "
     install -m 755 /run/shared/thundergate-milter /run/shared/thundergate-worker /usr/bin/
     install -D -m 644 /run/shared/milter.toml /run/shared/worker.toml -t /etc/thundergate/
-    install -D -m 644 $REPOSITORY/deploy/systemd/*.service $REPOSITORY/deploy/systemd/*.socket -t /etc/systemd/system/
-    install -D -m 644 $REPOSITORY/deploy/systemd/sysusers.d/thundergate.conf -t /usr/lib/sysusers.d/
-    install -D -m 644 $REPOSITORY/deploy/systemd/tmpfiles.d/thundergate.conf -t /usr/lib/tmpfiles.d/
+    cd $REPOSITORY/deploy/systemd
+    install -D -m 644 *.service *.socket -t /etc/systemd/system/
+    install -D -m 644 sysusers.d/thundergate.conf -t /usr/lib/sysusers.d/
+    install -D -m 644 tmpfiles.d/thundergate.conf -t /usr/lib/tmpfiles.d/
     systemd-sysusers thundergate.conf
     systemd-tmpfiles --create thundergate.conf
     systemctl daemon-reload
@@ -156,7 +157,8 @@ async fn the_socket_comes_and_goes_with_its_program() {
     );
     assert_eq!(queue(&copy, ROOT, "milter"), "200\n");
     let ready = copy.run(
-        "journalctl --sync; journalctl --unit thundergate-milter --output cat --grep '\"event\":\"ready\"' | tail -n 1",
+        "journalctl --sync; journalctl --unit thundergate-milter --output cat --grep '\"event\":\"ready\"' \
+         | tail -n 1",
     );
     let ready: Value = serde_json::from_str(&ready).unwrap();
     assert_eq!(ready["admin.socket"], "/run/thundergate-admin/milter.sock");

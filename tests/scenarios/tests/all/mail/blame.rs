@@ -101,5 +101,6 @@ async fn a_scanner_that_answers_info_and_scans_nothing_is_left_alone() {
     let opened = |line: &serde_json::Value| {
         line["msg"].as_str().is_some_and(|message| message.contains("gets no samples until"))
     };
+    milter.program.wait_for(opened, PATIENCE).await.unwrap();
     assert_eq!(milter.program.events().iter().filter(|line| opened(line)).count(), 1, "and told once");
 }
