@@ -10,7 +10,11 @@ mod values;
 use crate::{config::Config, front::milter::Listen};
 use std::{net::IpAddr, path::Path, process::Stdio, time::Duration};
 use thundergate_common::api::check::{Finding, Level};
-use tokio::{io::AsyncReadExt as _, process::Command, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _},
+    process::Command,
+    time::timeout,
+};
 use values::{Milter, Values};
 
 const POSTCONF: &str = "/usr/sbin/postconf";
@@ -26,7 +30,7 @@ pub(super) async fn of_host(config: &Config, addresses: Option<&[String]>) -> Ve
     if !Path::new(POSTCONF).exists() {
         return Vec::new();
     }
-    let said = match timeout(PATIENCE, ask()).await {
+    let said = match timeout(PATIENCE, ask(POSTCONF)).await {
         Ok(Ok(said)) => said,
         Ok(Err(error)) => return vec![unasked(&error.to_string())],
         Err(_) => return vec![unasked("no answer in time")],
@@ -38,15 +42,22 @@ pub(super) async fn of_host(config: &Config, addresses: Option<&[String]>) -> Ve
     judge(config, &own, &Values::read(&said))
 }
 
-async fn ask() -> std::io::Result<String> {
-    let mut command = Command::new(POSTCONF);
+async fn ask(postconf: &str) -> std::io::Result<String> {
+    let mut command = Command::new(postconf);
     command.arg("-x").args(values::NAMES).env("LC_ALL", "C").kill_on_drop(true);
-    let mut postconf = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    let mut postconf = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let (stdout, stderr) = (postconf.stdout.take(), postconf.stderr.take());
+    let (said, complaint) = tokio::try_join!(all_of(stdout), all_of(stderr))?;
+    let status = postconf.wait().await?;
+    // Where it fails it says nothing of milters, which is not the same as none.
+    if status.success() { Ok(said) } else { Err(std::io::Error::other(complaint.trim().to_owned())) }
+}
+
+async fn all_of(stream: Option<impl AsyncRead + Unpin>) -> std::io::Result<String> {
     let mut said = Vec::new();
-    if let Some(stdout) = postconf.stdout.take() {
-        stdout.take(LONGEST_ANSWER).read_to_end(&mut said).await?;
+    if let Some(stream) = stream {
+        stream.take(LONGEST_ANSWER).read_to_end(&mut said).await?;
     }
-    postconf.wait().await?;
     Ok(String::from_utf8_lossy(&said).into_owned())
 }
 
@@ -218,5 +229,11 @@ mod tests {
         assert_eq!(of("content_timeout=1m, default_action=tempfail").0, Level::Ok);
         assert_eq!(of("content_timeout=10s"), (Level::Wrong, "main.cf milter_content_timeout".to_owned()));
         assert_eq!(of("default_action=accept").1, "main.cf milter_default_action");
+    }
+
+    #[tokio::test]
+    async fn a_postconf_that_fails_is_told_and_is_no_missing_milter() {
+        assert!(ask("/bin/false").await.is_err());
+        assert!(ask("/bin/true").await.unwrap().is_empty());
     }
 }
