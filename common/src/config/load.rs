@@ -227,6 +227,8 @@ mod tests {
         assert!(size.starts_with("DIR/milter.toml:3: farm.max_file_bytes: is no size: "), "{size}");
         let no_scheme = error("[farm]\ninstances = [{ url = \"10.0.0.1:8080\" }]\n");
         assert!(no_scheme.contains("farm.instances.url: is no URL: it begins with a scheme"), "{no_scheme}");
+        let bare = error("[farm]\ninstances = [\"http://s:8080\"]\n");
+        assert!(bare.contains("farm.instances: is no scanner: write each as { url ="), "{bare}");
         for open in
             ["[farm]\ninstances = [{ url = \"http://s\" ]\n", "[farm]\ninstances = [{ url = \"http://s\"\n"]
         {

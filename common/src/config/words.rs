@@ -4,7 +4,8 @@
 use toml::de::DeValue;
 
 /// Ends of messages of the libraries, and what is said in their place.
-const ENDS: [(&str, &str); 4] = [
+const ENDS: [(&str, &str); 5] = [
+    ("expected struct Instance", "is no scanner: write each as { url = \"http://scanner.example:8080\" }"),
     ("expected parsable string", "is no size: write a number and a unit, such as 30MiB, 512KiB or 1GiB"),
     ("expected a duration", "is no duration: write a number and a unit, such as 20s, 10min or 24h"),
     (
