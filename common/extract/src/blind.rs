@@ -137,14 +137,12 @@ impl<'a> Looks<'a> {
         let encoded = is_only_base64(window) || escaped && seen.is_leaf(body);
         // A field for the encoding, whose value is damaged or encoded itself.
         let damaged = named(b"encoding") && ![&b"7bit"[..], b"8bit", b"binary"].into_iter().any(named);
+        // Fields that stand further before belong to these, for some.
+        let before = |word| !fields.is_empty() && contains_ignoring_case(head, word);
         let said = Fields {
-            base64: named(b"base64") || damaged && is_only_base64(window),
-            quoted: named(b"quoted") || damaged,
-            // Fields that come late belong to those before them, for some.
-            file: named(b"name")
-                || named(b"attachment")
-                || named(b"application/")
-                || !fields.is_empty() && contains_ignoring_case(head, b"name="),
+            base64: named(b"base64") || (damaged || before(b"base64")) && is_only_base64(window),
+            quoted: named(b"quoted") || damaged || before(b"quoted"),
+            file: named(b"name") || named(b"attachment") || named(b"application/") || before(b"name="),
         };
         let file = !fields.is_empty() && !named(b"multipart/") && !named(b"message/") || has_magic(body);
         Self {
