@@ -140,7 +140,8 @@ impl Cause {
             Self::NoSocket => format!("start {what}, or correct the path in {url_key}"),
             Self::Forbidden => {
                 format!(
-                    "make this user a member of the group that owns the socket in {url_key}, or look at the firewall"
+                    "make this user a member of the group that owns the socket in {url_key}, or look at the \
+                     firewall"
                 )
             }
             Self::Authority => {
@@ -148,7 +149,8 @@ impl Cause {
             }
             Self::OtherName => {
                 format!(
-                    "use a name in {url_key} that stands in the server's certificate, or give it one for this name"
+                    "use a name in {url_key} that stands in the server's certificate, or give it one for \
+                     this name"
                 )
             }
             Self::Expired => {
@@ -162,7 +164,8 @@ impl Cause {
             }
             Self::NotTls => {
                 format!(
-                    "the server speaks no TLS at this port: name its TLS port in {url_key}, or begin the URL with {plain}"
+                    "the server speaks no TLS at this port: name its TLS port in {url_key}, or begin the \
+                     URL with {plain}"
                 )
             }
             Self::Other => format!("look at the log of {what}, and whether {url_key} names the right port"),

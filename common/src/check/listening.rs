@@ -57,8 +57,8 @@ pub fn can_be_made(key: &str, path: &Path) -> Finding {
         Ok(()) => Finding::ok(key, format!("{shown} can be made")),
         Err(error) => {
             let text = format!("{shown}: {} cannot be written: {error}", folder.display());
-            let cure = "make the folder, and let the user thundergate write to it; or take /run/thundergate, which the unit \
-                        makes";
+            let cure = "make the folder, and let the user thundergate write to it; or take \
+                        /run/thundergate, which the unit makes";
             Finding::new(Level::Wrong, key, text, cure)
         }
     }

@@ -21,7 +21,8 @@ pub fn as_the_service(named: Option<&Path>) -> Option<String> {
         (None, true) => format!("setpriv cannot be run: {}", run_again()),
     };
     Some(format!(
-        "looked as root, who can read and write what the service may not ({why}); else: runuser -u {USER} -- …"
+        "looked as root, who can read and write what the service may not ({why}); else: runuser -u {USER} \
+         -- …"
     ))
 }
 

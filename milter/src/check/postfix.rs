@@ -98,7 +98,8 @@ fn not_asked(own: &[Listen], values: &Values) -> Finding {
     let text = format!("the Postfix of this host asks {named}, and not this milter: its mail is not scanned");
     let address = addresses.first().map(String::as_str).unwrap_or_default();
     let cure = format!(
-        "postconf -e 'smtpd_milters = {{ {address}, default_action=tempfail, content_timeout=60s }}' && postfix reload"
+        "postconf -e 'smtpd_milters = {{ {address}, default_action=tempfail, content_timeout=60s }}' && \
+         postfix reload"
     );
     Finding::new(level, "main.cf smtpd_milters", text, cure)
 }
@@ -159,7 +160,8 @@ fn message_size(config: &Config, values: &Values) -> Finding {
     }
     let given = if given == 0 { "no limit".to_owned() } else { format!("{given} bytes") };
     let text = format!(
-        "{given}, and limits.message_bytes is {most}: what is larger is not scanned but gets policy.on.oversize"
+        "{given}, and limits.message_bytes is {most}: what is larger is not scanned but gets \
+         policy.on.oversize"
     );
     let cure = format!("postconf -e message_size_limit={most}, or raise limits.message_bytes");
     Finding::new(Level::Warning, subject, text, cure)
@@ -192,8 +194,12 @@ fn is_here(host: &str) -> bool {
 mod tests {
     use super::*;
 
-    const RIGHT: &str = "smtpd_milters = inet:127.0.0.1:11337\nnon_smtpd_milters =\nmilter_content_timeout = 300s\n\
-                         milter_command_timeout = 30s\nmilter_default_action = tempfail\nmilter_protocol = 6\n\
+    const RIGHT: &str = "smtpd_milters = inet:127.0.0.1:11337\n\
+                         non_smtpd_milters =\n\
+                         milter_content_timeout = 300s\n\
+                         milter_command_timeout = 30s\n\
+                         milter_default_action = tempfail\n\
+                         milter_protocol = 6\n\
                          message_size_limit = 10240000\n";
 
     /// The worst finding, with `from` in the place of `to`.

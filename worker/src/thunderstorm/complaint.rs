@@ -41,15 +41,15 @@ impl CallError {
             }
             Self::Broken(_) => (
                 Level::Unavailable,
-                "look whether the url in farm.instances has the right port, and begins with https:// where the server \
-                 speaks TLS; then at the scanner's log"
+                "look whether the url in farm.instances has the right port, and begins with https:// where \
+                 the server speaks TLS; then at the scanner's log"
                     .to_owned(),
             ),
             Self::Timeout => (Level::Unavailable, Cause::Late.cure(SCANNER)),
             Self::NoApi | Self::Refused(404 | 405) => (
                 Level::Wrong,
-                "correct host, port and path in farm.instances: what is there is no Thunderstorm, whose /api/info \
-                 answers in JSON"
+                "correct host, port and path in farm.instances: what is there is no Thunderstorm, whose \
+                 /api/info answers in JSON"
                     .to_owned(),
             ),
             Self::Refused(status) => refused(*status),
@@ -63,7 +63,8 @@ impl CallError {
             ),
             Self::Unusable(_) | Self::TooLong(_) | Self::GaveUp(_) | Self::Moved => (
                 Level::Unavailable,
-                "look at the scanner's log, and whether farm.instances names a Thunderstorm server".to_owned(),
+                "look at the scanner's log, and whether farm.instances names a Thunderstorm server"
+                    .to_owned(),
             ),
         };
         Complaint { level, text, cure }

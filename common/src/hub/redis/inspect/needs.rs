@@ -73,8 +73,8 @@ const MILTER: &[Need] = &[
     wanted(|keys| keys.record_marks(0), "lindex lset lpop rpush pexpire", RECORDS),
 ];
 
-const LANE: &str = "xadd xlen xrange xdel xack xclaim xpending xreadgroup exists xgroup|create xgroup|delconsumer \
-                    xinfo|groups xinfo|consumers";
+const LANE: &str = "xadd xlen xrange xdel xack xclaim xpending xreadgroup exists xgroup|create \
+                    xgroup|delconsumer xinfo|groups xinfo|consumers";
 
 const WORKER: &[Need] = &[
     needed(nothing, ANYTHING),

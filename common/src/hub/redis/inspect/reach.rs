@@ -82,7 +82,8 @@ async fn why(error: &RedisError, redis: &Redis) -> Finding {
     match error.kind() {
         ErrorKind::AuthenticationFailed => return refused(error, redis),
         ErrorKind::MasterNameNotFoundBySentinel => {
-            let cure = "correct the service's name in redis.url: it is the one that the Sentinels' `sentinel monitor` has";
+            let cure = "correct the service's name in redis.url: it is the one that the Sentinels' \
+                        `sentinel monitor` has";
             return wrong(format!("the Sentinels know no master of this name: {text}"), cure);
         }
         ErrorKind::Server(ServerErrorKind::BusyLoading) => {
@@ -131,7 +132,8 @@ fn refused(error: &RedisError, redis: &Redis) -> Finding {
         None => "redis.url (or the file that redis.password_file names)".to_owned(),
     };
     let cure = format!(
-        "have the same password in {place} and for this user in Redis's users.acl; `ACL LIST` shows who is there"
+        "have the same password in {place} and for this user in Redis's users.acl; `ACL LIST` shows who is \
+         there"
     );
     Finding::new(Level::Wrong, login_key(redis), format!("Redis lets nobody in: {text}"), cure)
 }

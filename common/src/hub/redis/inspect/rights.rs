@@ -68,8 +68,8 @@ fn list(first: &Asked, count: usize) -> String {
 
 fn cure(user: &str) -> String {
     format!(
-        "give the user {user} the rights in deploy/redis/users.acl of this version, then `ACL LOAD`; the prefix in there \
-         must be redis.prefix"
+        "give the user {user} the rights in deploy/redis/users.acl of this version, then `ACL LOAD`; the \
+         prefix in there must be redis.prefix"
     )
 }
 

@@ -32,7 +32,8 @@ impl Stage {
 
     fn toml(&self, extra: &str) -> String {
         format!(
-            "admin.listen = \"127.0.0.1:0\"\nlisten = [\"inet:127.0.0.1:{}\"]\n{extra}\n[farm]\ninstances = [{{ url = \"{}\" }}]\n",
+            "admin.listen = \"127.0.0.1:0\"\nlisten = [\"inet:127.0.0.1:{}\"]\n{extra}\n\
+             [farm]\ninstances = [{{ url = \"{}\" }}]\n",
             self.port,
             self.scanner.url()
         )
