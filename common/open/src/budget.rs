@@ -11,6 +11,7 @@ use std::{
 /// What is left.
 pub(crate) struct Budget {
     bytes: u64,
+    held: u64,
     members: usize,
     rounds: u64,
     until: Instant,
@@ -18,12 +19,22 @@ pub(crate) struct Budget {
 
 impl Budget {
     pub(crate) fn new(bytes: u64, members: usize, rounds: u64, time: Duration) -> Self {
-        Self { bytes, members, rounds, until: Instant::now() + time }
+        Self { bytes, held: 0, members, rounds, until: Instant::now() + time }
     }
 
-    /// Bytes that may still come out.
+    /// Bytes that may still be decoded.
     pub(crate) fn bytes(&self) -> u64 {
-        self.bytes
+        self.bytes.saturating_sub(self.held)
+    }
+
+    /// So many are in memory for a while, and do not come out.
+    pub(crate) fn hold(&mut self, bytes: usize) {
+        self.held += bytes as u64;
+    }
+
+    /// They are gone.
+    pub(crate) fn let_go(&mut self, bytes: usize) {
+        self.held -= bytes as u64;
     }
 
     /// Reads to the end. None: it cannot be read, as after a wrong password.
@@ -33,7 +44,7 @@ impl Budget {
 
     /// The same, where so many bytes were read that are not spent yet.
     pub(crate) fn read_beside(&self, unspent: u64, source: impl Read) -> Result<Option<Vec<u8>>, Stop> {
-        let (mut bytes, most) = (Vec::new(), self.bytes.saturating_sub(unspent));
+        let (mut bytes, most) = (Vec::new(), self.bytes().saturating_sub(unspent));
         match source.take(most + 1).read_to_end(&mut bytes) {
             // Whatever follows: nobody may have so much.
             _ if bytes.len() as u64 > most => Err(Stop::TooMuch(Excess::Bytes)),
@@ -78,6 +89,16 @@ mod tests {
         assert_eq!(budget.read(&[7; 5][..]), Err(Stop::TooMuch(Excess::Bytes)));
         assert_eq!(budget.spend(5), Err(Stop::TooMuch(Excess::Bytes)));
         assert_eq!(budget.spend(0), Err(Stop::TooMuch(Excess::Members)));
+    }
+
+    #[test]
+    fn what_is_held_leaves_less_until_it_is_let_go() {
+        let mut budget = budget();
+        budget.hold(6);
+        assert_eq!(budget.read(&[7; 5][..]), Err(Stop::TooMuch(Excess::Bytes)));
+        budget.let_go(6);
+        assert_eq!(budget.read_beside(5, &[7; 5][..]), Ok(Some(vec![7; 5])));
+        assert_eq!(budget.read_beside(6, &[7; 5][..]), Err(Stop::TooMuch(Excess::Bytes)));
     }
 
     #[test]

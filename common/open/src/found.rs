@@ -44,9 +44,21 @@ impl Found {
         self.unsupported.get_or_insert(why);
     }
 
-    /// There is more.
-    pub(crate) fn cut_off(&mut self, excess: Excess) {
-        self.cut_off.get_or_insert(excess);
+    /// How the work on one container ended.
+    pub(crate) fn note(&mut self, ended: Result<(), Stop>) {
+        match ended {
+            Ok(()) => (),
+            Err(Stop::Unsupported(why)) => self.unsupported(why),
+            Err(Stop::Damaged) => self.unsupported(Why::Damaged),
+            // There is more.
+            Err(Stop::TooMuch(excess)) => {
+                self.cut_off.get_or_insert(excess);
+            }
+        }
+    }
+
+    pub(crate) fn is_cut_off(&self) -> bool {
+        self.cut_off.is_some()
     }
 
     /// All of it; fails where a limit left nothing.
@@ -99,11 +111,14 @@ mod tests {
 
     #[test]
     fn a_limit_that_left_nothing_is_a_failure() {
-        assert_eq!(found(|found| found.cut_off(Excess::Bytes)), Err(Stop::TooMuch(Excess::Bytes)));
+        assert_eq!(
+            found(|found| found.note(Err(Stop::TooMuch(Excess::Bytes)))),
+            Err(Stop::TooMuch(Excess::Bytes))
+        );
         let some = found(|found| {
             found.member("a\r\nb", Bytes::from_static(b"x"));
-            found.cut_off(Excess::Members);
-            found.cut_off(Excess::Bytes);
+            found.note(Err(Stop::TooMuch(Excess::Members)));
+            found.note(Err(Stop::TooMuch(Excess::Bytes)));
         })
         .unwrap();
         assert_eq!((some.cut_off, some.members[0].name.as_str()), (Some(Excess::Members), "ab"));

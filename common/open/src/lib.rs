@@ -32,6 +32,7 @@ mod request;
 mod stop;
 mod unseal;
 mod wire;
+mod work;
 
 pub use answer::{Answer, By, Container, Member, Why};
 pub use child::{exit, run_if_asked};

@@ -60,7 +60,7 @@ impl Kind {
         }
     }
 
-    /// What these bytes begin like. Not whether it is sealed.
+    /// What these bytes begin like, a PDF not necessarily with its first: readers look for it so far. Not whether it is sealed.
     pub fn of(bytes: &[u8]) -> Option<Self> {
         const BEGINNINGS: [(&[u8], Kind); 6] = [
             (b"PK\x03\x04", Kind::Zip),
@@ -70,7 +70,10 @@ impl Kind {
             (b"%PDF-", Kind::Pdf),
             (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", Kind::Ooxml),
         ];
-        BEGINNINGS.iter().find(|(beginning, _)| bytes.starts_with(beginning)).map(|(_, kind)| *kind)
+        const LATEST_PDF: usize = 1024;
+        let first = BEGINNINGS.iter().find(|(beginning, _)| bytes.starts_with(beginning));
+        let later = memchr::memmem::find(&bytes[..bytes.len().min(LATEST_PDF)], b"%PDF-");
+        first.map(|(_, kind)| *kind).or(later.map(|_| Self::Pdf))
     }
 }
 
@@ -101,6 +104,7 @@ mod tests {
     fn the_first_bytes_say_what_it_is() {
         assert_eq!(Kind::of(b"Rar!\x1a\x07\x01\x00"), Some(Kind::Rar5));
         assert_eq!(Kind::of(b"Rar!\x1a\x07\x00"), Some(Kind::Rar4));
+        assert_eq!(Kind::of(b"\r\n%PDF-1.7"), Some(Kind::Pdf));
         assert_eq!(Kind::of(b"PK\x05\x06"), None);
     }
 }

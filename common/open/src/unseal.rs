@@ -1,28 +1,19 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! The work itself: a container, and the containers inside it to a small depth. No process, no pipe; the tests of the formats
-//! and the fuzzer come in here.
+//! The work itself: a container, then those inside it, one after the other, to a small depth. No process, no pipe; the tests of
+//! the formats and the fuzzer come in here.
 
 use super::{
     answer::{Answer, Why},
     budget::Budget,
     format::{ooxml, pdf, rar, sevenzip, zip},
-    found::Found,
     passwords::Passwords,
     request::Kind,
     stop::Stop,
+    work::{Inner, Work},
 };
-use bytes::Bytes;
 
-/// Containers inside each other, the outermost counted.
-const MOST_DEPTH: usize = 4;
-
-/// A container that is being opened, and what it may still take.
-pub(crate) struct Work {
-    pub(crate) passwords: Passwords,
-    pub(crate) budget: Budget,
-    pub(crate) found: Found,
-    depth: usize,
-}
+/// Containers inside each other, the outermost not counted.
+const MOST_DEPTH: usize = 3;
 
 /// Opens `container`.
 ///
@@ -35,51 +26,37 @@ pub(crate) fn unseal(
     passwords: Passwords,
     budget: Budget,
 ) -> Result<Answer, Stop> {
-    let mut work = Work { passwords, budget, found: Found::default(), depth: 0 };
-    match work.open(kind, container) {
-        Ok(()) => (),
-        Err(Stop::Unsupported(why)) => work.found.unsupported(why),
-        Err(Stop::TooMuch(excess)) => work.found.cut_off(excess),
+    let mut work = Work::new(passwords, budget);
+    match open(kind, container, &mut work) {
         Err(Stop::Damaged) => return Err(Stop::Damaged),
+        ended => work.found.note(ended),
+    }
+    while let Some(inner) = work.next_inner() {
+        open_inner(&inner, &mut work);
     }
     work.found.finish()
 }
 
-impl Work {
-    /// One more file, with what is sealed inside it.
-    pub(crate) fn member(&mut self, name: &str, bytes: Vec<u8>) -> Result<(), Stop> {
-        self.budget.spend(bytes.len())?;
-        let bytes = Bytes::from(bytes);
-        self.found.member(name, bytes.clone());
-        self.descend(&bytes)
+/// One inside another. One that is broken and asks for nothing is what the scanner gets to see as it is.
+fn open_inner(inner: &Inner, work: &mut Work) {
+    if !asks(inner.kind, &inner.bytes) {
+        return;
     }
+    let opened = if inner.depth > MOST_DEPTH {
+        Err(Stop::Unsupported(Why::Depth))
+    } else {
+        open(inner.kind, &inner.bytes, work)
+    };
+    work.found.note(opened);
+}
 
-    /// What is sealed inside a file. One that is broken is what the scanner gets to see as it is.
-    pub(crate) fn descend(&mut self, bytes: &[u8]) -> Result<(), Stop> {
-        let Some(kind) = Kind::of(bytes).filter(|kind| asks(*kind, bytes)) else { return Ok(()) };
-        if self.depth + 1 == MOST_DEPTH {
-            self.found.unsupported(Why::Depth);
-            return Ok(());
-        }
-        self.depth += 1;
-        let opened = self.open(kind, bytes);
-        self.depth -= 1;
-        match opened {
-            Err(Stop::Damaged) => self.found.unsupported(Why::Damaged),
-            Err(Stop::Unsupported(why)) => self.found.unsupported(why),
-            ended => return ended,
-        }
-        Ok(())
-    }
-
-    fn open(&mut self, kind: Kind, container: &[u8]) -> Result<(), Stop> {
-        match kind {
-            Kind::Zip => zip::open(container, self),
-            Kind::Rar4 | Kind::Rar5 => rar::open(container, self),
-            Kind::SevenZip => sevenzip::open(container, self),
-            Kind::Pdf => pdf::open(container, self),
-            Kind::Ooxml => ooxml::open(container, self),
-        }
+fn open(kind: Kind, container: &[u8], work: &mut Work) -> Result<(), Stop> {
+    match kind {
+        Kind::Zip => zip::open(container, work),
+        Kind::Rar4 | Kind::Rar5 => rar::open(container, work),
+        Kind::SevenZip => sevenzip::open(container, work),
+        Kind::Pdf => pdf::open(container, work),
+        Kind::Ooxml => ooxml::open(container, work),
     }
 }
 
@@ -119,16 +96,14 @@ mod tests {
     #[test]
     fn containers_inside_containers_end_at_a_depth() {
         let mut container = data("old-cipher.zip");
-        for depth in 1..6 {
+        for depth in 1..=MOST_DEPTH + 1 {
+            container = zipped(&[("inner.zip", &container)]);
+            let answer = opened(Kind::Zip, &container, &[PASSWORD]).unwrap();
             let expected = match depth {
-                ..MOST_DEPTH => Container::Opened(vec![crate::By::Candidate(0)]),
+                ..=MOST_DEPTH => Container::Opened(vec![crate::By::Candidate(0)]),
                 _ => Container::Unsupported(Why::Depth),
             };
-            container = zipped(&[("inner.zip", &container)]);
-            if depth < MOST_DEPTH + 1 {
-                let answer = opened(Kind::Zip, &container, &[PASSWORD]).unwrap();
-                assert_eq!(answer.container, expected, "{depth}");
-            }
+            assert_eq!(answer.container, expected, "{depth}");
         }
     }
 

@@ -9,7 +9,7 @@ mod aes;
 mod agile;
 mod standard;
 
-use crate::{answer::Why, failure::Excess, stop::Stop, unseal::Work};
+use crate::{answer::Why, failure::Excess, stop::Stop, work::Work};
 use cfb::CompoundFile;
 use std::io::{Cursor, Read as _};
 

@@ -7,7 +7,7 @@ use crate::{
     answer::{By, Why},
     failure::Excess,
     stop::Stop,
-    unseal::Work,
+    work::Work,
 };
 use lopdf::{DecompressError, Document, Error, LoadOptions, Object, Stream, encryption::DecryptionError};
 use std::io::{self, Write};

@@ -3,7 +3,7 @@
 //! that the sender chooses; RAR 4, whose rounds are fixed, has nothing but checksums, and so the smallest sealed member is
 //! tried. An archive has one password: where members have others, which WinRAR can do, those are left sealed.
 
-use crate::{answer::Why, budget::Budget, failure::Excess, stop::Stop, unseal::Work};
+use crate::{answer::Why, budget::Budget, failure::Excess, stop::Stop, work::Work};
 use rars::{
     Archive, ArchiveMember, ArchiveMemberDetail, ArchiveReadOptions, ArchiveReader, Error, ErrorKind,
     ExtractionDecision, ExtractionErrorAction,
@@ -73,8 +73,9 @@ fn open_with(container: &[u8], password: &[u8], budget: &Budget) -> Result<Optio
     let Some(archive) = fitting(parse(container, Some(password)))? else { return Ok(None) };
     let members: Vec<ArchiveMember> = archive.members().collect();
     refuse(&members)?;
-    if let Some(cheapest) = cheapest(&members)
-        && fitting(test(&archive, password, budget, cheapest))?.is_none()
+    let solid = members.iter().any(ArchiveMember::is_solid);
+    if let Some(cheapest) = cheapest(&members, solid)
+        && fitting(test(&archive, password, budget, cheapest, solid))?.is_none()
     {
         return Ok(None);
     }
@@ -96,25 +97,24 @@ fn refuse(members: &[ArchiveMember]) -> Result<(), Stop> {
 }
 
 /// The sealed member that is tried first: the smallest, or in a solid archive the first.
-fn cheapest(members: &[ArchiveMember]) -> Option<usize> {
+fn cheapest(members: &[ArchiveMember], solid: bool) -> Option<usize> {
     let mut sealed = members.iter().enumerate().filter(|(_, member)| member.meta.is_encrypted);
-    let cheapest = if members.iter().any(ArchiveMember::is_solid) {
-        sealed.next()
-    } else {
-        sealed.min_by_key(|(_, member)| member.meta.packed_size)
-    };
+    let cheapest =
+        if solid { sealed.next() } else { sealed.min_by_key(|(_, member)| member.meta.packed_size) };
     cheapest.map(|(index, _)| index)
 }
 
 /// Whether the member with this index opens. In a solid archive those before it have to be read.
-fn test(archive: &Archive, password: &[u8], budget: &Budget, index: usize) -> Result<(), Error> {
+fn test(archive: &Archive, password: &[u8], budget: &Budget, index: usize, solid: bool) -> Result<(), Error> {
     let mut next = 0;
     archive.extract_with_control(within(budget, password), |member| {
         let this = next;
         next += 1;
+        let skipped = this < index && !solid;
         Ok(match this {
-            _ if member.meta.is_directory || member.meta.is_redirection => ExtractionDecision::Skip,
-            before if before < index && !member.is_solid() => ExtractionDecision::Skip,
+            _ if skipped || member.meta.is_directory || member.meta.is_redirection => {
+                ExtractionDecision::Skip
+            }
             after if after > index => ExtractionDecision::Stop,
             _ => ExtractionDecision::Extract(Box::new(io::sink())),
         })

@@ -2,7 +2,7 @@
 //! 7z: AES after rounds of SHA-256 that the sender chooses, of the members or of the directory as well. Nothing but a checksum
 //! says whether a password fits. A block, which may hold many members, has one password.
 
-use crate::{answer::Why, budget::Budget, failure::Excess, stop::Stop, unseal::Work};
+use crate::{answer::Why, budget::Budget, failure::Excess, stop::Stop, work::Work};
 use sevenz_rust2::{Archive, Block, BlockDecoder, EncoderMethod, Error, Password};
 use std::io::Cursor;
 

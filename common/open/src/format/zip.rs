@@ -10,7 +10,7 @@ use crate::{
     passwords::spellings,
     request::Kind,
     stop::Stop,
-    unseal::Work,
+    work::Work,
 };
 use std::io::{Cursor, Read as _};
 use zip::{ZipArchive, result::ZipError};
@@ -19,7 +19,7 @@ use zip::{ZipArchive, result::ZipError};
 const AES_ROUNDS: u64 = 1_000;
 
 /// Bytes that say what a member is.
-const BEGINNING: u64 = 8;
+const BEGINNING: u64 = 1024;
 
 type Archive<'a> = ZipArchive<Cursor<&'a [u8]>>;
 
@@ -40,7 +40,7 @@ pub(crate) fn open(container: &[u8], work: &mut Work) -> Result<(), Stop> {
             open_sealed(&mut archive, index, &entry, work)?;
         } else if any || is_container(&mut archive, index) {
             let Some(bytes) = read_plain(&mut archive, index, work)? else { continue };
-            if any { work.member(&entry.name, bytes)? } else { work.descend(&bytes)? }
+            if any { work.member(&entry.name, bytes)? } else { work.look_into(bytes) }
         }
     }
     Ok(())
@@ -72,7 +72,7 @@ fn is_container(archive: &mut Archive<'_>, index: usize) -> bool {
     read.is_ok() && Kind::of(&beginning).is_some()
 }
 
-fn read_plain(archive: &mut Archive<'_>, index: usize, work: &mut Work) -> Result<Option<Vec<u8>>, Stop> {
+fn read_plain(archive: &mut Archive<'_>, index: usize, work: &Work) -> Result<Option<Vec<u8>>, Stop> {
     match archive.by_index(index) {
         Ok(member) => work.budget.read(member),
         Err(_) => Ok(None),
