@@ -25,6 +25,8 @@ mod confine;
 mod failure;
 mod format;
 mod found;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod limits;
 mod opener;
 mod passwords;
