@@ -14,11 +14,11 @@ use std::{ffi::OsString, io, panic, process::ExitCode};
 pub(crate) const COMMAND: &str = "open";
 
 /// Exit statuses.
-pub mod exit {
+pub(crate) mod exit {
     /// Not called by the program itself, or not as it does (EX_USAGE).
-    pub const USAGE: u8 = 64;
+    pub(crate) const USAGE: u8 = 64;
     /// The kernel does not give what confines it (EX_OSERR).
-    pub const UNCONFINED: u8 = 71;
+    pub(crate) const UNCONFINED: u8 = 71;
 }
 
 /// Does the child's work, and says how to exit, where the program was started for it; `main` calls it before it starts

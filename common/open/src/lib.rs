@@ -37,7 +37,7 @@ mod wire;
 mod work;
 
 pub use answer::{Answer, By, Container, Member, Why};
-pub use child::{exit, run_if_asked};
+pub use child::run_if_asked;
 pub use confine::{Confinement, confine};
 pub use failure::{Excess, Failure};
 pub use limits::Limits;

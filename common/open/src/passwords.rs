@@ -1,13 +1,21 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The passwords, in the order in which they are tried. One that fitted is the first from then on: what is sealed in a
-//! container usually has one password.
+//! container usually has one password. Where none fitted a few of its members, only such are tried of the others: a container
+//! of a thousand members is sealed to us as soon as one of five.
 
 use super::{answer::By, budget::Budget, request::ALWAYS, stop::Stop};
 use secrecy::{ExposeSecret as _, SecretString};
 
+/// Members of one container for which all passwords are tried in vain.
+const MOST_FAILED: usize = 4;
+
 /// What is tried.
 pub(crate) struct Passwords {
+    /// Those that fitted something first.
     all: Vec<(By, SecretString)>,
+    fitted: usize,
+    /// In this container.
+    failed: usize,
 }
 
 impl Passwords {
@@ -20,7 +28,12 @@ impl Passwords {
                 all.push((By::Always(index), password.into()));
             }
         }
-        Self { all }
+        Self { all, fitted: 0, failed: 0 }
+    }
+
+    /// What is asked for from now on is for another container.
+    pub(crate) fn next_container(&mut self) {
+        self.failed = 0;
     }
 
     /// The first that `fits`, each at the price of so many rounds. `fits` stops the work where no password can help.
@@ -30,13 +43,16 @@ impl Passwords {
         rounds: u64,
         mut fits: impl FnMut(&str) -> Result<bool, Stop>,
     ) -> Result<Option<By>, Stop> {
-        for index in 0..self.all.len() {
+        let tried = if self.failed < MOST_FAILED { self.all.len() } else { self.fitted };
+        for index in 0..tried {
             budget.allow_try(rounds)?;
             if fits(self.all[index].1.expose_secret())? {
                 self.all[..=index].rotate_right(1);
+                self.fitted += usize::from(index >= self.fitted);
                 return Ok(Some(self.all[0].0));
             }
         }
+        self.failed += 1;
         Ok(None)
     }
 }
@@ -74,6 +90,28 @@ mod tests {
             Ok(Some(By::Candidate(1)))
         );
         assert_eq!(passwords.first_that(&budget(), 0, |_| Ok(false)), Ok(None));
+    }
+
+    #[test]
+    fn after_a_few_in_vain_only_those_are_tried_that_fitted() {
+        let mut passwords = Passwords::new([(0, "Rechnung".into())]);
+        let mut tries = Vec::new();
+        let _ = passwords.first_that(&budget(), 0, |password| Ok(password == "infected"));
+        for _ in 0..MOST_FAILED + 2 {
+            let mut tried = 0;
+            let _ = passwords.first_that(&budget(), 0, |_| {
+                tried += 1;
+                Ok(false)
+            });
+            tries.push(tried);
+        }
+        assert_eq!(tries, [8, 8, 8, 8, 1, 1]);
+        assert_eq!(passwords.first_that(&budget(), 0, |_| Ok(true)), Ok(Some(By::Always(1))));
+        passwords.next_container();
+        assert_eq!(
+            passwords.first_that(&budget(), 0, |password| Ok(password.is_empty())),
+            Ok(Some(By::EMPTY))
+        );
     }
 
     #[test]

@@ -18,6 +18,7 @@ use bytes::Bytes;
 use secrecy::{ExposeSecret as _, SecretString, zeroize::Zeroizing};
 use serde::{Deserialize, Serialize};
 use std::{
+    borrow::Cow,
     io::{self, ErrorKind, Read, Write},
     time::Duration,
 };
@@ -35,7 +36,7 @@ const LONGEST_MEMBER: u32 = 2 << 10;
 struct Head<'a> {
     kind: Kind,
     #[serde(borrow)]
-    candidates: Vec<(usize, std::borrow::Cow<'a, str>)>,
+    candidates: Vec<(usize, Cow<'a, str>)>,
     bytes_out: u64,
     members: usize,
     rounds: u64,

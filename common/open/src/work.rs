@@ -55,6 +55,7 @@ impl Work {
     pub(crate) fn next_inner(&mut self) -> Option<Inner> {
         let inner = self.waiting.pop_front().filter(|_| !self.found.is_cut_off())?;
         self.budget.let_go(if inner.is_member { 0 } else { inner.bytes.len() });
+        self.passwords.next_container();
         self.depth = inner.depth;
         Some(inner)
     }

@@ -21,24 +21,35 @@ const AES_ROUNDS: u64 = 1_000;
 /// Bytes that say what a member is.
 const BEGINNING: u64 = 1024;
 
+/// How the header before a member begins.
+const HEADER: &[u8] = b"PK\x03\x04";
+
 type Archive<'a> = ZipArchive<Cursor<&'a [u8]>>;
 
 /// What stands in a central directory of one member.
 struct Entry {
     name: String,
     sealed: bool,
+    /// The header before the member calls it sealed, the directory does not: whoever believes the header sees another file, or
+    /// none.
+    contradicts: bool,
     rounds: u64,
 }
 
 /// Opens what is sealed in it.
 pub(crate) fn open(container: &[u8], work: &mut Work) -> Result<(), Stop> {
     let mut archive = read(container)?;
-    let any = any_sealed(&archive);
+    let any = any_sealed(&archive, container);
     for index in 0..archive.len() {
-        let Some(entry) = Entry::of(&mut archive, index)? else { continue };
+        let Some(entry) = Entry::of(&mut archive, container, index)? else { continue };
         if entry.sealed {
             open_sealed(&mut archive, index, &entry, work)?;
-        } else if any || is_container(&mut archive, index) {
+            continue;
+        }
+        if entry.contradicts {
+            work.found.sealed();
+        }
+        if any || is_container(&mut archive, index) {
             let Some(bytes) = read_plain(&mut archive, index, work)? else { continue };
             if any { work.member(&entry.name, bytes)? } else { work.look_into(bytes) }
         }
@@ -50,10 +61,10 @@ pub(crate) fn open(container: &[u8], work: &mut Work) -> Result<(), Stop> {
 pub(crate) fn may_ask(bytes: &[u8]) -> bool {
     match read(bytes) {
         Ok(mut archive) => {
-            any_sealed(&archive) || (0..archive.len()).any(|index| is_container(&mut archive, index))
+            any_sealed(&archive, bytes) || (0..archive.len()).any(|index| is_container(&mut archive, index))
         }
         // Of one without a directory the first member's header says it.
-        Err(_) => bytes.get(6).is_some_and(|flags| flags & 1 == 1),
+        Err(_) => flags_say_sealed(bytes),
     }
 }
 
@@ -61,8 +72,19 @@ fn read(container: &[u8]) -> Result<Archive<'_>, Stop> {
     ZipArchive::new(Cursor::new(container)).map_err(|_| Stop::Damaged)
 }
 
-fn any_sealed(archive: &Archive<'_>) -> bool {
-    (0..archive.len()).any(|index| archive.by_index_data(index).is_ok_and(|entry| entry.encrypted()))
+fn any_sealed(archive: &Archive<'_>, container: &[u8]) -> bool {
+    let mut entries = (0..archive.len()).filter_map(|index| archive.by_index_data(index).ok());
+    entries.any(|entry| entry.encrypted() || is_called_sealed(container, entry.header_start()))
+}
+
+/// By the header before a member.
+fn is_called_sealed(container: &[u8], start: u64) -> bool {
+    let header = usize::try_from(start).ok().and_then(|start| container.get(start..));
+    header.is_some_and(|header| header.starts_with(HEADER) && flags_say_sealed(header))
+}
+
+fn flags_say_sealed(header: &[u8]) -> bool {
+    header.get(6).is_some_and(|flags| flags & 1 == 1)
 }
 
 fn is_container(archive: &mut Archive<'_>, index: usize) -> bool {
@@ -124,7 +146,7 @@ fn unreadable(error: &ZipError) -> Stop {
 
 impl Entry {
     /// None for a folder.
-    fn of(archive: &mut Archive<'_>, index: usize) -> Result<Option<Self>, Stop> {
+    fn of(archive: &mut Archive<'_>, container: &[u8], index: usize) -> Result<Option<Self>, Stop> {
         let entry = archive.by_index_data(index).map_err(|_| Stop::Damaged)?;
         if entry.is_dir() {
             return Ok(None);
@@ -132,8 +154,9 @@ impl Entry {
         let name = entry.name().map(|name| name.into_owned());
         let name = name.unwrap_or_else(|_| String::from_utf8_lossy(entry.name_raw()).into_owned());
         let sealed = entry.encrypted();
+        let contradicts = !sealed && is_called_sealed(container, entry.header_start());
         let aes = matches!(archive.get_aes_verification_key_and_salt(index), Ok(Some(_)));
-        Ok(Some(Self { name, sealed, rounds: if aes { AES_ROUNDS } else { 0 } }))
+        Ok(Some(Self { name, sealed, contradicts, rounds: if aes { AES_ROUNDS } else { 0 } }))
     }
 }
 
@@ -176,6 +199,14 @@ mod tests {
         let answer = opened(Kind::Zip, &zipped(&[("a", NOTE)]), &[]).unwrap();
         assert_eq!((answer.container, answer.members.len()), (Container::Unsealed, 0));
         assert_eq!(opened(Kind::Zip, b"PK\x03\x04 and no more", &[]), Err(Stop::Damaged));
+    }
+
+    #[test]
+    fn what_only_the_header_of_a_member_calls_sealed_is_not_overlooked() {
+        let mut container = zipped(&[("a", NOTE)]);
+        container[6] |= 1;
+        let answer = opened(Kind::Zip, &container, &[]).unwrap();
+        assert_eq!((answer.container.clone(), files(&answer)), (Container::Sealed, vec![("a", NOTE)]));
     }
 
     #[test]
