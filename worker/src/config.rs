@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! `worker.toml`. The commented file under `deploy/` is its documentation and, compiled in, its default.
 
-use crate::oversee::Canary;
+use crate::{containers::Open, oversee::Canary};
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -36,6 +36,8 @@ pub struct Config {
     pub farm: Farm,
     /// The sample that each scanner must find.
     pub canary: Canary,
+    /// What opening sealed containers may take.
+    pub open: Open,
     /// The life of a job.
     pub queue: Queue,
     /// How long verdicts live.
@@ -88,6 +90,7 @@ impl Config {
         self.redis.check()?;
         self.farm.check()?;
         self.canary.check()?;
+        self.open.check()?;
         self.queue.check()?;
         self.cache.check()?;
         self.traces.check()?;

@@ -8,6 +8,7 @@
 //! | [`runner`] | the life of a worker: claim, scan, drain |
 //! | [`consumer`], [`reclaimer`], [`renewer`] | jobs from the queue, jobs of dead workers, leases |
 //! | [`scan`] | one delivery of one job, from its claim to its completion |
+//! | `containers` | what is inside samples that ask for a password |
 //! | [`memory`] | what the samples in its hands may take |
 //! | [`reporter`] | what the hub is told of the farm |
 //! | [`oversee`] | who is blind or late, how large a file each instance scans: one worker finds out for all |
@@ -24,6 +25,7 @@ pub mod check;
 pub mod command;
 pub mod config;
 pub mod consumer;
+pub mod containers;
 pub mod farm;
 pub mod memory;
 pub mod metrics;

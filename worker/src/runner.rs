@@ -11,6 +11,7 @@
 
 use crate::{
     consumer::Consumer,
+    containers::{Containers, Open},
     farm::{Farm, metrics::FarmMetrics},
     memory::Memory,
     metrics::{FarmState, WorkerMetrics, queue::QueueMetrics, redis::RedisMemory},
@@ -58,6 +59,7 @@ pub struct Worker {
     seen: QueueMetrics,
     canary: Option<Canary>,
     turns: Arc<Turns>,
+    containers: Arc<Containers>,
 }
 
 /// Why no instance takes a sample.
@@ -71,7 +73,7 @@ fn no_scanner(farm: &Farm) -> String {
 }
 
 impl Worker {
-    /// A worker between `hub` and `farm`, whose metrics tell what `observer` sees of the queue, whose samples take `memory`, its metrics in `registry`. Nothing is sent yet.
+    /// A worker between `hub` and `farm`, whose metrics tell what `observer` sees of the queue, whose samples take `memory` and are opened as `open` says, its metrics in `registry`. Nothing is sent yet.
     ///
     /// # Errors
     ///
@@ -82,15 +84,17 @@ impl Worker {
         farm: &config::Farm,
         queue: &Queue,
         memory: Memory,
+        open: &Open,
         registry: &mut Registry,
     ) -> Result<Self, SetupError> {
+        let containers = Arc::new(Containers::new(open, registry));
         let farm = Arc::new(Farm::new(farm, FarmMetrics::new(registry))?);
         registry.register_collector(Box::new(FarmState(Arc::clone(&farm))));
         registry.register_collector(Box::new(RedisMemory(Arc::clone(&hub))));
         let (metrics, seen) = (WorkerMetrics::new(registry), QueueMetrics::new(registry, queue));
         let (name, queue) = (telemetry::process_name(), queue.clone());
         let turns = Arc::new(Turns::new(Arc::clone(&hub), &name));
-        Ok(Self { name, hub, observer, farm, queue, memory, metrics, seen, canary: None, turns })
+        Ok(Self { name, hub, observer, farm, queue, memory, metrics, seen, canary: None, turns, containers })
     }
 
     /// It looks after the instances for all workers, while it is the one that does, with this canary.
@@ -175,13 +179,15 @@ impl Worker {
             farm: Arc::clone(&self.farm),
             memory: self.memory.clone(),
             turns: Arc::clone(&self.turns),
+            containers: Arc::clone(&self.containers),
             max_deliveries: self.queue.max_deliveries,
             failed_ttl: self.queue.failed_ttl,
             metrics: self.metrics.clone(),
         });
         loop {
             self.metrics.in_flight.set(scans.len() as i64);
-            let beside_others = scans.len().saturating_sub(self.farm.suspects());
+            let elsewhere = self.farm.suspects() + self.containers.deliveries();
+            let beside_others = scans.len().saturating_sub(elsewhere);
             let room = room(self.farm.capacity(), places.taken(beside_others), running.background());
             tokio::select! {
                 biased;

@@ -13,7 +13,10 @@
 //!
 //! A sample is scanned only if its bytes have its digest: a scanner calls a sample that was cut short clean.
 
+mod inside;
+
 use crate::{
+    containers::Containers,
     farm::{Farm, ScanError, Scanned, with_causes},
     memory::Memory,
     metrics::WorkerMetrics,
@@ -31,11 +34,12 @@ use thundergate_common::{
     hub::{self, Begin, Claim, Completion},
     job::Job,
     sample::Sample,
+    sealed::{Sealed, maybe_sealed},
     traces::{KeyValue, Span, SpanKind},
     verdict::{Answer, SkipReason, Verdict},
 };
 
-/// Above this size a digest is computed where it holds up no other task.
+/// A sample above this size is looked at where it holds up no other task.
 const LARGE: usize = 256 << 10;
 
 /// What a delivery needs.
@@ -48,12 +52,23 @@ pub struct Scanning {
     pub memory: Memory,
     /// Its turns to scan suspects.
     pub(crate) turns: Arc<Turns>,
+    /// Opens what asks for a password.
+    pub(crate) containers: Arc<Containers>,
     /// After so many deliveries that ended without a word a job is a dead letter.
     pub max_deliveries: u32,
     /// How long a sample that cannot be scanned is remembered.
     pub failed_ttl: Duration,
     /// What is counted.
     pub(crate) metrics: WorkerMetrics,
+}
+
+/// What a delivery begins with.
+struct Begun {
+    bytes: Bytes,
+    /// What is held against the sample.
+    failed: Option<FailedSample>,
+    /// What it is, if it may ask for a password.
+    sealed: Option<Sealed>,
 }
 
 /// How a delivery ended.
@@ -128,26 +143,38 @@ impl Scanning {
             // Each of them ended without a word: perhaps the sample kills the workers.
             return Ending::Dead(format!("{} deliveries ended without an answer", claim.deliveries - 1));
         }
-        let ending = self.beside_others(claim, place, span).await;
-        let Ending::Suspect(suspicion) = ending else { return ending };
+        let mut sealed = None;
+        let ending = self.beside_others(claim, place, span, &mut sealed).await;
+        let Ending::Suspect(suspicion) = ending else {
+            return self.with_what_is_inside(claim, sealed, ending, span).await;
+        };
         self.metrics.not_scanned("suspect");
         if let Err(error) = self.hub.suspect(claim, &suspicion).await {
             return Ending::HubFailed(with_causes(&error));
         }
         // Neither its bytes nor a place wait with it: many suspects cost other mail nothing.
-        let _turn = self.farm.turn().await;
+        let turn = self.farm.turn().await;
         let ending = self.turns.keep(self.alone(claim, suspicion, span)).await;
         self.turns.scanned(self.farm.suspects() > 1 && !self.farm.has_one_left()).await;
-        ending
+        drop(turn);
+        self.with_what_is_inside(claim, sealed, ending, span).await
     }
 
-    async fn beside_others<P>(&self, claim: &Claim, place: P, span: &Span) -> Ending {
+    async fn beside_others<P>(
+        &self,
+        claim: &Claim,
+        place: P,
+        span: &Span,
+        sealed: &mut Option<Sealed>,
+    ) -> Ending {
         let _memory = self.memory.take(claim.job.size).await;
         self.metrics.begun(claim.job.lane, waited(&claim.job));
-        let (bytes, failed) = match self.begin(claim).await {
+        let begun = match self.begin(claim).await {
             Ok(begun) => begun,
             Err(ending) => return ending,
         };
+        let Begun { bytes, failed, .. } = begun;
+        *sealed = begun.sealed;
         if let Some(suspicion) = failed.filter(|failed| failed.suspect) {
             return Ending::Suspect(suspicion);
         }
@@ -162,7 +189,7 @@ impl Scanning {
     async fn alone(&self, claim: &Claim, suspicion: FailedSample, span: &Span) -> Ending {
         let _memory = self.memory.take(claim.job.size).await;
         let bytes = match self.begin(claim).await {
-            Ok((bytes, _)) => bytes,
+            Ok(Begun { bytes, .. }) => bytes,
             Err(ending) => return ending,
         };
         let job = &claim.job;
@@ -178,7 +205,7 @@ impl Scanning {
     }
 
     /// The sample's bytes and what is held against it; or how the delivery ends without a scan.
-    async fn begin(&self, claim: &Claim) -> Result<(Bytes, Option<FailedSample>), Ending> {
+    async fn begin(&self, claim: &Claim) -> Result<Begun, Ending> {
         let (bytes, failed) = match self.hub.begin(claim).await {
             Ok(Begin::Scan { bytes, failed }) => (bytes, failed),
             Ok(Begin::Nothing) => return Err(Ending::Nothing),
@@ -188,11 +215,12 @@ impl Scanning {
             self.metrics.not_scanned("skipped");
             return Err(Ending::Answered(Answer::Skipped(SkipReason::TooLarge)));
         }
-        if digest(bytes.clone()).await != Some(claim.job.sample.digest) {
+        let (digest, sealed) = look_at(bytes.clone()).await.unzip();
+        if digest != Some(claim.job.sample.digest) {
             let reason = "the bytes in the hub do not have the sample's digest";
             return Err(Ending::Unfinished(reason.to_owned()));
         }
-        Ok((bytes, failed))
+        Ok(Begun { bytes, failed, sealed: sealed.flatten() })
     }
 
     /// Where the farm has gone back since, no instance could meet what the job needed.
@@ -362,11 +390,12 @@ fn log(job: &Job, verdict: &Verdict) {
     );
 }
 
-async fn digest(bytes: Bytes) -> Option<Digest> {
-    if bytes.len() < LARGE {
-        return Some(Digest::of(&bytes));
-    }
-    tokio::task::spawn_blocking(move || Digest::of(&bytes)).await.ok()
+/// The digest of a sample, and what it is if it may ask for a password.
+async fn look_at(bytes: Bytes) -> Option<(Digest, Option<Sealed>)> {
+    // An archive may have archives in it, which are unpacked to see.
+    let long = bytes.len() > LARGE || bytes.starts_with(b"PK");
+    let look = move || (Digest::of(&bytes), maybe_sealed(&bytes));
+    if long { tokio::task::spawn_blocking(look).await.ok() } else { Some(look()) }
 }
 
 fn waited(job: &Job) -> Duration {

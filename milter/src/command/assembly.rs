@@ -60,7 +60,10 @@ impl Assembly {
         let policy = Policy::compile(&config.policy)?;
         let one_process = config.redis.is_none();
         let standalone = match scanner_inside(config) {
-            Some(farm) => Some(Standalone::new(farm, &config.queue, &config.cache, registry)?),
+            Some(farm) => {
+                let open = config.open.clone().unwrap_or_default();
+                Some(Standalone::new(farm, &config.queue, &config.cache, &open, registry)?)
+            }
             None => None,
         };
         let inside = standalone.as_ref().map(Standalone::hub);

@@ -12,7 +12,9 @@ use thundergate_common::{
     hub::{Queue, memory::MemoryHub},
 };
 use thundergate_worker::{
-    Worker, farm,
+    Worker,
+    containers::Open,
+    farm,
     memory::Memory,
     oversee::Canary,
     thunderstorm::{complaint::Complaint, settings::SetupError},
@@ -57,10 +59,11 @@ impl Standalone {
         farm: &Farm,
         queue: &Queue,
         cache: &Cache,
+        open: &Open,
         registry: &mut Registry,
     ) -> Result<Self, SetupError> {
         let hub = MemoryHub::new(queue, cache);
-        let worker = Worker::new(hub.clone(), hub.clone(), farm, queue, Memory::shared(), registry)?;
+        let worker = Worker::new(hub.clone(), hub.clone(), farm, queue, Memory::shared(), open, registry)?;
         Ok(Self { hub, worker })
     }
 

@@ -27,7 +27,7 @@ use thundergate_common::{
     traces::Traces,
 };
 use thundergate_policy::PolicyConfig;
-use thundergate_worker::oversee::Canary;
+use thundergate_worker::{containers::Open, oversee::Canary};
 
 /// The compiled-in default, and the documentation of every key.
 pub const DEFAULTS: &str = include_str!("../../../deploy/milter.toml");
@@ -55,6 +55,8 @@ pub struct Config {
     pub farm: Option<Farm>,
     /// The sample that each scanner must find, for a milter without Redis.
     pub canary: Option<Canary>,
+    /// What opening sealed containers may take, for the scanner in this process.
+    pub open: Option<Open>,
     /// What to do without Redis.
     pub fallback: Fallback,
     /// What is a sample, and under which name.
@@ -134,6 +136,7 @@ impl Config {
         self.redis.as_ref().map_or(Ok(()), Redis::check)?;
         self.farm.as_ref().map_or(Ok(()), Farm::check)?;
         self.canary.as_ref().map_or(Ok(()), Canary::check)?;
+        self.open.as_ref().map_or(Ok(()), Open::check)?;
         if self.redis.is_some() && self.canary.is_some() {
             return Err(Fault::new(
                 &["canary.every", "canary.file"],

@@ -54,7 +54,8 @@ pub(super) async fn serve(config: &Config, file: Option<PathBuf>) -> Result<(), 
     let redis = hub.clone();
     let mut registry = metrics::registry("thundergate-worker");
     let memory = Memory::of(config.limits.memory_bytes);
-    let worker = Worker::new(hub.clone(), hub.clone(), &config.farm, &config.queue, memory, &mut registry)?
+    let (farm, queue) = (&config.farm, &config.queue);
+    let worker = Worker::new(hub.clone(), hub.clone(), farm, queue, memory, &config.open, &mut registry)?
         .overseeing(&config.canary);
 
     say_ready(config, admin.as_ref());

@@ -14,6 +14,7 @@ use thundergate_common::{
 use thundergate_worker::{
     Worker,
     config::{Config, DEFAULTS},
+    containers::Open,
     farm::Farm,
     memory::Memory,
     oversee::Canary,
@@ -40,8 +41,16 @@ fn start(stubs: &[&Stub], keys: &str, every: Duration) -> Running {
     let size = if keys.contains("max_file_bytes") { "" } else { "max_file_bytes = \"1MiB\"\n" };
     let farm = farm_with(&instances, &format!("{size}{keys}"));
     let mut registry = metrics::registry("test");
-    let worker =
-        Worker::new(hub.clone(), hub.clone(), &farm, queue, Memory::shared(), &mut registry).unwrap();
+    let worker = Worker::new(
+        hub.clone(),
+        hub.clone(),
+        &farm,
+        queue,
+        Memory::shared(),
+        &Open::default(),
+        &mut registry,
+    )
+    .unwrap();
     let canary = Canary { every, ..Canary::default() };
     let (farm, mut tasks) = (worker.farm(), JoinSet::new());
     let never = CancellationToken::new();

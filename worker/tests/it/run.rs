@@ -22,7 +22,7 @@ use thundergate_common::{
     sample::Sample,
     verdict::{Answer, SkipReason},
 };
-use thundergate_worker::{Worker, memory::Memory};
+use thundergate_worker::{Worker, containers::Open, memory::Memory};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -53,7 +53,9 @@ fn start_with(farm: &config::Farm, keys: &str, faults: Faults) -> Running {
     let hub = MemoryHub::new(&queue, &toml::from_str(cache).unwrap());
     let mut registry = Registry::default();
     let faulty = Arc::new(Faulty { hub: hub.clone(), faults });
-    let worker = Worker::new(faulty, hub.clone(), farm, &queue, Memory::shared(), &mut registry).unwrap();
+    let worker =
+        Worker::new(faulty, hub.clone(), farm, &queue, Memory::shared(), &Open::default(), &mut registry)
+            .unwrap();
     let (drain, leave) = (CancellationToken::new(), CancellationToken::new());
     let mut tasks = JoinSet::new();
     tasks.spawn(worker.run(drain.clone(), leave.clone()));

@@ -231,6 +231,15 @@ fn soft_break(text: &[u8]) -> usize {
 /// True where the `=` at the start of `text` begins an escape once soft breaks behind it are dropped.
 fn is_escape_over_breaks(text: &[u8]) -> bool {
     const LOOK: usize = 64;
+    // A soft break directly behind it, or behind one digit: most broken escapes are not worth a copy.
+    let may_be = match text {
+        [_, b'=', ..] => true,
+        [_, digit, b'=', ..] => digit.is_ascii_hexdigit(),
+        _ => false,
+    };
+    if !may_be {
+        return false;
+    }
     let whole = without_soft_breaks(&text[1..text.len().min(LOOK)]);
     !is_escape(text) && matches!(*whole, [high, low, ..] if decode_pair(high, low).is_some())
 }

@@ -19,7 +19,7 @@ use thundergate_harness::{
     site::Site,
     thunderstorm::Settings,
 };
-use thundergate_worker::{Worker, config, memory::Memory};
+use thundergate_worker::{Worker, config, containers::Open, memory::Memory};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -37,8 +37,16 @@ async fn worker(site: &Site, ahead_ms: i64) -> JoinSet<()> {
     let hub = RedisHub::connect_with(&redis, &defaults.queue, &defaults.cache, "wrong".to_owned(), clock);
     let hub = hub.await.unwrap();
     let mut registry = metrics::registry("clocks");
-    let worker =
-        Worker::new(hub.clone(), hub, &farm, &defaults.queue, Memory::shared(), &mut registry).unwrap();
+    let worker = Worker::new(
+        hub.clone(),
+        hub,
+        &farm,
+        &defaults.queue,
+        Memory::shared(),
+        &Open::default(),
+        &mut registry,
+    )
+    .unwrap();
     let mut tasks = JoinSet::new();
     tasks.spawn(worker.run(CancellationToken::new(), CancellationToken::new()));
     tasks
