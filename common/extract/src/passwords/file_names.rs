@@ -25,6 +25,9 @@ pub(crate) fn search(name: &str, ranked: &mut Ranked) {
     behind_cue(stem, ranked);
     let prefix = stem.split(['_', '-', ' ', '.']).next().unwrap_or_default();
     ranked.add(prefix, Place::FileName, PIECE + 40 + looks(prefix).min(60));
+    for part in stem.split(['_', '-', ' ']).take(MOST_PIECES) {
+        ranked.add(part, Place::FileName, PIECE + looks(part).min(60));
+    }
     for piece in stem.split(|character: char| !character.is_alphanumeric()).take(MOST_PIECES) {
         if piece.chars().count() >= 3 {
             ranked.add(piece, Place::FileName, PIECE + looks(piece).min(60));

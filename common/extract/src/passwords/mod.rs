@@ -5,8 +5,9 @@
 //!
 //! 1. `texts` goes over the structure once more and decodes what a person reads: subjects, bodies (`html` without its
 //!    tags), attached texts. `clean` makes one kind of blank of all kinds.
-//! 2. `tokens` splits a text, `cues` knows the words for "password", `marks` finds what stands in brackets, in quotes or
-//!    is emphasized. `search` puts them together; `file_names` does the same for the names of the parts.
+//! 2. `tokens` splits a text, `cues` knows the words for "password", `actions` those for what one does with it, `marks`
+//!    finds what stands in brackets, in quotes or is emphasized, `forms` tells which of the marks around a word may belong
+//!    to it. `search` puts them together; `file_names` does the same for the names of the parts.
 //! 3. `looks` says how much a word looks like a password, `ranked` keeps the likeliest.
 //!
 //! It costs what the texts are long, of which [`texts::MOST_TEXT`] bytes are read, and it is for those to call who hold
@@ -14,11 +15,13 @@
 //!
 //! It knows how a message is taken apart, and nothing of who seals or opens.
 
+mod actions;
 mod candidate;
 mod clean;
 mod cues;
 mod east_asia;
 mod file_names;
+mod forms;
 mod html;
 mod looks;
 mod marks;

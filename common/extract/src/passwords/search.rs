@@ -5,8 +5,10 @@
 //! Scores are what the kinds are worth to each other; only their order counts. Behind "password" with a colon: 1000.
 
 use super::{
+    actions::is_action,
     candidate::{LONGEST, Place},
     cues::{self, Cue},
+    forms::{after_label, forms, may_begin, pieces, trimmed, whole_forms},
     looks::{leads, looks},
     marks::{self, Mark},
     ranked::Ranked,
@@ -33,9 +35,12 @@ const PHRASE: i32 = 880;
 const MARKED_NEAR: i32 = 960;
 const MARKED: i32 = 420;
 const ALONE: i32 = 260;
+const ACTED: i32 = 280;
 const WORD: i32 = 120;
 /// What a word for something else takes from all of these.
 const DOUBTFUL: i32 = 160;
+/// Looks from which on a word is a candidate with the marks around it.
+const STRIKING: i32 = 100;
 /// What a word in the subject is worth more.
 const SUBJECT: i32 = 120;
 
@@ -51,6 +56,7 @@ pub(crate) fn search(text: &Text, ranked: &mut Ranked) {
     for mark in marks::marks(&text.text) {
         search.marked(&mark);
     }
+    search.near_actions();
     search.words(if text.kind == Kind::Subject { SUBJECT } else { 0 });
 }
 
@@ -66,10 +72,11 @@ impl Search<'_> {
     fn behind(&mut self, cue: &Cue) {
         let less = if cue.doubtful { DOUBTFUL } else { 0 };
         let token = self.tokens[cue.token];
-        let inner = self.text[cue.end..token.end()].trim_start_matches(|character: char| !is_part(character));
-        let inner = inner.trim_start_matches(['\'', '"']);
+        let inner =
+            self.text[cue.end..token.end()].trim_start_matches(|character: char| !may_begin(character));
         if inner.chars().filter(|character| character.is_alphanumeric()).count() >= 2 {
             self.add_forms(inner, Place::Password, DIRECT - less);
+            self.phrases(token.end() - inner.len(), cue.token, PHRASE - less);
         }
         let (mut separated, mut led, mut sentences) = (0, false, 0);
         let following = self.tokens.iter().enumerate().skip(cue.token + 1).take(BEHIND);
@@ -85,8 +92,12 @@ impl Search<'_> {
             score += if token.alone { 60 } else { 0 };
             score += looks(trimmed(token.text)) / 2 - 40 * sentences - less;
             self.add_forms(token.text, Place::Password, score);
-            if token.separated || led {
-                self.phrases(index, PHRASE - 12 * distance - less);
+            if token.separated || led || token.first {
+                self.phrases(token.start, index, PHRASE - 12 * distance - less);
+            }
+            if let Some(inner) = after_label(token.text) {
+                self.add_forms(inner, Place::Password, score - 30);
+                self.phrases(token.end() - inner.len(), index, PHRASE - 12 * distance - less);
             }
             led = leads(token.text);
             sentences += i32::from(token.ends_sentence);
@@ -106,9 +117,8 @@ impl Search<'_> {
         }
     }
 
-    /// The words from token `from` to the end of its line or sentence, together.
-    fn phrases(&mut self, from: usize, score: i32) {
-        let start = self.tokens[from].start;
+    /// The words from `start`, in token `from`, to the end of the line or the sentence, together.
+    fn phrases(&mut self, start: usize, from: usize, score: i32) {
         let mut words = 1;
         for (index, token) in self.tokens.iter().enumerate().skip(from + 1).take(MOST_WORDS - 1) {
             if token.first || self.tokens[index - 1].ends_sentence || token.end() - start > LONGEST {
@@ -143,18 +153,51 @@ impl Search<'_> {
         self.ranked.add(trimmed(mark.text), place, score - 10);
     }
 
+    /// What stands near a word for what one does with a password: "enter X to open it".
+    fn near_actions(&mut self) {
+        let actions = self.tokens.iter().enumerate().filter(|(_, token)| is_action(token));
+        for (at, _) in actions.take(MOST_CUES) {
+            let start = at.saturating_sub(BEFORE);
+            for (distance, token) in (0..).zip(self.tokens[start..at].iter().rev()) {
+                if token.ends_sentence {
+                    break;
+                }
+                self.acted_on(token, distance);
+            }
+            for (distance, token) in (0..).zip(self.tokens.iter().skip(at + 1).take(BEHIND / 2)) {
+                self.acted_on(token, distance);
+                if token.ends_sentence {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn acted_on(&mut self, token: &Token<'_>, distance: i32) {
+        let core = trimmed(token.text);
+        if core.chars().count() >= 3 {
+            self.ranked.add(core, Place::Word, ACTED - 10 * distance + looks(core));
+        }
+    }
+
     /// Every word, `more` in a text that counts more.
     fn words(&mut self, more: i32) {
         for token in self.tokens {
             let core = trimmed(token.text);
             let alone = if token.alone { ALONE - WORD } else { 0 };
-            let score = WORD + more + alone + looks(core);
+            let looks_like = looks(core);
+            let score = WORD + more + alone + looks_like;
             if core.chars().count() >= 3 {
                 self.ranked.add(core, Place::Word, score);
             }
             if !core.chars().all(char::is_alphanumeric) {
-                for piece in pieces(core).filter(|piece| piece.chars().count() >= 3) {
+                for piece in pieces(core) {
                     self.ranked.add(piece, Place::Word, score.min(WORD + more + looks(piece)) - 20);
+                }
+            }
+            if looks_like >= STRIKING {
+                for (form, less) in whole_forms(token.text) {
+                    self.ranked.add(form, Place::Word, score - less);
                 }
             }
         }
@@ -162,31 +205,8 @@ impl Search<'_> {
 
     /// Adds `token` in each form that it could be meant in.
     fn add_forms(&mut self, token: &str, place: Place, score: i32) {
-        let core = trimmed(token);
-        if core.is_empty() {
-            return;
-        }
-        self.ranked.add(core, place, score);
-        // With the mark at its end, which may belong to it.
-        let unquoted = token.trim_matches(is_quote);
-        self.ranked.add(unquoted, place, score - 50);
-        if let Some((at, _)) = unquoted.char_indices().next_back() {
-            self.ranked.add(&unquoted[..at], place, score - if is_end(&unquoted[at..]) { 40 } else { 400 });
-        }
-        self.ranked.add(token, place, score - 90);
-        let bare = core.trim_matches(|character: char| !character.is_alphanumeric());
-        self.ranked.add(bare, place, score - 60);
-        if let Some(at) = core.find(['\'', '’', ',', ';', ')', ']', '}', '"', '<', '/']) {
-            self.ranked.add(&core[..at], place, score - 70);
-        }
-        for piece in pieces(core).filter(|piece| piece.len() < core.len() && piece.chars().count() >= 3) {
-            self.ranked.add(piece, place, score - 220);
-        }
-        if core.len() <= 12
-            && core.chars().all(|character| character.is_ascii_digit() || "./-".contains(character))
-        {
-            let digits: String = core.chars().filter(char::is_ascii_digit).collect();
-            self.ranked.add(&digits, place, score - 100);
+        for (form, less) in forms(token) {
+            self.ranked.add(&form, place, score - less);
         }
     }
 }
@@ -198,29 +218,4 @@ fn doubt(cue: &Cue) -> i32 {
 /// What so many bytes between take from a score.
 fn near(bytes: usize) -> i32 {
     i32::try_from(bytes).unwrap_or(i32::MAX).min(400)
-}
-
-/// `word` without the quotes, brackets and marks of a sentence around it.
-fn trimmed(word: &str) -> &str {
-    let front = |character: char| is_quote(character) || matches!(character, ':' | '=' | ',' | ';' | '>');
-    let back = |character: char| is_quote(character) || ".,;:!?…。=".contains(character);
-    word.trim_start_matches(front).trim_end_matches(back)
-}
-
-/// True for a character that a password could begin with where it follows its cue at once.
-fn is_part(character: char) -> bool {
-    !(is_quote(character) || character.is_whitespace() || ":=-–—>→.,;/|".contains(character))
-}
-
-fn is_end(mark: &str) -> bool {
-    ".,;:!?…。".contains(mark)
-}
-
-fn is_quote(character: char) -> bool {
-    "\"'`„“”‟‚‘’«»‹›「」『』【】〔〕《》〈〉[](){}<>*_|".contains(character)
-}
-
-/// The words of `token` between anything but letters and digits; the first few.
-fn pieces(token: &str) -> impl Iterator<Item = &str> {
-    token.split(|character: char| !character.is_alphanumeric()).take(MOST_WORDS)
 }
