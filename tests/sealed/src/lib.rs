@@ -2,8 +2,8 @@
 //! Mails with a sealed attachment whose password stands in the mail, and how often it is found.
 //!
 //! Each mail follows from its number: [`mail`] chooses a language, a place for the password, what kind of password it is
-//! ([`secret`]) and a format ([`seal`]), and writes the rest from the texts of the language ([`texts`], [`prose`]): other
-//! attachments, signatures, replies, sentences that speak of other passwords. [`mime`] makes bytes of it, in UTF-8 or in
+//! ([`secret`]) and a format ([`seal`]), and writes the rest from the texts of the language ([`texts`], [`prose`], [`noise`]):
+//! other attachments, tables, signatures, replies, sentences that speak of other passwords. [`mime`] makes bytes of it, in UTF-8 or in
 //! an older charset. [`tally`] counts.
 //!
 //! Two halves have texts of their own. Candidates are developed with one and judged with the other, which nobody looks
@@ -13,6 +13,7 @@
 
 pub mod mail;
 mod mime;
+mod noise;
 mod prose;
 mod seal;
 mod secret;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! What a mail says: between twenty and six hundred words about anything, and the password in its place.
 
-use super::{mail::Place, texts::Texts};
+use super::{mail::Place, noise, texts::Texts};
 use fastrand::Rng;
 
 /// Sentences of one mail; each has about ten words.
@@ -32,7 +32,7 @@ pub(crate) fn write(texts: &Texts, place: Place, password: &str, rng: &mut Rng) 
     let marker = if place == Place::Html { Some(String::new()) } else { telling };
     if let Some(telling) = marker {
         // In a paragraph of its own, or behind what stands there.
-        if rng.bool() || telling.is_empty() || telling.contains('\n') {
+        if rng.bool() || telling.is_empty() || telling.contains('\n') || paragraphs[at - 1].contains('\n') {
             paragraphs.insert(at, telling);
         } else {
             paragraphs[at - 1] = format!("{} {telling}", paragraphs[at - 1]);
@@ -47,7 +47,7 @@ pub(crate) fn write(texts: &Texts, place: Place, password: &str, rng: &mut Rng) 
     Prose { subject, text: unfix(text), html: unfix(html), html_only: place == Place::Html }
 }
 
-/// The greeting, and sentences in paragraphs, of which some speak of other passwords.
+/// The greeting, and sentences in paragraphs, of which some speak of other passwords; between them tables and the like.
 fn paragraphs(texts: &Texts, rng: &mut Rng) -> Vec<String> {
     let mut paragraphs = vec![pick(&texts.greetings, rng)];
     // Short mails are as common as long ones.
@@ -59,6 +59,11 @@ fn paragraphs(texts: &Texts, rng: &mut Rng) -> Vec<String> {
             (0..count).map(|_| filled(&pick(&texts.fillers, rng), "", rng)).collect();
         paragraphs.push(sentences.join(" "));
         left -= count;
+    }
+    for _ in 0..2 {
+        if let Some(noise) = noise::paragraph(rng) {
+            paragraphs.insert(rng.usize(1..=paragraphs.len()), noise);
+        }
     }
     if rng.u8(0..10) < 4 {
         let at = rng.usize(1..=paragraphs.len());

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Passwords as people choose them.
 
+use super::noise::characters;
 use fastrand::Rng;
 
 /// What a password consists of.
@@ -93,10 +94,6 @@ impl Kind {
 
 const LETTERS: &str = "abcdefghkmnpqrstuvwxyzABCDEFGHKLMNPQRSTUVWXYZ";
 const SYMBOLS: &str = "!$%&#?+-_.@*=";
-
-fn characters(of: &str, length: usize, rng: &mut Rng) -> String {
-    (0..length).filter_map(|_| rng.choice(of.as_bytes()).map(|&byte| char::from(byte))).collect()
-}
 
 fn capitalized(word: &str) -> String {
     let mut letters = word.chars();

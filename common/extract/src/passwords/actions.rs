@@ -64,11 +64,25 @@ const EAST_ASIAN: &[&str] = &["開", "入力", "解除", "打开", "打開", "�
 
 /// True where `token` says so.
 pub(crate) fn is_action(token: &Token<'_>) -> bool {
-    let word = token.text.trim_matches(|character: char| !character.is_alphanumeric());
-    if word.len() > 60 || word.starts_with(|character: char| character.is_ascii_digit()) {
-        return false;
-    }
-    let word = lower(word);
+    let text = lower(token.text);
+    EAST_ASIAN.iter().any(|piece| text.contains(piece))
+        || text.split(|character: char| !character.is_alphanumeric()).any(begins_so)
+}
+
+fn begins_so(word: &str) -> bool {
     BEGINNINGS.iter().any(|beginning| word.starts_with(beginning))
-        || EAST_ASIAN.iter().any(|piece| word.contains(piece))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_one_does_with_a_password_is_known_in_many_languages() {
+        for word in ["Opens", "eingeben", "s'ouvre", "saisissez", "введите", "wpisać", "yazın", "打开附件"]
+        {
+            assert!(is_action(&Token { text: word, ..Token::default() }), "{word}");
+        }
+        assert!(!is_action(&Token { text: "meeting", ..Token::default() }));
+    }
 }

@@ -34,11 +34,12 @@ pub(crate) fn forms(token: &str) -> Vec<(Cow<'_, str>, i32)> {
 /// `token` with what stands at its ends, which may belong to it, each with what it counts less.
 pub(crate) fn whole_forms(token: &str) -> impl Iterator<Item = (&str, i32)> {
     let unquoted = token.trim_matches(is_quote);
+    let bracketed = token.trim_start_matches(['(', '[', '{']).trim_end_matches([')', ']', '}']);
     let last = unquoted.char_indices().next_back().filter(|(at, _)| is_end(&unquoted[*at..]));
     let without_end = last.map(|(at, _)| (&unquoted[..at], 40));
     let whole = token.char_indices().next_back().filter(|(at, _)| is_end(&token[*at..]));
     let whole_without_end = whole.map(|(at, _)| (&token[..at], 80));
-    [(unquoted, 50), (token, 90)].into_iter().chain(without_end).chain(whole_without_end)
+    [(unquoted, 50), (bracketed, 60), (token, 90)].into_iter().chain(without_end).chain(whole_without_end)
 }
 
 /// What stands behind a colon or an equals sign inside `token`: `label]:X`.
@@ -94,6 +95,7 @@ mod tests {
             ("Xy7kk!.", "Xy7kk!"),
             ("Xy7_.", "Xy7_"),
             ("(Xy7kk)", "(Xy7kk)"),
+            ("Xy7kk_)", "Xy7kk_"),
             ("4711'dir", "4711"),
             ("Xy7kk,", "Xy7kk"),
             ("05.03.1987", "05031987"),
