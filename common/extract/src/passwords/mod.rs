@@ -4,7 +4,7 @@
 //! Whoever seals a file and mails it mostly writes the password into the same mail. Steps:
 //!
 //! 1. `texts` goes over the structure once more and decodes what a person reads: subjects, bodies (`html` without its
-//!    tags), attached texts. `clean` makes one kind of blank of all kinds.
+//!    tags), attached texts; `inner` opens what holds a message. `clean` makes one kind of blank of all kinds.
 //! 2. `tokens` splits a text, `cues` knows the words for "password", `actions` those for what one does with it, `marks`
 //!    finds what stands in brackets, in quotes or is emphasized, `forms` tells which of the marks around a word may belong
 //!    to it. `search` puts them together; `file_names` does the same for the names of the parts.
@@ -23,6 +23,7 @@ mod east_asia;
 mod file_names;
 mod forms;
 mod html;
+mod inner;
 mod looks;
 mod marks;
 mod ranked;

@@ -92,7 +92,7 @@ impl Search<'_> {
             score += if token.alone { 60 } else { 0 };
             score += looks(trimmed(token.text)) / 2 - 40 * sentences - less;
             self.add_forms(token.text, Place::Password, score);
-            if token.separated || led || token.first {
+            if distance == 0 || token.separated || led || token.first {
                 self.phrases(token.start, index, PHRASE - 12 * distance - less);
             }
             if let Some(inner) = after_label(token.text) {

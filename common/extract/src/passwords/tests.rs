@@ -131,6 +131,21 @@ fn a_long_text_leaves_the_password_among_the_candidates() {
 }
 
 #[test]
+fn what_one_is_told_to_enter_comes_before_other_words() {
+    let words: String = (0..200)
+        .map(|number| format!("{}{} ", "ab".repeat(2 + number / 20), "cd".repeat(number % 20)))
+        .collect();
+    for sentence in ["To open it, enter melon please.", "Zum Öffnen melon eingeben.", "打开时请输入 melon 。"]
+    {
+        let found = of_text(&format!("{words}\n{sentence}\n{words}"));
+        assert!(
+            rank(&found, "melon").is_some_and(|(at, place)| at < 8 && place == Place::Word),
+            "{sentence}"
+        );
+    }
+}
+
+#[test]
 fn configured_ones_are_always_among_them() {
     let configured = ["infected".to_owned(), String::new(), "x".repeat(LONGEST + 1)];
     let text = (0..1000).map(|number| format!("password: pw{number}x ")).collect::<String>();

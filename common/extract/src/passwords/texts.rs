@@ -14,7 +14,7 @@ use super::{
         names,
         value::{Value, contains_ignoring_case},
     },
-    clean, html,
+    clean, html, inner,
 };
 use bytes::Bytes;
 
@@ -28,6 +28,8 @@ const MOST_SUBJECT: usize = 8 << 10;
 const MOST_ENTITIES: usize = 256;
 /// Texts of one message; each may take half of what the ones before it left.
 const MOST_TEXTS: usize = 16;
+/// Messages inside it that stand in an encoding.
+const MOST_INNER: usize = 4;
 /// Multiparts inside each other.
 const MOST_OPEN: usize = 32;
 
@@ -46,27 +48,11 @@ pub(crate) enum Kind {
 
 /// The texts of `message`, outer ones before inner ones.
 pub(crate) fn texts(message: &Bytes) -> Vec<Text> {
-    let mut texts = Texts { all: Vec::new(), left: MOST_TEXT };
-    let mut open = Open::default();
-    let mut at = message.len() - message.trim_ascii_start().len();
-    for _ in 0..MOST_ENTITIES {
-        let block = Block::parse(&message[at..], true, |line| open.matches(line).is_some());
-        let body = at + block.body;
-        texts.take_subject(&message[at..body]);
-        let entity = Entity::of(&block);
-        if entity.is_message() {
-            at = body + (message.len() - body - message[body..].trim_ascii_start().len());
-            continue;
-        }
-        let container = entity.opens(&mut open);
-        let (end, next) = next_part(&mut open, message, body);
-        if !container && entity.is_text() {
-            texts.take_body(&entity, &message[body..end]);
-        }
-        match next {
-            Some(start) if texts.left > 0 && texts.all.len() < MOST_TEXTS => at = start,
-            _ => break,
-        }
+    let mut texts = Texts { all: Vec::new(), left: MOST_TEXT, inner: Vec::new() };
+    texts.read(message);
+    for _ in 0..MOST_INNER {
+        let Some(message) = texts.inner.pop() else { break };
+        texts.read(&message);
     }
     texts.all
 }
@@ -148,9 +134,43 @@ impl<'a> Entity<'a> {
 struct Texts {
     all: Vec<Text>,
     left: usize,
+    /// Messages that stood in an encoding.
+    inner: Vec<Bytes>,
 }
 
 impl Texts {
+    fn read(&mut self, message: &Bytes) {
+        let mut open = Open::default();
+        let mut at = message.len() - message.trim_ascii_start().len();
+        for _ in 0..MOST_ENTITIES {
+            let block = Block::parse(&message[at..], true, |line| open.matches(line).is_some());
+            let body = at + block.body;
+            self.take_subject(&message[at..body]);
+            let entity = Entity::of(&block);
+            if entity.is_message() {
+                at = message.len() - message[body..].trim_ascii_start().len();
+                continue;
+            }
+            let container = entity.opens(&mut open);
+            let (end, next) = next_part(&mut open, message, body);
+            if !container {
+                self.take_leaf(&entity, &message.slice(body..end));
+            }
+            match next {
+                Some(start) if self.left > 0 && self.all.len() < MOST_TEXTS => at = start,
+                _ => return,
+            }
+        }
+    }
+
+    fn take_leaf(&mut self, entity: &Entity<'_>, source: &Bytes) {
+        if entity.is_text() {
+            self.take_body(entity, source);
+        } else if self.inner.len() < MOST_INNER && inner::is_holder(&entity.media_type) {
+            self.inner.extend(inner::messages(&entity.media_type, entity.decoding, source));
+        }
+    }
+
     fn take_subject(&mut self, header: &[u8]) {
         if let Some(subject) = field(header, b"subject") {
             let text = names::decoded_words(&subject[..subject.len().min(MOST_SUBJECT)]);
@@ -234,6 +254,25 @@ mod tests {
         for (text, expected) in texts.iter().zip(["one", "two", "three", "four", "five"]) {
             assert!(text.contains(expected), "{texts:?}");
         }
+    }
+
+    #[test]
+    fn messages_in_an_encoding_and_signed_ones_are_read() {
+        let encode = |bytes: &[u8]| encodify::base64::MIME.encode(bytes);
+        let encoded = encode(b"Subject: one\n\ntwo");
+        let message = format!("Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\n{encoded}");
+        assert_eq!(read(&message), ["one", "two"]);
+        // Its file becomes a text.
+        let mut signed = include_bytes!("../../tests/data/cms/signed.der").to_vec();
+        let (file, text) =
+            (b"application/octet-stream; name=cat.exe", b"text/plain; charset=utf-8; format=flow");
+        let at = signed.windows(file.len()).position(|window| window == file).unwrap();
+        signed[at..at + file.len()].copy_from_slice(text);
+        let header = "Content-Type: application/pkcs7-mime\nContent-Transfer-Encoding: base64";
+        assert_eq!(read(&format!("{header}\n\n{}", encode(&signed))), ["MZCat"]);
+        let packed = encode(include_bytes!("../../tests/data/tnef/winmail.dat"));
+        let header = "Content-Type: application/ms-tnef\nContent-Transfer-Encoding: base64";
+        assert!(read(&format!("{header}\n\n{packed}")).iter().any(|text| text.trim() == "Hi"));
     }
 
     #[test]
