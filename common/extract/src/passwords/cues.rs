@@ -6,8 +6,6 @@ use super::{east_asia::is_east_asian, tokens::Token};
 
 /// Stems that mean a password wherever they stand in a word: `Zip-Passwort`, `Entpackpasswort`, `hasłem`.
 const STEMS: &[&str] = &[
-    "password",
-    "passwort",
     "passphrase",
     "passcode",
     "passwor",
@@ -17,7 +15,6 @@ const STEMS: &[&str] = &[
     "contrase",
     "senha",
     "парол",
-    "пароль",
     "şifre",
     "sifre",
     "lösenord",
@@ -34,8 +31,8 @@ const STEMS: &[&str] = &[
     "סיסמ",
     "المرور",
     "السر",
-    "पासवर्ड",
-    "รหัสผ่าน",
+    "पासवर",
+    "รหัสผ",
     "slaptažod",
     "parool",
 ];
@@ -131,13 +128,14 @@ fn east_asian(index: usize, token: &Token<'_>) -> Option<Cue> {
 }
 
 fn words(index: usize, token: &Token<'_>, found: &mut Vec<Cue>) {
-    let mut at = 0;
-    for word in token.text.split(|character: char| !character.is_alphanumeric()) {
-        let start = token.start + at + word.as_ptr().addr() - token.text[at..].as_ptr().addr();
-        at = start - token.start;
+    let separates = |character: char| !character.is_alphanumeric();
+    let mut start = token.start;
+    for piece in token.text.split_inclusive(separates) {
+        let word = piece.trim_end_matches(separates);
         if let Some(doubtful) = meaning(word) {
             found.push(Cue { token: index, start, end: start + word.len(), doubtful });
         }
+        start += piece.len();
     }
 }
 
@@ -209,6 +207,10 @@ mod tests {
             "PW",
             "khẩu",
             "סיסמה",
+            "पासवर्ड",
+            "รหัสผ่าน",
+            "password",
+            "Passwort",
         ] {
             assert!(!found(word).is_empty(), "{word}");
         }

@@ -53,13 +53,13 @@ pub(crate) fn tokens(text: &str) -> Vec<Token<'_>> {
         }
         before = character;
         if row.tokens.len() == MOST {
-            return row.finish();
+            return row.tokens;
         }
     }
     if start < text.len() {
         row.push(&text[start..], start);
     }
-    row.finish()
+    row.tokens
 }
 
 /// The tokens so far, and what stood behind the last one.
@@ -103,10 +103,6 @@ impl<'a> Row<'a> {
         self.tokens.push(Token { text, start, separated, first, alone, ends_sentence });
         self.separated = tail.contains([':', '=']);
         self.new_line = false;
-    }
-
-    fn finish(self) -> Vec<Token<'a>> {
-        self.tokens
     }
 }
 
