@@ -2,7 +2,8 @@
 //! `cargo run --release --bin sealed`: how often the password of a sealed attachment is among the candidates that its mail
 //! gives, for each language, format, place and kind of password. Ends with status 1 where it is less often than promised.
 //!
-//! `--write FOLDER` writes the mails there instead, with a list of their passwords.
+//! Sealing takes longer than everything else and changes nothing for the candidates, so the attachments are only the first
+//! bytes of sealed files. `--write FOLDER` seals them, and writes the mails there with a list of their passwords.
 
 use anyhow::{Context, ensure};
 use clap::Parser;
@@ -17,7 +18,7 @@ use thundergate_sealed::{
 
 /// What is promised of mails in the half that is judged, in percent.
 const PROMISED: f64 = 95.0;
-/// And of the time that one takes.
+/// About the programs' defaults.
 const BUDGET: Budget = Budget { parts: 1000, depth: 50, readings: 500, decoded_bytes: 64 << 20 };
 
 /// Measures how often the password of a sealed attachment is found in its mail.
@@ -32,10 +33,7 @@ struct Arguments {
     /// Only the half that candidates are developed with, and what is not found there.
     #[arg(long)]
     develop: bool,
-    /// The sealed files are their first bytes only: quicker, and the same for the candidates.
-    #[arg(long)]
-    hollow: bool,
-    /// Write the mails there, and measure nothing.
+    /// Write the mails there, their attachments really sealed, and measure nothing.
     #[arg(long)]
     write: Option<PathBuf>,
 }
@@ -63,7 +61,7 @@ fn main() -> anyhow::Result<()> {
 /// The mails of `half`.
 fn mails(arguments: &Arguments, half: Half) -> anyhow::Result<impl Iterator<Item = anyhow::Result<Mail>>> {
     let languages = half.languages()?;
-    let (first, hollow) = (arguments.seed, arguments.hollow);
+    let (first, hollow) = (arguments.seed, arguments.write.is_none());
     Ok((first..first + arguments.mails).map(move |number| compose(number, half, &languages, hollow)))
 }
 
