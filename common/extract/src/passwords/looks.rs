@@ -128,7 +128,7 @@ mod tests {
             ("QWERTZ", "Please"),
             ("banana", "the"),
             ("abc123", "https://example.org/abc123"),
-            ("abc123", "me@example.org"),
+            ("abc123", "ab12@example.org"),
         ] {
             assert!(looks(likely) > looks(other), "{likely} {other}");
         }

@@ -70,7 +70,7 @@ struct Search<'a> {
 impl Search<'_> {
     /// What follows `cue`, in its token and in the next ones, over the ends of lines.
     fn behind(&mut self, cue: &Cue) {
-        let less = if cue.doubtful { DOUBTFUL } else { 0 };
+        let less = doubt(cue);
         let token = self.tokens[cue.token];
         let inner =
             self.text[cue.end..token.end()].trim_start_matches(|character: char| !may_begin(character));
@@ -106,7 +106,7 @@ impl Search<'_> {
 
     /// What stands before `cue` in its sentence: "use X as the password".
     fn before(&mut self, cue: &Cue) {
-        let less = if cue.doubtful { DOUBTFUL } else { 0 };
+        let less = doubt(cue);
         let start = cue.token.saturating_sub(BEFORE);
         for (distance, token) in (0..).zip(self.tokens[start..cue.token].iter().rev()) {
             if token.ends_sentence {

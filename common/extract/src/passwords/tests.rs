@@ -47,6 +47,7 @@ fn behind_a_password_word_in_many_forms() {
         ("The document is protected. Password (case sensitive): Xy7!", "Xy7!"),
         ("[PDF Password]:62734", "62734"),
         ("The password {0808} opens it", "0808"),
+        ("[Password of this file]:Xy=7kk!", "Xy=7kk!"),
         ("pw=Xy7kk", "Xy7kk"),
         ("Password - Xy7kk", "Xy7kk"),
         ("Password => Xy7kk", "Xy7kk"),
