@@ -32,6 +32,7 @@ const LED_TO: i32 = 930;
 const FOLLOWING: i32 = 760;
 const PRECEDING: i32 = 620;
 const PHRASE: i32 = 880;
+const UNLED_PHRASE: i32 = 720;
 const MARKED_NEAR: i32 = 960;
 const MARKED: i32 = 420;
 const ALONE: i32 = 260;
@@ -92,8 +93,10 @@ impl Search<'_> {
             score += if token.alone { 60 } else { 0 };
             score += looks(trimmed(token.text)) / 2 - 40 * sentences - less;
             self.add_forms(token.text, Place::Password, score);
-            if distance == 0 || token.separated || led || token.first {
+            if token.separated || led {
                 self.phrases(token.start, index, PHRASE - 12 * distance - less);
+            } else if distance == 0 || token.first {
+                self.phrases(token.start, index, UNLED_PHRASE - 12 * distance - less);
             }
             if let Some(inner) = after_label(token.text) {
                 self.add_forms(inner, Place::Password, score - 30);
