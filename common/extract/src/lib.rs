@@ -15,6 +15,8 @@
 //!    it, is read once more without its structure (`blind`), piece by piece (`segment`), as what the bytes look like (`likeness`); what is not
 //!    plausible as a file (`plausible`) is left.
 //!
+//! For those who hold a part that is sealed, [`passwords`] reads the message once more for what may be its password.
+//!
 //! Containers (multiparts, nested messages) are no samples, their leaves are. Nothing here fails: a message over a
 //! budget is `malformed`, with everything found until then, and not read in further ways. All work is linear in the
 //! message, except that a budget may multiply it by a constant. Nothing recurses but containers inside containers, and
@@ -47,6 +49,7 @@ mod names;
 mod opener;
 mod outline;
 mod part;
+mod passwords;
 mod plausible;
 mod reading;
 mod recall;
@@ -63,6 +66,7 @@ pub use budget::{Budget, Exceeded};
 use bytes::Bytes;
 pub use outline::Step;
 pub use part::{Content, Extraction, Part, Skipped};
+pub use passwords::{Candidate, Place, passwords};
 use reading::Reading;
 pub use recall::Recall;
 use samples::Samples;

@@ -163,7 +163,8 @@ pub(crate) fn differ(one: &str, other: &str) -> bool {
     one_kind != other_kind && danger(Some(one)).max(danger(Some(other))) > 1
 }
 
-fn decoded_words(value: &[u8]) -> String {
+/// `value` with its encoded words (RFC 2047) decoded; of a long one, its end.
+pub(crate) fn decoded_words(value: &[u8]) -> String {
     let value = &value[value.len().saturating_sub(MAX_ENCODED_NAME)..];
     let convert = |charset: &[u8], bytes: &[u8], out: &mut String| {
         out.push_str(&converted(&Text { bytes: bytes.to_vec(), charset: charset.to_vec() }));

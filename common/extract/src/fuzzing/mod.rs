@@ -9,7 +9,7 @@ mod fragments;
 mod replay;
 
 use super::{
-    Bodies, Budget, Extraction, Part, boundary, container,
+    Bodies, Budget, Candidate, Extraction, Part, boundary, container,
     decode::{Decoding, base64, quoted_printable, text_files},
     header::Block,
     names::{self, most_dangerous_first},
@@ -120,6 +120,23 @@ pub fn extract(data: &[u8]) {
     let message = Bytes::copy_from_slice(data);
     checked(&message, Bodies::Html, &GENEROUS);
     checked(&message, Bodies::All, &TIGHT);
+}
+
+/// The candidates for a password in a message, and in the same bytes as a text and as HTML.
+pub fn passwords(data: &[u8]) {
+    let headers = ["", "Subject: \n\n", "Content-Type: text/html\n\n"];
+    for header in headers {
+        let message = Bytes::from([header.as_bytes(), data].concat());
+        let extraction = super::extract(&message, Bodies::Html, &TIGHT);
+        let configured = ["infected".to_owned()];
+        let found = super::passwords(&message, &extraction, &configured);
+        let again = super::passwords(&message, &extraction, &configured);
+        assert!(found == again, "the same message gives the same");
+        assert!(found.len() <= 64 && found.iter().any(|candidate| candidate.as_str() == "infected"));
+        assert!(found.iter().all(|candidate| (1..=128).contains(&candidate.as_str().len())));
+        let texts: HashSet<_> = found.iter().map(Candidate::as_str).collect();
+        assert_eq!(texts.len(), found.len(), "each once");
+    }
 }
 
 /// What `message` holds, twice the same and as promised.

@@ -52,3 +52,8 @@ fn containers() {
 fn extract() {
     replay("extract", super::extract);
 }
+
+#[test]
+fn passwords() {
+    replay("passwords", super::passwords);
+}
