@@ -13,6 +13,7 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family},
     registry::Registry,
 };
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use std::{
     sync::{
@@ -178,8 +179,8 @@ impl Containers {
     }
 
     /// Opens `container`, which may be a sealed one of this `kind`.
-    pub(crate) async fn open(&self, kind: Sealed, container: Bytes) -> Inside {
-        let Some((opener, request)) = self.opener.as_ref().zip(request(kind, container)) else {
+    pub(crate) async fn open(&self, kind: Sealed, container: Bytes, candidates: Vec<SecretString>) -> Inside {
+        let Some((opener, request)) = self.opener.as_ref().zip(request(kind, container, candidates)) else {
             self.count("sealed");
             return Inside { container: Container::Sealed(kind), members: Vec::new() };
         };
@@ -224,24 +225,24 @@ impl Containers {
 }
 
 /// What the opener is asked; none where it knows no such container.
-fn request(kind: Sealed, container: Bytes) -> Option<Request> {
+fn request(kind: Sealed, container: Bytes, candidates: Vec<SecretString>) -> Option<Request> {
     let kind = match kind {
         Sealed::Zip => Kind::Zip,
         Sealed::SevenZip => Kind::SevenZip,
         Sealed::Ooxml => Kind::Ooxml,
         Sealed::Pdf => Kind::Pdf,
-        Sealed::Rar => return rar(container),
+        Sealed::Rar => return rar(container, candidates),
         Sealed::Office => return None,
     };
-    Some(Request { kind, container, candidates: Vec::new() })
+    Some(Request { kind, container, candidates })
 }
 
 /// Which version of RAR the signature says, behind whatever program it is that extracts itself.
-fn rar(container: Bytes) -> Option<Request> {
+fn rar(container: Bytes, candidates: Vec<SecretString>) -> Option<Request> {
     let start = memchr::memmem::find(&container, b"Rar!\x1a\x07")?;
     let container = container.slice(start..);
     let kind = Kind::of(&container).filter(|kind| matches!(kind, Kind::Rar4 | Kind::Rar5))?;
-    Some(Request { kind, container, candidates: Vec::new() })
+    Some(Request { kind, container, candidates })
 }
 
 #[cfg(test)]
@@ -265,7 +266,8 @@ mod tests {
 
     #[test]
     fn the_opener_is_told_which_rar_it_is() {
-        let version = |bytes: &'static [u8]| rar(Bytes::from_static(bytes)).map(|request| request.kind);
+        let version =
+            |bytes: &'static [u8]| rar(Bytes::from_static(bytes), Vec::new()).map(|request| request.kind);
         assert_eq!(version(b"MZ Rar!\x1a\x07\x00"), Some(Kind::Rar4));
         assert_eq!(version(b"Rar!\x1a\x07\x01\x00"), Some(Kind::Rar5));
         assert_eq!(version(b"Rar!\x1a\x07\x02"), None);

@@ -63,6 +63,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
+use secrecy::SecretString;
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 /// Why the hub could not do what it was asked.
@@ -241,6 +242,12 @@ pub trait Milter: Hub {
     /// look-ups do not share; one more for what is refused and for bulk and background, and two for what others give way to.
     async fn submit(&self, jobs: &[(Sample, Job)]) -> Result<Vec<Admission>, HubError>;
 
+    /// Offers words of a message for the password of a sample that was reserved, the likeliest first, beside those that others
+    /// offered. A hub that cannot keep them secret keeps none.
+    async fn offer(&self, _key: &SampleKey, _passwords: Vec<SecretString>) -> Result<(), HubError> {
+        Ok(())
+    }
+
     /// Whether the hub takes what a milter writes.
     ///
     /// # Errors
@@ -286,6 +293,11 @@ pub trait Worker: Hub {
 
     /// Takes the lease of the claim's sample and fetches its bytes.
     async fn begin(&self, claim: &Claim) -> Result<Begin, HubError>;
+
+    /// What was offered for the password of the claim's sample, the likeliest first.
+    async fn offered(&self, _claim: &Claim) -> Result<Vec<SecretString>, HubError> {
+        Ok(Vec::new())
+    }
 
     /// Keeps leases and claims alive for another `queue.lease_ttl`.
     async fn renew(&self, worker: &str, claims: &[Claim]) -> Result<(), HubError>;

@@ -45,7 +45,7 @@ use thundergate_common::{
     traces::Span,
     verdict::SkipReason,
 };
-use thundergate_extract::{Ambiguity, Extraction, Part, Recall, extract_recalling};
+use thundergate_extract::{Ambiguity, Extraction, Part, Recall, extract_recalling, passwords};
 use thundergate_policy::{
     Action, Cause, Decision, Disposition, Facts, Failure, Policy, PolicyConfig, Source, Trouble, decide,
 };
@@ -237,7 +237,11 @@ impl Gate {
         let samples = extraction.parts.iter().filter(|part| part.size <= self.sample_bytes());
         let wanted = samples.map(|part| Wanted { key: self.key(part), part });
         let wanted: Vec<_> = wanted.filter(|want| seen.insert(want.key.clone())).collect();
-        let asker = Asker { client, envelope, span, bytes_of: &decode };
+        let passwords = || {
+            let all = passwords(&bytes, &extraction, &[]);
+            all.iter().map(|candidate| candidate.as_str().into()).collect()
+        };
+        let asker = Asker { client, envelope, span, bytes_of: &decode, passwords: &passwords };
         let answers = self.resolver.resolve(&wanted, asker).await;
         for part in &mut parts {
             if let Some(answer) = part.key.as_ref().and_then(|key| answers.get(key)) {

@@ -34,6 +34,7 @@ use crate::{
 };
 use bytes::Bytes;
 use futures_util::{StreamExt, stream::FuturesUnordered};
+use secrecy::SecretString;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use thundergate_common::{
     cache::{Layer, VerdictCache},
@@ -65,6 +66,8 @@ pub(crate) struct Asker<'a> {
     pub span: &'a Span,
     /// Decodes a sample that has to be scanned; none where there is no memory for it.
     pub bytes_of: &'a (dyn Fn(&Part) -> Option<Bytes> + Sync),
+    /// What of the message may be a password, the likeliest first.
+    pub passwords: &'a (dyn Fn() -> Vec<SecretString> + Sync),
 }
 
 /// What submitting may take beyond the deadline, and what a message that is decided may be held up for a re-scan.

@@ -43,7 +43,9 @@ impl Scanning {
                 Ok(Begun { bytes, .. }) => bytes,
                 Err(ending) => return ending,
             };
-            let inside = self.containers.open(kind, bytes).await;
+            // Without them there are those that everybody tries.
+            let candidates = self.hub.offered(claim).await.unwrap_or_default();
+            let inside = self.containers.open(kind, bytes, candidates).await;
             (inside.container, inside.members)
         };
         verdict.container = container;

@@ -7,6 +7,7 @@
 
 mod jobs;
 mod operator;
+mod passwords;
 mod records;
 mod state;
 
@@ -28,7 +29,9 @@ use crate::{
     verdict::{Answer, Verdict},
 };
 use async_trait::async_trait;
+use passwords::Passwords;
 use records::Records;
+use secrecy::SecretString;
 use state::{Lease, State, Taken};
 use std::{
     collections::VecDeque,
@@ -60,6 +63,7 @@ pub struct MemoryHub {
     work: Notify,
     letters: Mutex<VecDeque<DeadLetter>>,
     records: Mutex<Records>,
+    passwords: Passwords,
 }
 
 impl MemoryHub {
@@ -80,6 +84,7 @@ impl MemoryHub {
             work: Notify::new(),
             letters: Mutex::default(),
             records: Mutex::new(Records::new(queue.records_bytes.as_u64(), queue.records_ttl)),
+            passwords: Passwords::new(queue.sample_ttl),
         })
     }
 
@@ -104,6 +109,7 @@ impl MemoryHub {
     /// Stores what an answer says. Gives whether the job was still there.
     fn finish(&self, claim: &Claim, answer: Answer, failed: Option<&FailedSample>) -> bool {
         let answer = answer.bounded();
+        self.passwords.forget(&claim.job.sample);
         let mut state = self.state();
         let (key, lease) = (&claim.job.sample, Lease::of(claim));
         // A scan whose lease ran out clears no sample of which something is known: that may be a finding. Nor does it hold
@@ -198,6 +204,11 @@ impl Milter for MemoryHub {
         &self.announcements
     }
 
+    async fn offer(&self, key: &SampleKey, passwords: Vec<SecretString>) -> Result<(), HubError> {
+        self.passwords.offer(key, passwords);
+        Ok(())
+    }
+
     async fn leave(&self, keys: &[SampleKey]) -> Result<(), HubError> {
         let mut state = self.state();
         keys.iter().for_each(|key| state.leave(key));
@@ -275,6 +286,10 @@ impl Worker for MemoryHub {
             }
         }
         Ok(Begin::Nothing)
+    }
+
+    async fn offered(&self, claim: &Claim) -> Result<Vec<SecretString>, HubError> {
+        Ok(self.passwords.of(&claim.job.sample))
     }
 
     async fn renew(&self, worker: &str, claims: &[Claim]) -> Result<(), HubError> {

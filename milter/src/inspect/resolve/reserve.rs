@@ -16,6 +16,7 @@ use thundergate_common::{
     hub::{Admission, HubError, Reservation},
     job::{Job, Lane},
     sample::{Sample, SampleKey},
+    sealed::maybe_sealed,
     traces::Span,
 };
 use thundergate_policy::{Failure, Source};
@@ -64,6 +65,7 @@ impl Asking<'_> {
                 }
                 Reservation::Joined => {
                     joined += 1;
+                    self.offer(want).await;
                     asked.placing.joined(&want.key, lane);
                     // Who joined its own scan again still owns it.
                     asked.sources.entry(want.key.clone()).or_insert(Source::Joined);
@@ -71,6 +73,7 @@ impl Asking<'_> {
                 }
                 Reservation::Owner => match self.job(want, asked.placing.place(&want.key), &span) {
                     Some(job) => {
+                        self.offer(want).await;
                         asked.sources.insert(want.key.clone(), Source::Scan);
                         jobs.push(job);
                         continue;
@@ -145,6 +148,15 @@ impl Asking<'_> {
         spans::enqueued(&span, jobs.len(), keys.len() - jobs.len());
         if !jobs.is_empty() {
             let _ = self.submit(&jobs).await;
+        }
+    }
+
+    /// Offers what of the message may be the password of a sample that asks for one. What cannot be offered is not tried, and
+    /// nothing else fails.
+    async fn offer(&self, want: &Wanted<'_>) {
+        let bytes = (self.asker.bytes_of)(want.part);
+        if bytes.is_some_and(|bytes| maybe_sealed(&bytes).is_some()) {
+            let _ = self.hub.offer(&want.key, (self.asker.passwords)()).await;
         }
     }
 

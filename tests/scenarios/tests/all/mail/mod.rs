@@ -6,4 +6,5 @@ mod blame;
 mod cluster;
 mod failure_table;
 mod milter_protocol;
+mod sealed;
 mod shares;

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Attachments that ask for a password: opened with a word of their mail or one that everybody tries, or told as sealed.
+
+use std::io::{Cursor, Write as _};
+use thundergate_harness::{
+    mails::{eicar, mail, noise},
+    mta::{Mail, Reply},
+    site::{Milter, Site},
+    thunderstorm::Settings,
+};
+use zip::{AesMode, ZipWriter, write::SimpleFileOptions};
+
+/// A ZIP with `content` as `invoice.com`, sealed with `password`.
+fn sealed(password: &str, content: &[u8]) -> Vec<u8> {
+    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+    let options = SimpleFileOptions::default().with_aes_encryption(AesMode::Aes256, password);
+    archive.start_file("invoice.com", options).unwrap();
+    archive.write_all(content).unwrap();
+    archive.finish().unwrap().into_inner()
+}
+
+fn with(text: &str, archive: Vec<u8>) -> Mail {
+    Mail::of(mail().text(text).attach("invoice.zip", "application/zip", archive).bytes())
+}
+
+/// What the milter says of `mail`; the log line calls its archive `container` and the decision `cause`.
+async fn told(milter: &Milter, mail: &Mail, cause: &str, container: &str) -> Reply {
+    let reply = milter.send(mail).await;
+    let line = milter.line_of(mail).await;
+    assert_eq!(line["cause"], cause, "{line}");
+    let named = |part: &&serde_json::Value| part["name"] == "invoice.zip";
+    let part = line["parts"].as_array().and_then(|parts| parts.iter().find(named)).cloned();
+    assert_eq!(part.expect("a part of that name")["container"], container, "{line}");
+    reply
+}
+
+#[tokio::test]
+async fn a_word_of_the_mail_opens_its_archive_and_what_is_in_it_decides() {
+    let site = Site::single(1, Settings::default()).await;
+    let milter = site.milter("").await;
+    let archive = sealed("Herbst-4711", &eicar());
+    let text = "Please find the invoice attached.\r\nPassword: Herbst-4711\r\nKind regards";
+    let reply = told(&milter, &with(text, archive.clone()), "found", "opened").await;
+    assert!(reply.quarantine.is_some(), "{reply:?}");
+    assert_eq!(site.scans(), 2, "the archive and what is in it");
+    let again = told(&milter, &with("Another text.", archive), "found", "opened").await;
+    assert!(again.quarantine.is_some() && site.scans() == 2, "it is known: {again:?}");
+}
+
+#[tokio::test]
+async fn what_nothing_opens_is_scanned_as_it_is_and_tagged() {
+    let site = Site::single(1, Settings::default()).await;
+    let milter = site.milter("").await;
+    let archive = sealed("nobody-knows-4711", &eicar());
+    let mail = with("The password comes by telephone.", archive.clone());
+    let reply = told(&milter, &mail, "sealed", "sealed").await;
+    let tag = reply.header("X-Thundergate").unwrap_or_default();
+    assert!(reply.delivers() && tag.contains("cause=sealed"), "{reply:?}");
+    assert_eq!(site.scans_of(&archive), 1);
+    let strict = site.milter("policy.on.sealed = \"quarantine\"").await;
+    assert!(told(&strict, &mail, "sealed", "sealed").await.quarantine.is_some());
+}
+
+#[tokio::test]
+async fn an_archive_beyond_the_limits_is_its_own_fault_and_costs_no_other_mail() {
+    let site = Site::single(1, Settings::default()).await;
+    let milter = site.milter("[open]\nconcurrency = 1\ntimeout = \"20s\"\nmemory_bytes = \"512MiB\"\nbytes_out = \"1KiB\"\nmembers = 10\nrounds = 1048576\nunconfined = false").await;
+    let large = with("Password: infected", sealed("infected", &noise(1, 100_000)));
+    let reply = told(&milter, &large, "clean", "unsupported").await;
+    assert!(reply.delivers(), "{reply:?}");
+    let plain = Mail::of(mail().attach("a.pdf", "application/pdf", noise(2, 5_000)).bytes());
+    assert!(milter.send(&plain).await.delivers());
+}
+
+#[tokio::test]
+async fn workers_open_with_the_passwords_that_everybody_tries() {
+    let site = Site::cluster(1, Settings::default()).await;
+    let milter = site.milter("").await;
+    let _worker = site.worker("").await;
+    let reply =
+        told(&milter, &with("See the document.", sealed("infected", &eicar())), "found", "opened").await;
+    assert!(reply.quarantine.is_some(), "{reply:?}");
+    let mail = with("See the document.", sealed("nobody-knows-4711", &eicar()));
+    let reply = told(&milter, &mail, "sealed", "sealed").await;
+    assert!(reply.delivers(), "{reply:?}");
+}
