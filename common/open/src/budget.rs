@@ -4,7 +4,7 @@
 
 use super::{failure::Excess, stop::Stop};
 use std::{
-    io::Read,
+    io::{ErrorKind, Read},
     time::{Duration, Instant},
 };
 
@@ -49,6 +49,7 @@ impl Budget {
             // Whatever follows: nobody may have so much.
             _ if bytes.len() as u64 > most => Err(Stop::TooMuch(Excess::Bytes)),
             Ok(_) => Ok(Some(bytes)),
+            Err(error) if error.kind() == ErrorKind::OutOfMemory => Err(Stop::TooMuch(Excess::Memory)),
             Err(_) => Ok(None),
         }
     }
@@ -89,6 +90,18 @@ mod tests {
         assert_eq!(budget.read(&[7; 5][..]), Err(Stop::TooMuch(Excess::Bytes)));
         assert_eq!(budget.spend(5), Err(Stop::TooMuch(Excess::Bytes)));
         assert_eq!(budget.spend(0), Err(Stop::TooMuch(Excess::Members)));
+    }
+
+    #[test]
+    fn no_memory_is_not_taken_for_a_wrong_password() {
+        struct Source(ErrorKind);
+        impl Read for Source {
+            fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+                Err(self.0.into())
+            }
+        }
+        assert_eq!(budget().read(Source(ErrorKind::OutOfMemory)), Err(Stop::TooMuch(Excess::Memory)));
+        assert_eq!(budget().read(Source(ErrorKind::InvalidData)), Ok(None));
     }
 
     #[test]

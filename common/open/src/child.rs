@@ -6,9 +6,16 @@
 
 use super::{
     confine::{Confinement, confine},
+    failure::Excess,
+    stop::Stop,
     unseal, wire,
 };
-use std::{ffi::OsString, io, panic, process::ExitCode};
+use std::{
+    ffi::OsString,
+    io::{self, ErrorKind},
+    panic,
+    process::ExitCode,
+};
 
 /// The word that makes a program the child.
 pub(crate) const COMMAND: &str = "open";
@@ -48,7 +55,10 @@ fn run(args: impl Iterator<Item = OsString>) -> u8 {
 }
 
 fn work() -> io::Result<()> {
-    let task = wire::read_request(io::stdin().lock())?;
-    let worked = unseal::unseal(task.kind, &task.container, task.passwords, task.budget);
+    let worked = match wire::read_request(io::stdin().lock()) {
+        Ok(task) => unseal::unseal(task.kind, &task.container, task.passwords, task.budget),
+        Err(error) if error.kind() == ErrorKind::OutOfMemory => Err(Stop::TooMuch(Excess::Memory)),
+        Err(error) => return Err(error),
+    };
     wire::write_reply(io::stdout().lock(), worked)
 }

@@ -99,6 +99,8 @@ pub(crate) fn read_request(mut source: impl Read) -> io::Result<Task> {
     source.read_exact(&mut head)?;
     let head: Head<'_> = parsed(&head)?;
     let mut container = Vec::new();
+    let length = usize::try_from(head.container).unwrap_or(usize::MAX);
+    container.try_reserve_exact(length).map_err(|_| ErrorKind::OutOfMemory)?;
     source.take(head.container).read_to_end(&mut container)?;
     if container.len() as u64 != head.container {
         return Err(ErrorKind::UnexpectedEof.into());

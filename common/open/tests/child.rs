@@ -68,6 +68,9 @@ async fn what_is_too_much_is_told() {
     assert_eq!(opener.open(&bomb).await, Err(Failure::TooMuch(Excess::Bytes)));
     let small = Limits { memory_bytes: 24 << 20, bytes_out: 256 << 20, ..limits() };
     assert_eq!(Opener::by(PROBE, small).open(&bomb).await, Err(Failure::TooMuch(Excess::Memory)));
+    let large = Request { container: Bytes::from(vec![0; 40 << 20]), ..bomb.clone() };
+    let small = Limits { memory_bytes: 24 << 20, ..limits() };
+    assert_eq!(Opener::by(PROBE, small).open(&large).await, Err(Failure::TooMuch(Excess::Memory)));
     let dear = Opener::by(PROBE, Limits { rounds: 1 << 14, ..limits() });
     for name in ["directory.rar5.rar", "directory.7z", "agile.docx"] {
         let refused = dear.open(&request(name, &[PASSWORD])).await;

@@ -71,10 +71,7 @@ impl Info {
     /// The key of the package. None where the password does not fit.
     pub(super) fn key(&self, password: &[u8]) -> Option<Vec<u8>> {
         let Self { password: cipher, .. } = self;
-        let mut digest = cipher.hash.of(&[&cipher.salt, password]);
-        for round in 0..self.rounds {
-            digest = cipher.hash.of(&[&round.to_le_bytes(), &digest]);
-        }
+        let digest = cipher.hash.spun(&cipher.salt, password, self.rounds);
         let verifier = cipher.open(&digest, VERIFIER, &self.verifier)?;
         let hash = cipher.open(&digest, VERIFIER_HASH, &self.verifier_hash)?;
         let expected = cipher.hash.of(&[verifier.get(..cipher.salt.len())?]);
@@ -131,6 +128,16 @@ impl Hash {
         }
     }
 
+    /// Of a salt and a password, so many times over.
+    fn spun(self, salt: &[u8], password: &[u8], rounds: u32) -> Vec<u8> {
+        match self {
+            Self::Sha1 => spun::<Sha1>(salt, password, rounds),
+            Self::Sha256 => spun::<Sha256>(salt, password, rounds),
+            Self::Sha384 => spun::<Sha384>(salt, password, rounds),
+            Self::Sha512 => spun::<Sha512>(salt, password, rounds),
+        }
+    }
+
     fn of(self, pieces: &[&[u8]]) -> Vec<u8> {
         match self {
             Self::Sha1 => digest::<Sha1>(pieces),
@@ -145,6 +152,14 @@ fn digest<D: Digest>(pieces: &[&[u8]]) -> Vec<u8> {
     let mut digest = D::new();
     pieces.iter().for_each(|piece| digest.update(piece));
     digest.finalize().to_vec()
+}
+
+fn spun<D: Digest>(salt: &[u8], password: &[u8], rounds: u32) -> Vec<u8> {
+    let mut digest = D::new().chain_update(salt).chain_update(password).finalize();
+    for round in 0..rounds {
+        digest = D::new().chain_update(round.to_le_bytes()).chain_update(&digest).finalize();
+    }
+    digest.to_vec()
 }
 
 /// Cut, or filled up.
