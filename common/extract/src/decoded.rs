@@ -4,8 +4,9 @@
 
 use super::{
     body::{self, Bodies, Class},
+    bytewise::is_binary,
     candidates::{self, Candidate},
-    container,
+    container::{self, wide::Charset},
     decode::{Decoding, base64},
     part::Content,
     recall::{Attachment, Recall},
@@ -13,18 +14,32 @@ use super::{
 };
 use thundergate_common::digest::{Digest, Hasher};
 
+/// Bytes that armour begins with, and a few more.
+const ARMOUR: usize = 32;
+
 /// What a candidate turned out to be.
 pub(crate) struct Decoded {
     /// Of its bytes, where it shall be scanned.
     pub(crate) digest: Option<Digest>,
     /// Its bytes.
     pub(crate) size: usize,
-    /// It starts as messages do.
-    pub(crate) message: bool,
-    /// It starts as containers do.
-    pub(crate) container: bool,
+    /// What is to be done with it.
+    pub(crate) signs: Signs,
     /// What else it could be.
     pub(crate) others: Vec<Candidate>,
+}
+
+/// What bytes look like that were decoded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Signs {
+    /// They start as messages do.
+    pub(crate) message: bool,
+    /// They start as containers do, or are a text that holds one.
+    pub(crate) container: bool,
+    /// They are a text that may hold encoded files.
+    pub(crate) files: bool,
+    /// They are a text in which ASCII is not itself.
+    pub(crate) charset: Option<Charset>,
 }
 
 impl Decoded {
@@ -43,33 +58,40 @@ impl Decoded {
                 Some(recall) => recall.or_decode(&content.source, decode),
                 None => decode(),
             };
-            if let Some(Attachment { digest, size, message, container }) = attachment {
+            if let Some(Attachment { digest, size, signs }) = attachment {
                 // Only of plain text is it asked what it holds.
                 let digest = class.is_sample(bodies, &[], || false).then_some(digest);
-                return Self { digest, size, message, container, others: Vec::new() };
+                return Self { digest, size, signs, others: Vec::new() };
             }
         }
         let clean = content.decode_unless_plain(limit, buffer);
         let bytes = if content.decoding == Decoding::Identity { &content.source[..] } else { buffer };
         let run = if content.decoding == Decoding::Identity { runs::longest(bytes) } else { None };
         let others = candidates::further(content, class, clean, bytes, run.as_ref());
+        let signs = Signs::of(bytes, class, content.decoding);
         let sample = class.is_sample(bodies, bytes, || match content.decoding {
             // They were looked for just now.
             Decoding::Identity => !others.is_empty() || run.is_some(),
-            _ => body::holds_files(bytes),
+            _ => signs.files || runs::longest(bytes).is_some(),
         });
         let digest = sample.then(|| Digest::of(bytes));
-        Self { size: bytes.len(), digest, others, ..Self::told_by(bytes) }
+        Self { size: bytes.len(), digest, others, signs }
     }
+}
 
-    /// What its start tells.
-    fn told_by(start: &[u8]) -> Self {
+impl Signs {
+    /// Those of `bytes`, of which a text is searched to its end; what is none is told by its start, and by that alone.
+    fn of(bytes: &[u8], class: Class, decoding: Decoding) -> Self {
+        let start = &bytes[..bytes.len().min(body::START)];
+        let plain = decoding == Decoding::Identity;
+        let all = if class != Class::File || plain { bytes } else { start };
+        let text = if class == Class::Plain { bytes } else { start };
         Self {
-            digest: None,
-            size: 0,
             message: body::is_message(start),
-            container: container::is_one(&start[..start.len().min(body::START)]),
-            others: Vec::new(),
+            container: container::is_one(all),
+            // Those in a text that is not encoded itself are among what else it could be.
+            files: !plain && body::may_hold_files(text),
+            charset: Charset::of(start),
         }
     }
 }
@@ -78,15 +100,20 @@ impl Decoded {
 fn attachment(source: &[u8], buffer: &mut Vec<u8>) -> Option<Attachment> {
     let mut pieces = Pieces::default();
     let size = base64::decode_pieces(source, buffer, |piece| pieces.take(piece))?;
-    let Decoded { message, container, .. } = Decoded::told_by(&pieces.start);
-    Some(Attachment { digest: pieces.hasher.finish(), size, message, container })
+    let mut signs = Signs::of(&pieces.start, Class::File, Decoding::Base64);
+    signs.container |= pieces.armoured;
+    Some(Attachment { digest: pieces.hasher.finish(), size, signs })
 }
 
-/// Digests what is decoded in pieces, and keeps its start.
+/// Digests what is decoded in pieces, keeps the start, and looks for armour in a text.
 #[derive(Default)]
 struct Pieces {
     hasher: Hasher,
     start: Vec<u8>,
+    /// The last bytes so far.
+    end: Vec<u8>,
+    is_text: bool,
+    armoured: bool,
 }
 
 impl Pieces {
@@ -94,6 +121,36 @@ impl Pieces {
         self.hasher.update(piece);
         if self.start.is_empty() {
             self.start.extend_from_slice(&piece[..piece.len().min(body::START)]);
+            self.is_text = !is_binary(&self.start);
         }
+        if self.is_text && !self.armoured {
+            let seam =
+                [&self.end[self.end.len().saturating_sub(ARMOUR)..], &piece[..piece.len().min(ARMOUR)]];
+            self.armoured = container::is_armoured(piece) || container::is_armoured(&seam.concat());
+        }
+        self.end.extend_from_slice(&piece[piece.len().saturating_sub(ARMOUR)..]);
+        self.end.drain(..self.end.len().saturating_sub(ARMOUR));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use encodify::base64::MIME;
+
+    fn signs(file: &[u8]) -> Signs {
+        let content = Content { source: Bytes::from(MIME.encode(file)), decoding: Decoding::Base64 };
+        Decoded::of(&content, Class::File, Bodies::Html, u64::MAX, None, &mut Vec::new()).signs
+    }
+
+    #[test]
+    fn armour_is_found_wherever_it_begins_in_a_text() {
+        for before in (24_000..26_000).step_by(7) {
+            let text = [&b"x".repeat(before)[..], &b"-----BEGIN PGP MESSAGE-----"[..], &b"x".repeat(60_000)]
+                .concat();
+            assert!(signs(&text).container, "{before}");
+        }
+        assert!(!signs(&b"x".repeat(80_000)).container);
     }
 }

@@ -93,6 +93,7 @@ impl Found {
         self.note(|| Step::Sample {
             depth: leaf.depth,
             name: name.cloned(),
+            within: leaf.within.clone(),
             decoding: content.decoding.as_str(),
             digest,
             size,
@@ -114,6 +115,7 @@ impl Found {
         *most = harm.max(*most);
         self.extraction.parts.push(Part {
             name: name.cloned(),
+            within: leaf.within.clone(),
             media_type: leaf.media_type.clone(),
             size,
             digest,

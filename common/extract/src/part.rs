@@ -12,6 +12,8 @@ use thundergate_common::{digest::Digest, verdict::SkipReason};
 pub struct Part {
     /// The name a mail client would show; of several the most dangerous.
     pub name: Option<String>,
+    /// The names of the files that it came in, such as `mail.msg` or `mail.eml/winmail.dat`; for people.
+    pub within: Option<String>,
     /// Lower-case `type/subtype`.
     pub media_type: String,
     /// Decoded size in bytes.
