@@ -11,6 +11,7 @@ use super::{
     part::Content,
     recall::{Attachment, Recall},
     runs,
+    unopened::{self, DESCRIPTION, FOOTER, Glimpse, VOLUME},
 };
 use thundergate_common::digest::{Digest, Hasher};
 
@@ -40,6 +41,8 @@ pub(crate) struct Signs {
     pub(crate) files: bool,
     /// They are a text in which ASCII is not itself.
     pub(crate) charset: Option<Charset>,
+    /// They are a container that nobody opens.
+    pub(crate) unopened: Option<&'static str>,
 }
 
 impl Decoded {
@@ -92,6 +95,7 @@ impl Signs {
             // Those in a text that is not encoded itself are among what else it could be.
             files: !plain && body::may_hold_files(text),
             charset: Charset::of(start),
+            unopened: unopened::kind_of(bytes),
         }
     }
 }
@@ -102,14 +106,18 @@ fn attachment(source: &[u8], buffer: &mut Vec<u8>) -> Option<Attachment> {
     let size = base64::decode_pieces(source, buffer, |piece| pieces.take(piece))?;
     let mut signs = Signs::of(&pieces.start, Class::File, Decoding::Base64);
     signs.container |= pieces.armoured;
+    signs.unopened = pieces.unopened();
     Some(Attachment { digest: pieces.hasher.finish(), size, signs })
 }
 
-/// Digests what is decoded in pieces, keeps the start, and looks for armour in a text.
+/// Digests what is decoded in pieces, keeps what is looked at afterwards, and looks for armour in a text.
 #[derive(Default)]
 struct Pieces {
     hasher: Hasher,
+    size: usize,
     start: Vec<u8>,
+    /// The bytes where a disc describes itself.
+    volume: Vec<u8>,
     /// The last bytes so far.
     end: Vec<u8>,
     is_text: bool,
@@ -128,8 +136,18 @@ impl Pieces {
                 [&self.end[self.end.len().saturating_sub(ARMOUR)..], &piece[..piece.len().min(ARMOUR)]];
             self.armoured = container::is_armoured(piece) || container::is_armoured(&seam.concat());
         }
-        self.end.extend_from_slice(&piece[piece.len().saturating_sub(ARMOUR)..]);
-        self.end.drain(..self.end.len().saturating_sub(ARMOUR));
+        let missing = DESCRIPTION - self.volume.len();
+        if missing > 0 && self.size + piece.len() > VOLUME {
+            let from = (VOLUME + self.volume.len()).saturating_sub(self.size);
+            self.volume.extend_from_slice(&piece[from..piece.len().min(from + missing)]);
+        }
+        self.size += piece.len();
+        self.end.extend_from_slice(&piece[piece.len().saturating_sub(FOOTER)..]);
+        self.end.drain(..self.end.len().saturating_sub(FOOTER));
+    }
+
+    fn unopened(&self) -> Option<&'static str> {
+        unopened::kind(Glimpse { start: &self.start, volume: &self.volume, end: &self.end })
     }
 }
 
@@ -142,6 +160,20 @@ mod tests {
     fn signs(file: &[u8]) -> Signs {
         let content = Content { source: Bytes::from(MIME.encode(file)), decoding: Decoding::Base64 };
         Decoded::of(&content, Class::File, Bodies::Html, u64::MAX, None, &mut Vec::new()).signs
+    }
+
+    #[test]
+    fn what_is_decoded_in_pieces_is_looked_at_from_its_start_to_its_end() {
+        for (at, mark, expected) in
+            [(VOLUME, &b"\x01CD001"[..], "iso"), (1 << 20, b"conectix", "vhd"), (0, b"xar!\0", "xar")]
+        {
+            let mut file = vec![1; (1 << 20) + FOOTER];
+            file[at..at + mark.len()].copy_from_slice(mark);
+            assert_eq!(signs(&file).unopened, Some(expected));
+            file[at] = 0xff;
+            file[at + 1] = 0xff;
+            assert_eq!(signs(&file).unopened, None);
+        }
     }
 
     #[test]

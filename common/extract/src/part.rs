@@ -22,6 +22,8 @@ pub struct Part {
     pub digest: Digest,
     /// Where the bytes come from.
     pub content: Content,
+    /// The kind of an archive or image that neither this crate nor the scanner opens, such as `iso` or `xz`.
+    pub unopened: Option<&'static str>,
 }
 
 /// Encoded bytes and how to decode them. Cheap to clone: a slice of the message.

@@ -241,7 +241,8 @@ impl Samples {
             return Vec::new();
         }
         if let Some(digest) = decoded.digest.filter(|_| decoded.size > 0) {
-            self.found.sample(leaf, name, &content, &Sample { digest, size: decoded.size, why });
+            let (size, unopened) = (decoded.size, decoded.signs.unopened);
+            self.found.sample(leaf, name, &content, &Sample { digest, size, why, unopened });
         } else if !hidden {
             self.no_sample(leaf, name, &content, decoded.size);
         }

@@ -161,6 +161,20 @@ fn the_way_to_a_file_names_all_files_that_it_came_in() {
 }
 
 #[test]
+fn a_container_that_nobody_opens_has_a_name() {
+    let unopened = |media_type: &str, bytes: &[u8]| {
+        let found = scan(attached(media_type, bytes));
+        found.parts.iter().find(|part| part.digest == Digest::of(bytes)).and_then(|part| part.unopened)
+    };
+    let image = [&vec![0; 0x8000][..], b"\x01CD001\x01", &[0; 2000]].concat();
+    assert_eq!(unopened("application/octet-stream; name=x.img", &image), Some("iso"));
+    assert_eq!(unopened("application/pdf; name=x.pdf", b"\xfd7zXZ\0\0\x04"), Some("xz"));
+    assert_eq!(unopened("application/x; name=x.bz2", b"BZh91AY&SY"), Some("bzip2"));
+    assert_eq!(unopened("application/x; name=x.tar.bz2", b"BZh91AY&SY"), None, "the scanner opens it");
+    assert_eq!(unopened("application/zip; name=x.zip", b"PK\x03\x04"), None);
+}
+
+#[test]
 fn more_cards_in_cards_than_anybody_sends_end_at_a_depth() {
     let mut card = b"BEGIN:VCARD\nKEY;BASE64:TVpDYXQ=\n".to_vec();
     for _ in 0..20 {

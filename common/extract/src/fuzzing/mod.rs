@@ -14,6 +14,7 @@ use super::{
     decode::{Decoding, base64, quoted_printable, text_files},
     header::Block,
     names::{self, most_dangerous_first},
+    unopened,
     value::{Value, without_comments},
 };
 use bytes::Bytes;
@@ -114,6 +115,7 @@ pub fn containers(data: &[u8]) {
         assert!(opened.files.iter().all(|file| !file.content.is_empty() && file.names.len() <= 64));
         assert!(container::is_one(data) || opened.kind.is_empty() && opened.files.is_empty());
     }
+    unopened::kind_of(data);
     let charsets = [Charset::Utf16, Charset::Utf16Le, Charset::Utf16Be, Charset::Utf7];
     for charset in charsets.into_iter().chain(Charset::of(data)).chain(Charset::declared(data)) {
         let text = charset.to_utf8(data).unwrap_or_default();
