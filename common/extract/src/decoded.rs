@@ -15,8 +15,8 @@ use super::{
 };
 use thundergate_common::digest::{Digest, Hasher};
 
-/// Bytes that armour begins with, and a few more.
-const ARMOUR: usize = 32;
+/// Bytes that armour and encoded files begin with, and a few more.
+const BEGIN: usize = 256;
 
 /// What a candidate turned out to be.
 pub(crate) struct Decoded {
@@ -83,17 +83,17 @@ impl Decoded {
 }
 
 impl Signs {
-    /// Those of `bytes`, of which a text is searched to its end; what is none is told by its start, and by that alone.
+    /// Those of `bytes`: a text is searched to its end, anything else is told by its start.
     fn of(bytes: &[u8], class: Class, decoding: Decoding) -> Self {
         let start = &bytes[..bytes.len().min(body::START)];
         let plain = decoding == Decoding::Identity;
-        let all = if class != Class::File || plain { bytes } else { start };
-        let text = if class == Class::Plain { bytes } else { start };
+        let is_text = plain || class != Class::File || !is_binary(start);
+        let text = if is_text { bytes } else { start };
         Self {
             message: body::is_message(start),
-            container: container::is_one(all),
-            // Those in a text that is not encoded itself are among what else it could be.
-            files: !plain && body::may_hold_files(text),
+            container: container::is_one(text),
+            // Those in a text that is not encoded itself are among what else it could be; in HTML nobody looks for them.
+            files: !plain && body::may_hold_files(if class == Class::Markup { start } else { text }),
             charset: Charset::of(start),
             unopened: unopened::kind_of(bytes),
         }
@@ -106,11 +106,13 @@ fn attachment(source: &[u8], buffer: &mut Vec<u8>) -> Option<Attachment> {
     let size = base64::decode_pieces(source, buffer, |piece| pieces.take(piece))?;
     let mut signs = Signs::of(&pieces.start, Class::File, Decoding::Base64);
     signs.container |= pieces.armoured;
+    signs.files |= pieces.files;
     signs.unopened = pieces.unopened();
     Some(Attachment { digest: pieces.hasher.finish(), size, signs })
 }
 
-/// Digests what is decoded in pieces, keeps what is looked at afterwards, and looks for armour in a text.
+/// Digests what is decoded in pieces, keeps what is looked at afterwards, and looks for armour and for
+/// encoded files in a text.
 #[derive(Default)]
 struct Pieces {
     hasher: Hasher,
@@ -122,6 +124,7 @@ struct Pieces {
     end: Vec<u8>,
     is_text: bool,
     armoured: bool,
+    files: bool,
 }
 
 impl Pieces {
@@ -131,10 +134,12 @@ impl Pieces {
             self.start.extend_from_slice(&piece[..piece.len().min(body::START)]);
             self.is_text = !is_binary(&self.start);
         }
-        if self.is_text && !self.armoured {
-            let seam =
-                [&self.end[self.end.len().saturating_sub(ARMOUR)..], &piece[..piece.len().min(ARMOUR)]];
-            self.armoured = container::is_armoured(piece) || container::is_armoured(&seam.concat());
+        if self.is_text {
+            // What begins in one piece may go on in the next.
+            let seam = [&self.end[self.end.len().saturating_sub(BEGIN)..], &piece[..piece.len().min(BEGIN)]]
+                .concat();
+            self.armoured = self.armoured || [piece, &seam].into_iter().any(container::is_armoured);
+            self.files = self.files || [piece, &seam].into_iter().any(body::may_hold_files);
         }
         let missing = DESCRIPTION - self.volume.len();
         if missing > 0 && self.size + piece.len() > VOLUME {
@@ -177,12 +182,16 @@ mod tests {
     }
 
     #[test]
-    fn armour_is_found_wherever_it_begins_in_a_text() {
-        for before in (24_000..26_000).step_by(7) {
+    fn armour_and_encoded_files_are_found_wherever_they_begin_in_a_text() {
+        for before in (23_900..23_980).step_by(2) {
+            let uuencoded =
+                [&b"x".repeat(before)[..], b"\nbegin 644 x\n#0V%T\n`\nend\n", &b"x".repeat(60_000)].concat();
+            assert!(signs(&uuencoded).files, "{before}");
             let text = [&b"x".repeat(before)[..], &b"-----BEGIN PGP MESSAGE-----"[..], &b"x".repeat(60_000)]
                 .concat();
             assert!(signs(&text).container, "{before}");
         }
-        assert!(!signs(&b"x".repeat(80_000)).container);
+        let neither = signs(&b"begin 644 x\nwords and -----BEGIN\n".repeat(3000));
+        assert!(!neither.container && !neither.files);
     }
 }

@@ -161,6 +161,30 @@ fn the_way_to_a_file_names_all_files_that_it_came_in() {
 }
 
 #[test]
+fn a_web_archive_behind_a_text_is_opened_in_what_word_opens() {
+    let inner = mixed(&[attached("application/x-mso", ATTACHED)]);
+    let text = format!("Here is what I sent:\r\n\r\nMIME-Version: 1.0\r\n{inner}");
+    for (media_type, opened) in [
+        ("application/msword; name=x.doc", true),
+        ("application/octet-stream", true),
+        ("text/x-unheard; name=x.doc", true),
+        ("text/plain; name=x.txt", false),
+        ("text/plain", false),
+    ] {
+        let found = scan(attached(media_type, text.as_bytes()));
+        assert_eq!(name_of(&found, ATTACHED).is_some(), opened, "{media_type}: {found:?}");
+        assert!(found.ambiguities.is_empty(), "{media_type}: {found:?}");
+    }
+    let mailbox = format!("From a@b Mon\r\n{inner}");
+    assert_eq!(name_of(&scan(attached("text/plain; name=x", mailbox.as_bytes())), ATTACHED), Some(""));
+    assert_eq!(
+        name_of(&scan(attached("text/plain", mailbox.as_bytes())), ATTACHED),
+        None,
+        "it is shown as a text"
+    );
+}
+
+#[test]
 fn a_container_that_nobody_opens_has_a_name() {
     let unopened = |media_type: &str, bytes: &[u8]| {
         let found = scan(attached(media_type, bytes));
