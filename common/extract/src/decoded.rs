@@ -37,6 +37,8 @@ pub(crate) struct Signs {
     pub(crate) message: bool,
     /// They start as containers do, or are a text that holds one.
     pub(crate) container: bool,
+    /// They are a compound file: a message of Outlook's, or a document.
+    pub(crate) compound: bool,
     /// They are a text that may hold encoded files.
     pub(crate) files: bool,
     /// They are a text in which ASCII is not itself.
@@ -92,6 +94,7 @@ impl Signs {
         Self {
             message: body::is_message(start),
             container: container::is_one(text),
+            compound: container::is_compound(start),
             // Those in a text that is not encoded itself are among what else it could be; in HTML nobody looks for them.
             files: !plain && body::may_hold_files(if class == Class::Markup { start } else { text }),
             charset: Charset::of(start),

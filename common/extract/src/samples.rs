@@ -12,7 +12,7 @@ use super::{
     container::{Readers, wide::Charset},
     declared,
     decode::Decoding,
-    decoded::Decoded,
+    decoded::{Decoded, Signs},
     found::{Found, Sample},
     leaf::Leaf,
     names,
@@ -246,20 +246,24 @@ impl Samples {
         } else if !hidden {
             self.no_sample(leaf, name, &content, decoded.size);
         }
-        let signs = decoded.signs;
-        if !hidden && class == Class::File && (leaf.message || signs.message) {
+        if !hidden && class == Class::File && (leaf.message || decoded.signs.message) {
             self.enclosed(leaf, &content);
         }
-        if signs.container {
-            self.unpack(leaf, &content, class);
+        self.open(leaf, &content, class, decoded.signs);
+        decoded.others
+    }
+
+    /// Takes what is in `content`, of which `signs` tell what that is.
+    fn open(&mut self, leaf: &Leaf, content: &Content, class: Class, signs: Signs) {
+        if signs.container && !(signs.compound && names::are_documents(&leaf.names)) {
+            self.unpack(leaf, content, class);
         }
         if signs.files {
-            self.unpack_text(leaf, &content);
+            self.unpack_text(leaf, content);
         }
         if let Some(charset) = signs.charset.or(leaf.charset) {
-            self.copy(leaf, &content, class, charset);
+            self.copy(leaf, content, class, charset);
         }
-        decoded.others
     }
 
     fn decode(&mut self, content: &Content, class: Class) -> Decoded {

@@ -273,10 +273,12 @@ impl Walk<'_> {
 
     fn leaf(&mut self, leaf: &Leaf, start: usize, end: usize, depth: usize) {
         let source = self.content(start, end);
-        // In a mailbox the structure is that of its messages, which are walked over.
-        let mailbox = leaf.class == Some(Class::File) && container::is_mailbox(&source);
-        if leaf.decodings != [Decoding::Base64] && !mailbox && body::hides_structure(&source, leaf.class) {
-            self.samples.found.doubt();
+        if leaf.decodings != [Decoding::Base64] && body::hides_structure(&source, leaf.class) {
+            // In a mailbox the structure is that of its messages, which are walked over.
+            let is_mailbox = leaf.class == Some(Class::File) && container::is_mailbox(&source);
+            if !is_mailbox {
+                self.samples.found.doubt();
+            }
         }
         self.samples.leaf(leaf, source.clone());
         if let Some(reason) = container::unscannable(&leaf.media_type) {

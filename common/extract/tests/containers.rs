@@ -131,6 +131,8 @@ fn the_files_in_a_message_of_outlook_are_samples() {
     assert_eq!(name_of(&found, b"an object"), Some("Sheet"));
     assert_eq!(name_of(&found, b"<html>Hi</html>"), Some(""));
     assert_eq!(name_of(&found, b"Inner"), None, "plain text is none");
+    let document = mixed(&[attached("application/msword; name=mail.doc", &data("outlook/mail.msg"))]);
+    assert_eq!(name_of(&scan(document), b"MZ short"), None, "Word does not open it");
     assert_eq!(
         (way_to(&found, b"MZ short"), way_to(&found, &data("outlook/mail.msg"))),
         (Some("mail.msg"), None)

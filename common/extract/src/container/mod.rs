@@ -98,7 +98,7 @@ pub(super) fn is_one(start: &[u8]) -> bool {
         Some(b'\x78') => start.starts_with(tnef::SIGNATURE),
         Some(b'\x30') => cms::is_one(start),
         Some(0) => apple::is_one(start),
-        Some(0xd0) if start.starts_with(ole::SIGNATURE) => true,
+        Some(0xd0) if is_compound(start) => true,
         Some(0x80..) => pgp::is_one(start),
         _ => false,
     };
@@ -112,6 +112,11 @@ fn is_text_with_more(start: &[u8]) -> bool {
             || cms::is_armoured(start)
             || pgp::is_armoured(start)
             || mailbox::is_one(start))
+}
+
+/// True where a compound file begins with `start`: a message of Outlook's, or a document.
+pub(super) fn is_compound(start: &[u8]) -> bool {
+    start.starts_with(ole::SIGNATURE)
 }
 
 /// True where `start` begins a mailbox, or a message behind its length.
@@ -132,7 +137,7 @@ pub(super) fn open(bytes: &Bytes, limit: u64) -> Opened {
         Some(b'\x78') if bytes.starts_with(tnef::SIGNATURE) => tnef::open(bytes, limit, &mut opened),
         Some(b'\x30') if cms::is_one(bytes) => cms::open(bytes, limit, &mut opened),
         Some(0) => apple::open(bytes, limit, &mut opened),
-        Some(0xd0) if bytes.starts_with(ole::SIGNATURE) => msg::open(bytes, limit, &mut opened),
+        Some(0xd0) if is_compound(bytes) => msg::open(bytes, limit, &mut opened),
         Some(0x80..) if pgp::is_one(bytes) => pgp::open(bytes, limit, &mut opened),
         _ => open_text(bytes, limit, &mut opened),
     }
