@@ -15,8 +15,10 @@ use super::{
 };
 use thundergate_common::digest::{Digest, Hasher};
 
-/// Bytes that armour and encoded files begin with, and a few more.
-const BEGIN: usize = 256;
+/// Bytes that armour begins with, and a few more.
+const ARMOUR: usize = 32;
+/// Bytes of a file in which one begins that is encoded once more.
+const FILES: usize = 1024;
 
 /// What a candidate turned out to be.
 pub(crate) struct Decoded {
@@ -85,22 +87,28 @@ impl Decoded {
 }
 
 impl Signs {
-    /// Those of `bytes`: a text is searched to its end, anything else is told by its start.
+    /// Those of `bytes`: in a text armour is looked for to its end, anything else is told by the start.
     fn of(bytes: &[u8], class: Class, decoding: Decoding) -> Self {
         let start = &bytes[..bytes.len().min(body::START)];
         let plain = decoding == Decoding::Identity;
-        let is_text = plain || class != Class::File || !is_binary(start);
-        let text = if is_text { bytes } else { start };
+        let text = if plain || class != Class::File || is_text(start) { bytes } else { start };
+        // Mail clients decode the files in what they show as a text; to other programs such a file begins with them.
+        let files = if class == Class::Plain { bytes } else { &bytes[..bytes.len().min(FILES)] };
         Self {
             message: body::is_message(start),
             container: container::is_one(text),
             compound: container::is_compound(start),
-            // Those in a text that is not encoded itself are among what else it could be; in HTML nobody looks for them.
-            files: !plain && body::may_hold_files(if class == Class::Markup { start } else { text }),
+            // Those in a text that is not encoded itself are among what else it could be.
+            files: !plain && body::may_hold_files(files),
             charset: Charset::of(start),
-            unopened: unopened::kind_of(bytes),
+            unopened: if class == Class::File { unopened::kind_of(bytes) } else { None },
         }
     }
+}
+
+/// True where a file that begins with `start` is a text. A PDF has one inside, at most.
+fn is_text(start: &[u8]) -> bool {
+    !start.starts_with(b"%PDF") && !is_binary(start)
 }
 
 /// What `source` decodes to in pieces, for which it uses `buffer`; none where there is more to say about it.
@@ -109,13 +117,11 @@ fn attachment(source: &[u8], buffer: &mut Vec<u8>) -> Option<Attachment> {
     let size = base64::decode_pieces(source, buffer, |piece| pieces.take(piece))?;
     let mut signs = Signs::of(&pieces.start, Class::File, Decoding::Base64);
     signs.container |= pieces.armoured;
-    signs.files |= pieces.files;
     signs.unopened = pieces.unopened();
     Some(Attachment { digest: pieces.hasher.finish(), size, signs })
 }
 
-/// Digests what is decoded in pieces, keeps what is looked at afterwards, and looks for armour and for
-/// encoded files in a text.
+/// Digests what is decoded in pieces, keeps what is looked at afterwards, and looks for armour in a text.
 #[derive(Default)]
 struct Pieces {
     hasher: Hasher,
@@ -127,7 +133,6 @@ struct Pieces {
     end: Vec<u8>,
     is_text: bool,
     armoured: bool,
-    files: bool,
 }
 
 impl Pieces {
@@ -135,14 +140,13 @@ impl Pieces {
         self.hasher.update(piece);
         if self.start.is_empty() {
             self.start.extend_from_slice(&piece[..piece.len().min(body::START)]);
-            self.is_text = !is_binary(&self.start);
+            self.is_text = is_text(&self.start);
         }
-        if self.is_text {
+        if self.is_text && !self.armoured {
             // What begins in one piece may go on in the next.
-            let seam = [&self.end[self.end.len().saturating_sub(BEGIN)..], &piece[..piece.len().min(BEGIN)]]
-                .concat();
-            self.armoured = self.armoured || [piece, &seam].into_iter().any(container::is_armoured);
-            self.files = self.files || [piece, &seam].into_iter().any(body::may_hold_files);
+            let seam =
+                [&self.end[self.end.len().saturating_sub(ARMOUR)..], &piece[..piece.len().min(ARMOUR)]];
+            self.armoured = container::is_armoured(piece) || container::is_armoured(&seam.concat());
         }
         let missing = DESCRIPTION - self.volume.len();
         if missing > 0 && self.size + piece.len() > VOLUME {
@@ -166,8 +170,12 @@ mod tests {
     use encodify::base64::MIME;
 
     fn signs(file: &[u8]) -> Signs {
+        signs_of(file, Class::File)
+    }
+
+    fn signs_of(file: &[u8], class: Class) -> Signs {
         let content = Content { source: Bytes::from(MIME.encode(file)), decoding: Decoding::Base64 };
-        Decoded::of(&content, Class::File, Bodies::Html, u64::MAX, None, &mut Vec::new()).signs
+        Decoded::of(&content, class, Bodies::Html, u64::MAX, None, &mut Vec::new()).signs
     }
 
     #[test]
@@ -185,16 +193,26 @@ mod tests {
     }
 
     #[test]
-    fn armour_and_encoded_files_are_found_wherever_they_begin_in_a_text() {
+    fn armour_is_found_wherever_it_begins_in_a_text() {
         for before in (23_900..23_980).step_by(2) {
-            let uuencoded =
-                [&b"x".repeat(before)[..], b"\nbegin 644 x\n#0V%T\n`\nend\n", &b"x".repeat(60_000)].concat();
-            assert!(signs(&uuencoded).files, "{before}");
-            let text = [&b"x".repeat(before)[..], &b"-----BEGIN PGP MESSAGE-----"[..], &b"x".repeat(60_000)]
-                .concat();
-            assert!(signs(&text).container, "{before}");
+            let text = |start: &[u8]| {
+                [start, &b"x".repeat(before), b"-----BEGIN PGP MESSAGE-----", &b"x".repeat(60_000)].concat()
+            };
+            assert!(signs(&text(b"")).container && !signs(&text(b"\0")).container, "{before}");
         }
-        let neither = signs(&b"begin 644 x\nwords and -----BEGIN\n".repeat(3000));
-        assert!(!neither.container && !neither.files);
+        assert!(!signs(&b"-----BEGIN\n".repeat(9000)).container);
+    }
+
+    #[test]
+    fn files_are_found_near_the_start_of_a_file_and_anywhere_in_a_text() {
+        for (before, class, expected) in [
+            (500, Class::File, true),
+            (5000, Class::File, false),
+            (500, Class::Plain, true),
+            (5000, Class::Plain, true),
+        ] {
+            let text = ["word\n".repeat(before / 5).as_bytes(), b"begin 644 x\n#0V%T\n`\nend\n"].concat();
+            assert_eq!(signs_of(&text, class).files, expected, "{before}, {class:?}");
+        }
     }
 }

@@ -60,7 +60,10 @@ const FILE_SYSTEMS: &[(usize, &[u8])] =
 /// The name of the container that a file is which looks so; none where it is none, or one that is opened.
 pub(crate) fn kind(glimpse: Glimpse<'_>) -> Option<&'static str> {
     let Glimpse { start, volume, end } = glimpse;
-    let has = |(at, signature): (usize, &[u8])| start.get(at..).is_some_and(|it| it.starts_with(signature));
+    // Of most, the first byte is another.
+    let has = |(at, signature): (usize, &[u8])| {
+        start.get(at) == signature.first() && start[at..].starts_with(signature)
+    };
     let known = SIGNATURES.iter().find(|(at, signature, _)| has((*at, signature)));
     if let Some((.., name)) = known {
         return Some(name);
