@@ -52,6 +52,7 @@ pub mod oversight;
 pub mod record;
 pub mod reload;
 pub mod sample;
+pub mod sealed;
 pub mod service;
 pub mod shutdown;
 pub mod sockets;

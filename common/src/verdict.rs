@@ -7,7 +7,7 @@
 pub mod bounds;
 pub mod short;
 
-use crate::wire::Versioned;
+use crate::{sealed::Sealed, wire::Versioned};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -28,6 +28,24 @@ pub struct Verdict {
     pub scan_ms: u64,
     /// Name of the instance that scanned.
     pub instance: String,
+    /// Whether the sample is a container that asks for a password.
+    #[serde(default, skip_serializing_if = "Container::is_none")]
+    pub container: Container,
+}
+
+/// Whether a sample asks for a password, and whether it was opened. The scanner sees nothing of what is in one that was not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Container {
+    /// It asks for none.
+    #[default]
+    None,
+    /// A password opened it; what is in it was scanned, and is among the findings.
+    Opened(Sealed),
+    /// Nobody knows the password.
+    Sealed(Sealed),
+    /// It cannot be said whether a password fits: an unknown cipher, or damage.
+    Unsupported(Sealed),
 }
 
 /// One thing the scanner reports about a sample. Field names are ours, one for every result shape.
@@ -128,6 +146,23 @@ pub enum SkipReason {
     ExternalBody,
     /// A fragment of a message (message/partial), which only the client can put together.
     Partial,
+}
+
+impl Container {
+    /// True where it asks for no password.
+    pub fn is_none(&self) -> bool {
+        *self == Self::None
+    }
+
+    /// Its name in logs and metrics; none where it asks for no password.
+    pub fn as_str(self) -> Option<&'static str> {
+        match self {
+            Self::None => None,
+            Self::Opened(_) => Some("opened"),
+            Self::Sealed(_) => Some("sealed"),
+            Self::Unsupported(_) => Some("unsupported"),
+        }
+    }
 }
 
 fn is_zero(number: &u64) -> bool {

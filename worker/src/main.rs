@@ -9,6 +9,10 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // A sealed container is opened by this program, started again; it confines itself while it has one thread.
+    if let Some(status) = thundergate_open::run_if_asked(std::env::args_os()) {
+        return status;
+    }
     // reqwest and redis use whatever is installed, and panic where nothing is. It fails only where something is already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Runtime::new().expect("the system gives threads to a program that starts");

@@ -11,6 +11,7 @@ use super::{
     budget::Allowance,
     candidates,
     decode::{Decoding, quoted_printable::is_escape},
+    header::lists_names,
     likeness::{is_base64, is_only_base64, may_be_uuencoded},
     names,
     part::Content,
@@ -21,7 +22,7 @@ use super::{
     value::{Value, contains_ignoring_case},
 };
 use bytes::Bytes;
-use memchr::{memchr_iter, memmem};
+use memchr::{memchr, memchr_iter, memmem};
 
 /// What looking at one body costs, as bytes of a search.
 const LOOK: usize = 2048;
@@ -31,11 +32,14 @@ const DELIMITER: usize = 128;
 const HEAD: usize = 8 * 1024;
 /// Bytes of a line in which the name of a field stands, with what may be put before it.
 const NAME: usize = 32;
+/// Bytes behind `name` in which its sign of equality stands.
+const SIGN: usize = 8;
 /// Bytes of a body by which its encoding is told.
 const WINDOW: usize = 4 * 1024;
 
-/// Reads `message` without its structure. Hands what it finds to `samples`.
-pub(crate) fn read(message: &Bytes, samples: &mut Samples) {
+/// Reads `message` without its structure: `everywhere`, or only the leaves that may hide parts. Hands what it finds to
+/// `samples`.
+pub(crate) fn read(message: &Bytes, everywhere: bool, samples: &mut Samples) {
     let (mut start, mut opens) = (0, true);
     while start < message.len() {
         let (end, next) = line_at(message, start);
@@ -52,13 +56,17 @@ pub(crate) fn read(message: &Bytes, samples: &mut Samples) {
         if !samples.left.spend_doubtful_search(DELIMITER) {
             return;
         }
-        for body in segment.starts() {
+        let wanted = everywhere || samples.seen.is_suspect(&message.slice(segment.start..segment.end));
+        for body in segment.starts().into_iter().filter(|_| wanted) {
             if !samples.left.spend_doubtful_search(LOOK) {
                 return;
             }
             read_body(message, &segment, body, samples);
         }
         (start, opens) = (segment.next, segment.delimited);
+    }
+    if !everywhere {
+        return;
     }
     let whole = Content { source: message.clone(), decoding: Decoding::Identity };
     for file in candidates::files_in_text(&whole) {
@@ -134,21 +142,26 @@ impl<'a> Looks<'a> {
         let named = |word| contains_ignoring_case(fields, word);
         let starts_with_field = Line::of(&message[start..line_at(message, start).0]) == Line::Field;
         let escaped = memchr_iter(b'=', window).any(|sign| is_escape(&window[sign..]));
-        let encoded = is_only_base64(window) || escaped && seen.is_leaf(body);
+        let leaf = seen.is_leaf(body);
+        let encoded = is_only_base64(window) || escaped && leaf;
         // A field for the encoding, whose value is damaged or encoded itself.
-        let damaged = named(b"encoding") && ![&b"7bit"[..], b"8bit", b"binary"].into_iter().any(named);
+        let known = [&b"7bit"[..], b"8bit", b"binary", b"quoted-printable"];
+        let damaged = named(b"encoding") && !known.into_iter().any(named);
         // Fields that stand further before belong to these, for some.
         let before = |word| !fields.is_empty() && contains_ignoring_case(head, word);
         let said = Fields {
             base64: named(b"base64") || (damaged || before(b"base64")) && is_only_base64(window),
             quoted: named(b"quoted") || damaged || before(b"quoted"),
-            file: named(b"name") || named(b"attachment") || named(b"application/") || before(b"name="),
+            file: says_that_it_is_a_file(fields) || before(b"name="),
+            plain: named(b"text/plain"),
         };
         let file = !fields.is_empty() && !named(b"multipart/") && !named(b"message/") || has_magic(body);
         Self {
             head,
-            base64: named(b"base64") || !starts_with_field && is_base64(window),
-            quoted: !starts_with_field && (named(b"quoted") || escaped),
+            base64: named(b"base64")
+                || !starts_with_field && is_base64(window) && !(leaf && named(b"quoted-printable")),
+            // A leaf is escaped only if its fields say so.
+            quoted: !starts_with_field && (named(b"quoted") || escaped && (!leaf || said.quoted)),
             uuencoded: may_be_uuencoded(window),
             file,
             fields: said,
@@ -188,16 +201,40 @@ fn fields_before(head: &[u8]) -> &[u8] {
     let head = head.trim_ascii_end();
     let ends = [memmem::rfind(head, b"\n\n"), memmem::rfind(head, b"\n\r\n"), memmem::rfind(head, b"\r\r")];
     let block = &head[ends.into_iter().flatten().max().unwrap_or(0)..];
-    let named = block.split(|byte| matches!(byte, b'\r' | b'\n')).any(|line| {
-        let start = &line[..line.len().min(NAME)];
-        let content = start.windows(8).enumerate().any(|(at, word)| {
-            word[..7].eq_ignore_ascii_case(b"content")
-                && matches!(word[7], b'-' | b'_' | b'(' | 0..=b' ')
-                && (at == 0 || !start[at - 1].is_ascii_alphanumeric())
-        });
-        content || contains_ignoring_case(start, b"-encoding")
+    let mut at = 0;
+    for line in block.split(|byte| matches!(byte, b'\r' | b'\n')) {
+        if is_ours(line) {
+            return &block[at..];
+        }
+        at += line.len() + 1;
+    }
+    &[]
+}
+
+/// True where `line` could be a field of MIME to a lenient reader, and not the list of names in a signature.
+fn is_ours(line: &[u8]) -> bool {
+    let start = &line[..line.len().min(NAME)];
+    let content = start.windows(8).enumerate().any(|(at, word)| {
+        word[..7].eq_ignore_ascii_case(b"content")
+            && matches!(word[7], b'-' | b'_' | b'(' | 0..=b' ')
+            && (at == 0 || !start[at - 1].is_ascii_alphanumeric())
     });
-    if named { block } else { &[] }
+    let folded = matches!(line, [b' ' | b'\t', ..]);
+    (content || contains_ignoring_case(start, b"-encoding")) && !(folded && lists_names(line))
+}
+
+/// True where `fields` name a file, or a type or disposition that clients offer as one. Requests and answers of HTTP are
+/// quoted in texts, with their types.
+fn says_that_it_is_a_file(fields: &[u8]) -> bool {
+    const QUOTED: [&[u8]; 4] = [b"json", b"xml", b"x-www-form-urlencoded", b"javascript"];
+    let has = |word| contains_ignoring_case(fields, word);
+    let names = fields.windows(4).enumerate().any(|(at, word)| {
+        let behind = &fields[at + 4..fields.len().min(at + 4 + SIGN)];
+        word.eq_ignore_ascii_case(b"name") && memchr(b'=', behind).is_some()
+    });
+    names
+        || has(b"attachment") && has(b"dispo")
+        || has(b"application/") && !QUOTED.iter().any(|subtype| has(subtype))
 }
 
 /// The length of the line end that `text` ends with.

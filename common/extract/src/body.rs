@@ -6,6 +6,7 @@ use super::{
     decode::{base64::belongs, text_files},
     value::contains_ignoring_case,
 };
+use memchr::{memchr, memchr2};
 use serde::{Deserialize, Serialize};
 
 /// Which bodies without a file name are samples (`scan.bodies`).
@@ -80,6 +81,9 @@ const LEAST_SYMBOLS: usize = 20;
 /// Bytes behind a line like a delimiter in which its part's fields are looked for.
 const FIELDS: usize = 512;
 
+/// Bytes of the name of a field behind `Content`, with what may be strewn into it.
+const NAME: usize = 32;
+
 /// True where a leaf holds what a reader could take for the fields and the body of a part, or control characters that end a
 /// line for some and not for others; or where a file starts with empty lines and could begin behind them.
 ///
@@ -104,7 +108,7 @@ pub(crate) fn hides_structure(source: &[u8], class: Option<Class>) -> bool {
             start == blanks || source[start - blanks - 1] == b'\n'
         };
         let field = at.checked_sub(7).filter(|&start| source[start..at].eq_ignore_ascii_case(b"content"));
-        if field.is_some_and(indented) {
+        if field.is_some_and(indented) && could_be_a_field(&source[at..]) {
             return at < *last_body.get_or_insert_with(|| start_of_last_body(source));
         }
         let delimiter =
@@ -112,6 +116,15 @@ pub(crate) fn hides_structure(source: &[u8], class: Option<Class>) -> bool {
         let fields = || contains_ignoring_case(&source[at..source.len().min(at + FIELDS)], b"content-");
         text && delimiter && indented(at) && fields()
     })
+}
+
+/// True where the line that `rest` begins with, behind `Content`, could be a field: it has a colon, or what a field would
+/// say. `content-type` stands at the start of many a line.
+fn could_be_a_field(rest: &[u8]) -> bool {
+    const SAYS: [&[u8]; 5] = [b"/", b"base64", b"quoted", b"uu", b"yenc"];
+    let line = &rest[..memchr2(b'\r', b'\n', rest).unwrap_or(rest.len()).min(FIELDS)];
+    memchr(b':', &line[..line.len().min(NAME)]).is_some()
+        || SAYS.iter().any(|word| contains_ignoring_case(line, word))
 }
 
 /// Where the last line stands behind which a body could begin, or 0: a line without anything visible that has something
@@ -205,7 +218,8 @@ mod tests {
         let hides = |text: &[u8]| hides_structure(text, Some(Class::Plain));
         for text in [
             &b"hi\r\nContent-Type: x\r\n\r\ny"[..],
-            b"\r\n content-transfer\n\ny",
+            b"\r\n content-transfer:\n\ny",
+            b"\r\nContent-Transfer-Encoding base64\n\ny",
             b"a\rb",
             b"a\0b",
             b"x\n --b\nContent-Type: x",
@@ -219,6 +233,7 @@ mod tests {
             b"\r\n\r\n",
             b"hi\r\nContent-Type: x\r\n\r\n",
             b"x\n --b\n --c\n\nd",
+            b"is king; the\ncontent-type of it is wrong\n\ny",
         ] {
             assert!(!hides(text), "{text:?}");
         }

@@ -142,8 +142,9 @@ fn is_signature(name: &[u8]) -> bool {
 
 /// True where `line`, a fold of such a field, goes on with names and colons, and none of what follows them is what one of
 /// our fields would say.
-fn lists_names(line: &[u8]) -> bool {
-    let list = line.split(|&byte| byte == b';').next().unwrap_or_default();
+pub(crate) fn lists_names(line: &[u8]) -> bool {
+    let list = line.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii_start();
+    let list = list.strip_prefix(b"h=").unwrap_or(list);
     let mut names = list.split(|&byte| byte == b':').map(<[u8]>::trim_ascii);
     let is_name =
         |name: &[u8]| name.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));

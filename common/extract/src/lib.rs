@@ -11,8 +11,8 @@
 //!    all, `candidates` what else it could be, and `opener` opens what is inside (`container`). `budget` says what may
 //!    still be done, `seen` what was done before, `unopened` which containers nobody opens; `found` is the union.
 //! 3. Where the walk had a choice (`reading`), it is repeated with the other one.
-//! 4. Where anything was found that no program writes unless it means to confuse, the message is read once more
-//!    without its structure (`blind`), piece by piece (`segment`), as what the bytes look like (`likeness`); what is not
+//! 4. Where anything was found that no program writes unless it means to confuse, the message, or the leaf with that in
+//!    it, is read once more without its structure (`blind`), piece by piece (`segment`), as what the bytes look like (`likeness`); what is not
 //!    plausible as a file (`plausible`) is left.
 //!
 //! Containers (multiparts, nested messages) are no samples, their leaves are. Nothing here fails: a message over a
@@ -91,10 +91,11 @@ fn take_apart(message: &Bytes, mut samples: Samples, budget: &Budget) -> (Extrac
         met = met.and(walk::walk(message, reading, budget, &mut samples));
         done.push(reading);
     }
-    if samples.found.is_in_doubt() && samples.left.exceeded().is_none() {
+    let everywhere = samples.found.is_in_doubt();
+    if (everywhere || samples.seen.has_suspects()) && samples.left.exceeded().is_none() {
         samples.next_reading(|| "without the structure".to_owned());
         for message in samples.seen.outermost_messages() {
-            blind::read(&message, &mut samples);
+            blind::read(&message, everywhere, &mut samples);
         }
         samples.take_hidden();
     }

@@ -37,6 +37,18 @@ pub(crate) fn is_base64(text: &[u8]) -> bool {
         && !is_surely_uuencoded(text)
 }
 
+/// True where `text` may be the base64 that its fields say it is: no words, and nothing that is escaped.
+pub(crate) fn may_be_base64(text: &[u8]) -> bool {
+    let text = &text[..text.len().min(WINDOW)];
+    let small = bytewise::count(text, |byte| byte.is_ascii_lowercase());
+    let symbols = bytewise::count(text, base64::belongs);
+    let signs = bytewise::count(text, |byte| byte == b'=');
+    // Of words most letters are small, of base64 hardly half.
+    let words = is_prose(text) || small * 5 > symbols * 3;
+    let escaped = signs * 8 > symbols && is_escaped(text);
+    !words && !escaped
+}
+
 /// True where `text` consists of words: of many lengths, none of them long.
 fn is_prose(text: &[u8]) -> bool {
     let (mut lengths, mut words, mut longest) = (0_u32, 0, 0);

@@ -10,7 +10,7 @@ use super::{
         base64::{self, Dialect},
         quoted_printable::{escapes_control_characters, is_escape},
     },
-    likeness::is_only_base64,
+    likeness::{is_only_base64, may_be_base64},
     names::danger,
     part::Content,
 };
@@ -56,6 +56,8 @@ impl Plausible {
 pub(crate) struct Fields {
     /// That it is a file: a name, an attachment, a type of files.
     pub(crate) file: bool,
+    /// That it is plain text.
+    pub(crate) plain: bool,
     /// That it is base64.
     pub(crate) base64: bool,
     /// That it is quoted-printable.
@@ -85,7 +87,7 @@ pub(crate) fn judge(content: &Content, name: Option<&str>, fields: Fields) -> Op
     }
     let binary = match content.decoding {
         Decoding::Base64 | Decoding::Base64As(_) => {
-            fields.base64 && start.len() >= LEAST_BINARY && is_binary(&start)
+            fields.base64 && start.len() >= LEAST_BINARY && is_binary(&start) && may_be_base64(source)
         }
         Decoding::QuotedPrintable | Decoding::QuotedPrintableAs(_) => {
             fields.quoted && escapes_control_characters(&content.source)
@@ -95,7 +97,7 @@ pub(crate) fn judge(content: &Content, name: Option<&str>, fields: Fields) -> Op
     if binary {
         return Some(Plausible::Declared);
     }
-    let printable = start.len() >= LEAST_TEXT && !is_binary(&start) && start.is_ascii();
+    let printable = !fields.plain && start.len() >= LEAST_TEXT && !is_binary(&start) && start.is_ascii();
     (base64 && printable && is_only_base64(source)).then_some(Plausible::Text)
 }
 

@@ -6,7 +6,7 @@
 
 use super::{decode::Decoding, names::danger, part::Content};
 use bytes::Bytes;
-use std::collections::HashSet;
+use std::{collections::HashSet, ops::Range};
 
 /// Where encoded bytes stand in memory, and how to decode them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -16,6 +16,9 @@ pub(crate) struct Place {
     decoding: Decoding,
 }
 
+/// Leaves that may hide parts, from which the whole message is read as if each did.
+const MOST_SUSPECTS: usize = 64;
+
 /// What was looked at so far.
 #[derive(Default)]
 pub(crate) struct Seen {
@@ -23,8 +26,10 @@ pub(crate) struct Seen {
     decoded: HashSet<(Place, Option<String>)>,
     /// Of these, texts that all clients show and that are no samples.
     texts: HashSet<Place>,
-    /// Where the leaves start, and how long they are.
+    /// The leaves, by where they start and how long they are without line ends around them.
     leaves: HashSet<(usize, usize)>,
+    /// The leaves, by where they stand, that may hide parts.
+    suspects: Vec<Range<usize>>,
     /// Messages that were walked over.
     messages: Vec<Bytes>,
 }
@@ -88,12 +93,32 @@ impl Seen {
 
     /// A leaf consists of `source`.
     pub(crate) fn leaf(&mut self, source: &Bytes) {
-        self.leaves.insert((source.as_ptr().addr(), source.len()));
+        self.leaves.insert(without_line_ends(source));
     }
 
-    /// True where a leaf consists of `source`, however it is decoded.
+    /// True where a leaf consists of `source`, but for line ends before and behind it, however it is decoded.
     pub(crate) fn is_leaf(&self, source: &Bytes) -> bool {
-        self.leaves.contains(&(source.as_ptr().addr(), source.len()))
+        self.leaves.contains(&without_line_ends(source))
+    }
+
+    /// The leaf that consists of `source` may hide parts. False where more would be remembered than can be looked through.
+    pub(crate) fn suspect(&mut self, source: &Bytes) -> bool {
+        let range = address(source);
+        if !self.suspects.contains(&range) {
+            self.suspects.push(range);
+        }
+        self.suspects.len() < MOST_SUSPECTS
+    }
+
+    /// True where a leaf may hide parts.
+    pub(crate) fn has_suspects(&self) -> bool {
+        !self.suspects.is_empty()
+    }
+
+    /// True where `piece` is part of a leaf that may hide parts, or holds one.
+    pub(crate) fn is_suspect(&self, piece: &Bytes) -> bool {
+        let piece = address(piece);
+        self.suspects.iter().any(|leaf| leaf.start < piece.end && piece.start < leaf.end)
     }
 
     /// A walk goes over `message`. False where more than `most` would be remembered.
@@ -123,6 +148,20 @@ impl Seen {
         }
         outer
     }
+}
+
+/// Where `bytes` stand in memory.
+fn address(bytes: &Bytes) -> Range<usize> {
+    let start = bytes.as_ptr().addr();
+    start..start + bytes.len()
+}
+
+/// Where `source` starts in memory and how long it is, without line ends before and behind it.
+fn without_line_ends(source: &Bytes) -> (usize, usize) {
+    let is_end = |byte: &&u8| matches!(**byte, b'\r' | b'\n');
+    let before = source.iter().take_while(is_end).count();
+    let behind = source[before..].iter().rev().take_while(is_end).count();
+    (source.as_ptr().addr() + before, source.len() - before - behind)
 }
 
 #[cfg(test)]

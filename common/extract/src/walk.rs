@@ -6,7 +6,8 @@
 //! delimits any open multipart. What lies before that line ends there, whichever multipart it belongs to, so a
 //! missing closing delimiter loses nothing. Every byte is looked at a constant number of times.
 //!
-//! Whatever no program writes unless it means to confuse puts the message in doubt (`Found::doubt`), so that it is
+//! Whatever no program writes unless it means to confuse puts the message in doubt (`Found::doubt`), or the leaf that it
+//! stands in (`Seen::suspect`), so that it is
 //! read once more without its structure.
 
 use super::{
@@ -263,6 +264,8 @@ impl Walk<'_> {
             Pending::Preamble(_, start, _) if opens => {
                 self.samples.gap(self.content(start, end), Ambiguity::Preamble);
             }
+            // The header of a message alone, as reports return it.
+            Pending::Preamble(_, start, _) if self.message[start..end].trim_ascii().is_empty() => (),
             Pending::Preamble(leaf, start, depth) => {
                 self.samples.found.ambiguous(Ambiguity::NoDelimiter);
                 self.leaf(&leaf, start, end, depth);
@@ -273,14 +276,16 @@ impl Walk<'_> {
 
     fn leaf(&mut self, leaf: &Leaf, start: usize, end: usize, depth: usize) {
         let source = self.content(start, end);
-        if leaf.decodings != [Decoding::Base64] && body::hides_structure(&source, leaf.class) {
-            // In a mailbox the structure is that of its messages, which are walked over.
-            let is_mailbox = leaf.class == Some(Class::File) && container::is_mailbox(&source);
-            if !is_mailbox {
-                self.samples.found.doubt();
-            }
-        }
         self.samples.leaf(leaf, source.clone());
+        // In a mailbox the structure is that of its messages, which are walked over.
+        let is_mailbox = || leaf.class == Some(Class::File) && container::is_mailbox(&source);
+        if leaf.decodings != [Decoding::Base64]
+            && body::hides_structure(&source, leaf.class)
+            && !is_mailbox()
+            && !self.samples.seen.suspect(&source)
+        {
+            self.samples.found.doubt();
+        }
         if let Some(reason) = container::unscannable(&leaf.media_type) {
             self.samples.found.skip(leaf, leaf.names.first(), source.len(), reason);
         }

@@ -30,6 +30,10 @@ pub enum Cause {
     Ambiguous,
     /// A part is encrypted.
     Encrypted,
+    /// A part asks for a password that nobody knows.
+    Sealed,
+    /// A part is an archive or image that nobody opens.
+    Unopened,
     /// The content of a part is elsewhere.
     ExternalBody,
     /// The message is a fragment of another one, or holds one.
@@ -51,13 +55,17 @@ pub enum Trouble {
     Malformed,
     /// Readers could differ on it.
     Ambiguous,
+    /// A part asks for a password that nobody knows.
+    Sealed,
+    /// A part is an archive or image that nobody opens.
+    Unopened,
     /// A bug of ours.
     Bug,
 }
 
 impl Cause {
     /// All of them, in their order.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Clean,
         Self::Found,
         Self::Pending,
@@ -68,6 +76,8 @@ impl Cause {
         Self::Malformed,
         Self::Ambiguous,
         Self::Encrypted,
+        Self::Sealed,
+        Self::Unopened,
         Self::ExternalBody,
         Self::Partial,
         Self::Trusted,
@@ -75,7 +85,7 @@ impl Cause {
     ];
 
     /// Why something of a message may have been scanned by nobody, the worst first.
-    pub const UNSCANNED: [Self; 11] = [
+    pub const UNSCANNED: [Self; 13] = [
         Self::Bug,
         Self::Unavailable,
         Self::ScanFailed,
@@ -84,6 +94,8 @@ impl Cause {
         Self::Oversize,
         Self::Malformed,
         Self::Encrypted,
+        Self::Sealed,
+        Self::Unopened,
         Self::ExternalBody,
         Self::Partial,
         Self::Trusted,
@@ -102,6 +114,8 @@ impl Cause {
             Self::Malformed => "malformed",
             Self::Ambiguous => "ambiguous",
             Self::Encrypted => "encrypted",
+            Self::Sealed => "sealed",
+            Self::Unopened => "unopened",
             Self::ExternalBody => "external_body",
             Self::Partial => "partial",
             Self::Trusted => "trusted",
@@ -121,6 +135,8 @@ impl Cause {
             Self::Oversize => (Level::Note, "too large"),
             Self::Malformed => (Level::Note, "too deep or too many parts"),
             Self::Encrypted => (Level::Note, "encrypted"),
+            Self::Sealed => (Level::Note, "sealed with a password"),
+            Self::Unopened => (Level::Note, "archives that nobody opens"),
             Self::ExternalBody => (Level::Note, "the content is elsewhere"),
             Self::Partial => (Level::Note, "fragments of a mail"),
             Self::Clean | Self::Found | Self::Ambiguous => (Level::Note, self.as_str()),
@@ -168,6 +184,8 @@ impl Trouble {
             Self::Overload => Cause::Overload,
             Self::Malformed => Cause::Malformed,
             Self::Ambiguous => Cause::Ambiguous,
+            Self::Sealed => Cause::Sealed,
+            Self::Unopened => Cause::Unopened,
             Self::Bug => Cause::Bug,
         }
     }

@@ -118,6 +118,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_sealed_or_unopened_has_a_row_however_clean_its_outside_is() {
+        for (key, trouble, default) in
+            [("sealed", Trouble::Sealed, "tag"), ("unopened", Trouble::Unopened, "accept")]
+        {
+            assert_eq!(decide_with("", &[Disposition::Clean], &[trouble]), (default, key));
+            let quarantine = format!("policy.on.{key} = 'quarantine'");
+            assert_eq!(decide_with(&quarantine, &[Disposition::Clean], &[trouble]), ("quarantine", key));
+            assert_eq!(decide_with(&quarantine, &[found(95)], &[trouble]).1, "found");
+        }
+    }
+
+    #[test]
     fn every_row_of_the_failure_table_has_its_default_and_its_key() {
         let rows = [
             ("pending", Disposition::Pending, "tempfail"),

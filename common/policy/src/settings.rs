@@ -45,6 +45,10 @@ pub struct On {
     pub ambiguous: Action,
     /// A part is encrypted.
     pub encrypted: Action,
+    /// A part asks for a password that nobody knows.
+    pub sealed: Action,
+    /// A part is an archive or image that nobody opens.
+    pub unopened: Action,
     /// A part's content is elsewhere (message/external-body).
     pub external_body: Action,
     /// A fragment of a message (message/partial).
@@ -94,6 +98,8 @@ impl On {
             Cause::Malformed => Some(self.malformed),
             Cause::Ambiguous => Some(self.ambiguous),
             Cause::Encrypted => Some(self.encrypted),
+            Cause::Sealed => Some(self.sealed),
+            Cause::Unopened => Some(self.unopened),
             Cause::ExternalBody => Some(self.external_body),
             Cause::Partial => Some(self.partial),
             Cause::Clean | Cause::Found | Cause::Trusted | Cause::Bug => None,

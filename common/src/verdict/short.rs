@@ -71,8 +71,10 @@ impl Short {
     /// The short form of `verdict`; none where it says more than that has room for.
     pub fn of(verdict: &Verdict) -> Option<Self> {
         // Every field by its name: one that is added is not lost in here.
-        let Verdict { findings, omitted, signatures: _, scanned_at, scan_ms, instance: _ } = verdict;
-        let fits = findings.is_empty() && *omitted == 0 && *scanned_at < 1 << (8 * SECONDS);
+        let Verdict { findings, omitted, signatures: _, scanned_at, scan_ms, instance: _, container } =
+            verdict;
+        let says_more = !findings.is_empty() || *omitted > 0 || !container.is_none();
+        let fits = !says_more && *scanned_at < 1 << (8 * SECONDS);
         let scan_ms = u32::try_from(*scan_ms).ok().filter(|_| fits)?;
         Some(Self { names: Names::of(verdict).id(), scanned_at: *scanned_at, scan_ms })
     }

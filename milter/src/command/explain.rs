@@ -14,7 +14,12 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
 };
-use thundergate_common::{terminal, verdict::SkipReason};
+use thundergate_common::{
+    digest::Digest,
+    sealed::{Sealed, maybe_sealed},
+    terminal,
+    verdict::SkipReason,
+};
 use thundergate_extract::{Ambiguity, Extraction, Step, explain};
 use thundergate_policy::{Decision, Disposition, Facts, Policy, Trouble, decide};
 
@@ -24,6 +29,7 @@ struct Explained {
     size: usize,
     extraction: Extraction,
     steps: Vec<Step>,
+    sealed: Vec<MaybeSealed>,
     /// What the policy says if the scanner finds nothing.
     if_clean: Decision,
 }
@@ -46,8 +52,27 @@ pub fn run(config: &Config, files: &[PathBuf], json: bool, out: &mut impl Write)
     Ok(())
 }
 
+/// A sample that may ask for a password.
+struct MaybeSealed {
+    name: Option<String>,
+    digest: Digest,
+    kind: Sealed,
+}
+
+impl MaybeSealed {
+    fn all_of(extraction: &Extraction) -> Vec<Self> {
+        let mut found = Vec::new();
+        for part in &extraction.parts {
+            if let Some(kind) = maybe_sealed(&part.content.bytes()) {
+                found.push(Self { name: part.name.clone(), digest: part.digest, kind });
+            }
+        }
+        found
+    }
+}
+
 fn troubles_of(extraction: &Extraction) -> Vec<Trouble> {
-    troubles(extraction.malformed.map(Malformed::Exceeded), &extraction.ambiguities)
+    troubles(extraction.malformed.map(Malformed::Exceeded), &extraction.ambiguities, &[])
 }
 
 impl Explained {
@@ -65,7 +90,8 @@ impl Explained {
                 &config.policy.on,
             )
         };
-        Ok(Self { file: file.display().to_string(), size, extraction, steps, if_clean })
+        let sealed = MaybeSealed::all_of(&extraction);
+        Ok(Self { file: file.display().to_string(), size, extraction, steps, sealed, if_clean })
     }
 
     fn as_json(&self) -> Value {
@@ -77,6 +103,9 @@ impl Explained {
             "skipped": self.extraction.skipped.len(),
             "malformed": self.extraction.malformed,
             "ambiguities": self.extraction.ambiguities,
+            "maybe_sealed": self.sealed.iter().map(|MaybeSealed { name, digest, kind }| {
+                json!({ "name": name, "digest": digest, "kind": kind })
+            }).collect::<Vec<_>>(),
             "if_clean": { "decision": self.if_clean.action.as_str(), "cause": self.if_clean.cause.as_str() },
         })
     }
@@ -98,6 +127,10 @@ impl Explained {
         }
         for kind in ambiguities {
             push(&mut text, format_args!("\n    {kind}: {}", kind.meaning()));
+        }
+        for MaybeSealed { name, digest, kind } in &self.sealed {
+            let name = name.as_deref().map_or("-".to_owned(), shown);
+            push(&mut text, format_args!("\n    may be sealed: {kind}  {name}  {digest}"));
         }
         let Decision { action, cause } = self.if_clean;
         push(&mut text, format_args!("\n  if nothing is found: {} ({})\n", action.as_str(), cause.as_str()));
@@ -175,7 +208,6 @@ fn push(text: &mut String, more: std::fmt::Arguments<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use thundergate_common::digest::Digest;
     use thundergate_extract::Exceeded;
 
     fn explained(toml: &str, steps: Vec<Step>, extraction: Extraction) -> Explained {
@@ -184,7 +216,8 @@ mod tests {
         let parts = if_clean(&extraction, config.limits.sample_bytes.as_u64());
         let if_clean =
             decide(Facts { parts: &parts, troubles: &troubles_of(&extraction) }, &policy, &config.policy.on);
-        Explained { file: "invoice.eml".into(), size: 2000, extraction, steps, if_clean }
+        let sealed = MaybeSealed::all_of(&extraction);
+        Explained { file: "invoice.eml".into(), size: 2000, extraction, steps, sealed, if_clean }
     }
 
     fn sample(name: Option<&str>, why: Option<Ambiguity>, known: bool) -> Step {
@@ -264,6 +297,18 @@ mod tests {
         );
         assert_eq!(value["steps"][3]["reason"], "plain_text");
         assert_eq!(value["if_clean"], json!({ "decision": "accept", "cause": "clean" }));
+    }
+
+    #[test]
+    fn what_may_be_sealed_is_named() {
+        let message = "From: a@a.example\r\nContent-Type: application/pdf; name=a.pdf\r\n\r\n%PDF-1.7 /Encrypt 5 0 R\r\n";
+        let config = Config::from_toml("").unwrap();
+        let (extraction, steps) = explain(&Bytes::from(message), config.scan.bodies, &config.limits.budget());
+        let digest = extraction.parts[0].digest;
+        let explained = explained("", steps, extraction);
+        let text = explained.as_text();
+        assert!(text.contains(&format!("\n    may be sealed: pdf  a.pdf  {digest}\n")), "{text}");
+        assert_eq!(explained.as_json()["maybe_sealed"][0]["kind"], "pdf");
     }
 
     #[test]

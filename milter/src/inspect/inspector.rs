@@ -294,7 +294,7 @@ impl Gate {
         ambiguities: Vec<Ambiguity>,
     ) -> Inspection {
         let dispositions: Vec<_> = parts.iter().map(|part| part.disposition.clone()).collect();
-        let troubles = troubles(malformed, &ambiguities);
+        let troubles = troubles(malformed, &ambiguities, &parts);
         let facts = Facts { parts: &dispositions, troubles: &troubles };
         let decision = decide(facts, &self.policy, &self.settings.policy.on);
         Inspection { message_id, malformed, ambiguities, troubles, parts, ..Inspection::of(decision) }

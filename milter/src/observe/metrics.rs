@@ -9,6 +9,7 @@
 //! * `parts_total{disposition,source}`: parts by how they ended and where that comes from: `local` (this process knew),
 //!   `hub` (another had it scanned), `scan`, `joined` (the scan was under way already), `none`
 //! * `unscannable_total{reason}`: parts whose content no scanner can see
+//! * `containers_total{container}`: parts that ask for a password: `opened`, `sealed` or `unsupported`
 //! * `ambiguities_total{kind}`: messages that clients could read in several ways
 //! * `malformed_total{budget}`: messages that were not taken apart to their end
 //! * `lookups_total{layer,result}`: samples looked up: `hit` or `miss`, first in this process (`local`), then in the `hub`
@@ -49,6 +50,8 @@ const DISPOSITIONS: [&str; 5] = ["clean", "found", "pending", "skipped", "failed
 /// Of the reasons to skip a part, those where there is something that was not scanned and could not be.
 const UNSCANNABLE: [SkipReason; 4] =
     [SkipReason::TooLarge, SkipReason::Encrypted, SkipReason::ExternalBody, SkipReason::Partial];
+/// What came of parts that ask for a password.
+const CONTAINERS: [&str; 3] = ["opened", "sealed", "unsupported"];
 /// From a quick scan to beyond the default `wait.deadline`, which has a bucket of its own.
 const WAIT: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0];
 
@@ -68,6 +71,12 @@ struct Unscanned {
 struct Part {
     disposition: &'static str,
     source: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Contained {
+    /// One of [`CONTAINERS`].
+    container: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -103,6 +112,7 @@ pub struct Metrics {
     /// By [`DISPOSITIONS`], then by [`Source::ALL`].
     parts: [[Counter; Source::ALL.len()]; DISPOSITIONS.len()],
     unscannable: [Counter; UNSCANNABLE.len()],
+    containers: Family<Contained, Counter>,
     ambiguities: Family<Ambiguous, Counter>,
     malformed: Family<Budget, Counter>,
     /// Hits and misses.
@@ -147,6 +157,15 @@ impl Metrics {
             "Parts whose content no scanner can see, by reason",
             unscannable.clone(),
         );
+        let containers = Family::<Contained, Counter>::default();
+        registry.register(
+            "containers",
+            "Parts that ask for a password, by what came of it",
+            containers.clone(),
+        );
+        for container in CONTAINERS {
+            drop(containers.get_or_create(&Contained { container }));
+        }
         let look_ups = Family::<LookUp, Counter>::default();
         registry.register("lookups", "Samples looked up by layer and result", look_ups.clone());
         let looked_up = |layer: Layer| {
@@ -167,6 +186,7 @@ impl Metrics {
             }),
             unscannable: UNSCANNABLE
                 .map(|reason| unscannable.get_or_create_owned(&Unscannable { reason: reason.as_str() })),
+            containers,
             ambiguities: Family::default(),
             malformed: Family::default(),
             local: looked_up(Layer::Local),
@@ -262,6 +282,9 @@ impl Metrics {
                 && let Some(number) = UNSCANNABLE.iter().position(|one| *one == reason)
             {
                 self.unscannable[number].inc();
+            }
+            if let Some(container) = part.container().as_str() {
+                self.containers.get_or_create(&Contained { container }).inc();
             }
         }
         for kind in &inspection.ambiguities {

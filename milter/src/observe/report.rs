@@ -44,6 +44,9 @@ struct PartLine<'a> {
     disposition: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
+    /// `opened`, `sealed` or `unsupported`, where it asks for a password.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    container: Option<&'static str>,
     source: &'static str,
 }
 
@@ -265,6 +268,7 @@ impl<'a> PartLine<'a> {
             digest: part.key.as_ref().map(|key| key.digest.to_string()),
             disposition: part.disposition.as_str(),
             reason: part.disposition.reason(),
+            container: part.container().as_str(),
             source: part.source.as_str(),
         }
     }

@@ -4,7 +4,10 @@
 
 use crate::mail::forged::Forged;
 use std::{sync::Arc, time::Duration};
-use thundergate_common::{sample::SampleKey, verdict::Verdict};
+use thundergate_common::{
+    sample::SampleKey,
+    verdict::{Container, Verdict},
+};
 use thundergate_extract::{Ambiguity, Exceeded, Skipped};
 use thundergate_policy::{Action, Cause, Decision, Disposition, Source, Trouble};
 
@@ -86,9 +89,9 @@ impl Inspection {
     pub fn unscanned(&self) -> [bool; Cause::UNSCANNED.len()] {
         let mut unscanned = [false; Cause::UNSCANNED.len()];
         let of_parts = self.parts.iter().filter_map(Inspected::unscanned);
+        let of_troubles = self.troubles.iter().map(|trouble| trouble.cause());
         // A message that was not kept has no parts, only the cause.
-        let of_all = [self.malformed.map(|_| Cause::Malformed), Some(self.decision.cause)];
-        for cause in of_parts.chain(of_all.into_iter().flatten()) {
+        for cause in of_parts.chain(of_troubles).chain([self.decision.cause]) {
             if let Some(place) = Cause::UNSCANNED.iter().position(|one| *one == cause) {
                 unscanned[place] = true;
             }
@@ -101,6 +104,15 @@ impl Inspected {
     /// Why nobody has scanned it; none where somebody has, or it is no sample.
     fn unscanned(&self) -> Option<Cause> {
         Some(self.disposition.cause()).filter(|cause| Cause::UNSCANNED.contains(cause))
+    }
+
+    /// Whether it is a container that asks for a password.
+    pub fn container(&self) -> Container {
+        self.verdict.as_ref().map_or(Container::None, |verdict| verdict.container)
+    }
+
+    fn is_sealed(&self) -> bool {
+        matches!(self.container(), Container::Sealed(_))
     }
 
     /// A part that is no sample.
@@ -142,10 +154,15 @@ impl Inspection {
 }
 
 /// What is wrong with a message as a whole.
-pub fn troubles(malformed: Option<Malformed>, ambiguities: &[Ambiguity]) -> Vec<Trouble> {
+pub fn troubles(
+    malformed: Option<Malformed>,
+    ambiguities: &[Ambiguity],
+    parts: &[Inspected],
+) -> Vec<Trouble> {
     let malformed = malformed.map(|_| Trouble::Malformed);
     let ambiguous = (!ambiguities.is_empty()).then_some(Trouble::Ambiguous);
-    malformed.into_iter().chain(ambiguous).collect()
+    let sealed = parts.iter().any(Inspected::is_sealed).then_some(Trouble::Sealed);
+    [malformed, ambiguous, sealed].into_iter().flatten().collect()
 }
 
 /// `text`, cut where it is longer than anybody would read.

@@ -66,6 +66,11 @@ fn why(cause: Cause, mail: &Mail) -> String {
         }
         Cause::Ambiguous => "since mail clients could read it in different ways".to_owned(),
         Cause::Encrypted => "since a part is encrypted, and no scanner can look into it".to_owned(),
+        Cause::Sealed => {
+            "since a part asks for a password that is not in the mail, and no scanner can look into it"
+                .to_owned()
+        }
+        Cause::Unopened => "since a part is an archive or a disk image that nobody opens".to_owned(),
         Cause::ExternalBody => "since a part has its content elsewhere (message/external-body)".to_owned(),
         Cause::Partial => "since it is a fragment of a mail, or holds one (message/partial)".to_owned(),
         Cause::Trusted => "without a scan, since policy.trust covers its client or sender".to_owned(),
@@ -215,6 +220,8 @@ mod tests {
                 "since it cannot be taken apart: it has too many parts, or too deep ones",
                 "since mail clients could read it in different ways",
                 "since a part is encrypted, and no scanner can look into it",
+                "since a part asks for a password that is not in the mail, and no scanner can look into it",
+                "since a part is an archive or a disk image that nobody opens",
                 "since a part has its content elsewhere (message/external-body)",
                 "since it is a fragment of a mail, or holds one (message/partial)",
                 "without a scan, since policy.trust covers its client or sender",

@@ -8,6 +8,7 @@ mod changes;
 mod client;
 mod farm;
 mod faulty;
+mod open;
 mod oversee;
 mod program;
 mod run;

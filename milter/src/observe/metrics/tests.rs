@@ -5,6 +5,10 @@ use super::*;
 use crate::outcome::inspection::Inspected;
 use prometheus_client::encoding::text::encode;
 use std::sync::Arc;
+use thundergate_common::{
+    sealed::Sealed,
+    verdict::{Container, Verdict},
+};
 use thundergate_extract::{Exceeded, Skipped};
 use thundergate_policy::{Decision, Failure};
 
@@ -61,6 +65,23 @@ fn every_disposition_from_every_source_has_a_counter() {
     let counters: Vec<_> = lines.iter().filter(|line| line.starts_with("parts_total{")).collect();
     assert_eq!(counters.len(), DISPOSITIONS.len() * Source::ALL.len());
     assert!(counters.iter().all(|line| line.ends_with(" 1")), "{counters:#?}");
+}
+
+#[test]
+fn parts_that_ask_for_a_password_are_counted_by_what_came_of_it() {
+    let mut registry = Registry::default();
+    let metrics = Metrics::register(&mut registry);
+    let part = |container| {
+        let verdict = Arc::new(Verdict { container, ..Verdict::default() });
+        Inspected { verdict: Some(verdict), ..skipped(SkipReason::Empty) }
+    };
+    let parts = [Container::Sealed(Sealed::Zip), Container::Opened(Sealed::Pdf), Container::None].map(part);
+    metrics.decided(&Inspection { parts: parts.to_vec(), ..Inspection::of(Decision::BUG) });
+    let lines = shown(&registry);
+    for (container, count) in [("opened", 1), ("sealed", 1), ("unsupported", 0)] {
+        let line = format!("containers_total{{container=\"{container}\"}} {count}");
+        assert!(lines.contains(&line), "{line}\n{lines:#?}");
+    }
 }
 
 #[test]

@@ -379,12 +379,12 @@ impl Scanned {
     pub async fn verdict(self) -> Verdict {
         let after = self.instance.signatures(Some(self.ended)).await;
         Verdict {
-            omitted: 0,
             findings: self.findings,
             signatures: older(self.before, after),
             scanned_at: clock::now(),
             scan_ms: self.took.as_millis() as u64,
             instance: self.instance.name.clone(),
+            ..Verdict::default()
         }
     }
 }
