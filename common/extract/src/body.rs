@@ -4,7 +4,6 @@
 use super::{
     bytewise::{self, has_bare_returns, is_binary},
     decode::{base64::belongs, text_files},
-    runs,
     value::contains_ignoring_case,
 };
 use memchr::{memchr, memchr2};
@@ -189,18 +188,24 @@ pub(crate) fn has_magic(bytes: &[u8]) -> bool {
     MAGIC.iter().any(|magic| magic.first() == first && bytes.starts_with(magic))
 }
 
-/// True where `text` holds an encoded file.
-pub(crate) fn holds_files(text: &[u8]) -> bool {
-    runs::longest(text).is_some() || !text_files(text).is_empty()
+/// Bytes of a text in which there is nothing that no text holds; what yEnc writes comes behind them.
+const TEXT: usize = 24;
+
+/// True where `text` may hold files in encodings which name themselves.
+pub(crate) fn may_hold_files(text: &[u8]) -> bool {
+    !is_binary(&text[..text.len().min(TEXT)]) && !text_files(text).is_empty()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::runs, *};
 
     #[test]
     fn plain_text_is_a_sample_only_where_it_holds_more() {
-        let sample = |text: &[u8]| Class::Plain.is_sample(Bodies::Html, text, || holds_files(text));
+        let sample = |text: &[u8]| {
+            Class::Plain
+                .is_sample(Bodies::Html, text, || runs::longest(text).is_some() || may_hold_files(text))
+        };
         assert!(!sample("Grüße\r\n\tan alle, \x1b$B".as_bytes()));
         assert!(sample(b"MZ\0\x01"));
         assert!(sample("QUJD".repeat(50).as_bytes()));

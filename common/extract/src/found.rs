@@ -8,6 +8,7 @@ use super::{
     names::danger,
     outline::Step,
     part::{Content, Extraction, Part, Skipped},
+    unopened::is_named_tar,
 };
 use std::collections::{HashMap, HashSet};
 use thundergate_common::{digest::Digest, verdict::SkipReason};
@@ -35,6 +36,8 @@ pub(crate) struct Sample {
     pub(crate) digest: Digest,
     pub(crate) size: usize,
     pub(crate) why: Option<Ambiguity>,
+    /// The container that it is, if nobody opens it.
+    pub(crate) unopened: Option<&'static str>,
 }
 
 impl Found {
@@ -85,7 +88,7 @@ impl Found {
     /// found under a name as dangerous.
     pub(crate) fn sample(&mut self, leaf: &Leaf, name: Option<&String>, content: &Content, sample: &Sample) {
         let harm = danger(name.map(String::as_str));
-        let &Sample { digest, size, why } = sample;
+        let &Sample { digest, size, why, unopened } = sample;
         let size = size as u64;
         let hidden = why == Some(Ambiguity::Hidden);
         let new = self.samples.insert((digest, name.cloned()));
@@ -93,6 +96,7 @@ impl Found {
         self.note(|| Step::Sample {
             depth: leaf.depth,
             name: name.cloned(),
+            within: leaf.within.clone(),
             decoding: content.decoding.as_str(),
             digest,
             size,
@@ -114,10 +118,12 @@ impl Found {
         *most = harm.max(*most);
         self.extraction.parts.push(Part {
             name: name.cloned(),
+            within: leaf.within.clone(),
             media_type: leaf.media_type.clone(),
             size,
             digest,
             content: content.clone(),
+            unopened: unopened.filter(|&kind| kind != "bzip2" || !name.is_some_and(|it| is_named_tar(it))),
         });
     }
 

@@ -9,7 +9,7 @@
 //!    well.
 //! 2. `samples` takes each leaf: `decoded` decodes it (`decode`) and digests it, `body` says whether it is a sample at
 //!    all, `candidates` what else it could be, and `opener` opens what is inside (`container`). `budget` says what may
-//!    still be done, `seen` what was done before; `found` is the union.
+//!    still be done, `seen` what was done before, `unopened` which containers nobody opens; `found` is the union.
 //! 3. Where the walk had a choice (`reading`), it is repeated with the other one.
 //! 4. Where anything was found that no program writes unless it means to confuse, the message, or the leaf with that in
 //!    it, is read once more without its structure (`blind`), piece by piece (`segment`), as what the bytes look like (`likeness`); what is not
@@ -57,6 +57,7 @@ mod runs;
 mod samples;
 mod seen;
 mod segment;
+mod unopened;
 mod value;
 mod walk;
 

@@ -156,6 +156,16 @@ pub(crate) fn extension(name: &str) -> Option<String> {
     name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase())
 }
 
+/// True where files with all of these names are opened by programs that keep documents or packages in compound files: so
+/// Outlook does not open them.
+pub(crate) fn are_documents(names: &[String]) -> bool {
+    const DOCUMENTS: &[&str] =
+        &["doc", "dot", "xls", "xlt", "xla", "ppt", "pps", "pot", "vsd", "mpp", "pub", "msi", "msp", "mst"];
+    let is_document =
+        |name: &String| extension(name).is_some_and(|extension| DOCUMENTS.contains(&extension.as_str()));
+    !names.is_empty() && names.iter().all(is_document)
+}
+
 /// True where it matters which of two names a client shows: by one the part would be harmless, or something else that
 /// harms. A name without an extension is the other one, cut or translated.
 pub(crate) fn differ(one: &str, other: &str) -> bool {
@@ -216,6 +226,19 @@ mod tests {
         assert_eq!(name("attachment; filename=\"=?utf-8?B?4oKsLmV4ZQ==?=\""), ["€.exe"]);
         assert_eq!(name("attachment; filename=\"a\\\"b.exe\""), ["a\"b.exe"]);
         assert_eq!(name("attachment; filename=a b.exe"), ["a b.exe"]);
+    }
+
+    #[test]
+    fn a_document_is_one_under_all_its_names() {
+        let documents =
+            |names: &[&str]| are_documents(&names.iter().map(|&name| name.into()).collect::<Vec<_>>());
+        assert!(documents(&["a.doc", "B.XLS."]));
+        assert!(
+            !documents(&[])
+                && !documents(&["a.msg"])
+                && !documents(&["a.doc", "a.msg"])
+                && !documents(&["a"])
+        );
     }
 
     #[test]

@@ -19,13 +19,22 @@ use std::collections::HashMap;
 /// What walking over bytes once more costs, as a multiple of searching them.
 const WALK: usize = 3;
 
+/// A message in a file.
+pub(crate) struct Enclosing {
+    pub(crate) message: Bytes,
+    /// Its nesting.
+    pub(crate) depth: usize,
+    /// The names of the files that it is in.
+    pub(crate) within: Option<String>,
+}
+
 /// What was opened so far.
 #[derive(Default)]
 pub(crate) struct Opener {
     /// Messages by where they stand encoded.
     decoded: HashMap<Place, Bytes>,
-    /// Messages to be walked over next, with their depth.
-    waiting: Vec<(Bytes, usize)>,
+    /// Messages to be walked over next.
+    waiting: Vec<Enclosing>,
     /// The files of all containers: as long as they live, nothing else stands in their place.
     kept: Vec<Bytes>,
     held_bytes: usize,
@@ -60,14 +69,22 @@ impl Opener {
         Some(message)
     }
 
-    /// `message` is walked over next.
-    pub(crate) fn walk_next(&mut self, message: Bytes, depth: usize) {
-        self.waiting.push((message, depth));
+    /// `message`, which was in `leaf`, is walked over next.
+    pub(crate) fn walk_next(&mut self, message: Bytes, leaf: &Leaf) {
+        self.waiting.push(Enclosing { message, depth: leaf.depth + 1, within: leaf.way() });
     }
 
-    /// The messages to be walked over next, with their depth.
-    pub(crate) fn take_waiting(&mut self) -> Vec<(Bytes, usize)> {
+    /// The messages to be walked over next.
+    pub(crate) fn take_waiting(&mut self) -> Vec<Enclosing> {
         std::mem::take(&mut self.waiting)
+    }
+
+    /// `text`, which is not in the message itself, is looked at next.
+    pub(crate) fn keep(&mut self, text: Vec<u8>) -> Content {
+        self.held_bytes += text.len();
+        let source = Bytes::from(text);
+        self.kept.push(source.clone());
+        Content { source, decoding: Decoding::Identity }
     }
 
     /// What is in the container that `content` is.
@@ -86,12 +103,13 @@ impl Opener {
     }
 }
 
-/// A file in a container, as if it were a part.
-pub(crate) fn as_part(file: Enclosed, depth: usize) -> (Leaf, Candidate) {
+/// A file in the container `leaf`, as if it were a part.
+pub(crate) fn as_part(file: Enclosed, leaf: &Leaf) -> (Leaf, Candidate) {
     let Enclosed { names, media_type, content, .. } = file;
     let names = names::most_dangerous_first(names);
     let class = Class::of(&media_type, !names.is_empty());
     let content = Content { source: content, decoding: Decoding::Identity };
-    let leaf = Leaf { media_type, names, class: Some(class), depth, ..Leaf::default() };
-    (leaf, Candidate { content, name: None, kind: None, class })
+    let (depth, within) = (leaf.depth + 1, leaf.way());
+    let inner = Leaf { media_type, names, class: Some(class), depth, within, ..Leaf::default() };
+    (inner, Candidate { content, name: None, kind: None, class })
 }

@@ -27,6 +27,8 @@ pub enum Step {
         depth: usize,
         /// The name that its key is made of.
         name: Option<String>,
+        /// The names of the files that it came in.
+        within: Option<String>,
         /// How its bytes were decoded, such as `base64`.
         decoding: &'static str,
         /// Of the decoded bytes.

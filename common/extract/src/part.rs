@@ -12,6 +12,8 @@ use thundergate_common::{digest::Digest, verdict::SkipReason};
 pub struct Part {
     /// The name a mail client would show; of several the most dangerous.
     pub name: Option<String>,
+    /// The names of the files that it came in, such as `mail.msg` or `mail.eml/winmail.dat`; for people.
+    pub within: Option<String>,
     /// Lower-case `type/subtype`.
     pub media_type: String,
     /// Decoded size in bytes.
@@ -20,6 +22,8 @@ pub struct Part {
     pub digest: Digest,
     /// Where the bytes come from.
     pub content: Content,
+    /// The kind of an archive or image that neither this crate nor the scanner opens, such as `iso` or `xz`.
+    pub unopened: Option<&'static str>,
 }
 
 /// Encoded bytes and how to decode them. Cheap to clone: a slice of the message.

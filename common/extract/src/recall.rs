@@ -4,6 +4,7 @@
 //!
 //! BLAKE3 has no known collisions, as SHA-256 has none, so what is recalled is what decoding would give.
 
+use super::decoded::Signs;
 use bytes::Bytes;
 use moka::sync::Cache;
 use std::fmt;
@@ -28,10 +29,8 @@ pub(crate) struct Attachment {
     pub(crate) digest: Digest,
     /// Decoded bytes.
     pub(crate) size: usize,
-    /// They start as messages do.
-    pub(crate) message: bool,
-    /// They start as containers do.
-    pub(crate) container: bool,
+    /// What they look like.
+    pub(crate) signs: Signs,
 }
 
 impl Recall {
@@ -74,7 +73,7 @@ mod tests {
     fn what_came_before_is_not_decoded_again_and_what_did_not_is() {
         let recall = Recall::default();
         let source = Bytes::from(vec![b'A'; LEAST]);
-        let attachment = Attachment { digest: Digest::of(b"x"), size: 1, message: false, container: true };
+        let attachment = Attachment { digest: Digest::of(b"x"), size: 1, signs: Signs::default() };
         assert_eq!(recall.or_decode(&source, || None), None);
         assert_eq!(recall.or_decode(&source, || Some(attachment)), Some(attachment));
         assert_eq!(recall.or_decode(&source, || panic!("it is known")), Some(attachment));

@@ -9,9 +9,10 @@ use super::{
     body::{self, Bodies, Class},
     budget::{Allowance, Budget, Exceeded},
     candidates::{self, Candidate},
+    container::{Readers, wide::Charset},
     declared,
     decode::Decoding,
-    decoded::Decoded,
+    decoded::{Decoded, Signs},
     found::{Found, Sample},
     leaf::Leaf,
     names,
@@ -29,6 +30,9 @@ use thundergate_common::verdict::SkipReason;
 const LEAST_HIDDEN: usize = 4;
 /// Readings without structure that are remembered until the most plausible of them are taken.
 const MOST_HIDDEN: usize = 4096;
+
+/// Files with names of this danger do more than show a text.
+const ACTIVE: u8 = 3;
 
 /// What only the reading without structure comes to.
 pub(crate) struct Hidden {
@@ -237,17 +241,29 @@ impl Samples {
             return Vec::new();
         }
         if let Some(digest) = decoded.digest.filter(|_| decoded.size > 0) {
-            self.found.sample(leaf, name, &content, &Sample { digest, size: decoded.size, why });
+            let (size, unopened) = (decoded.size, decoded.signs.unopened);
+            self.found.sample(leaf, name, &content, &Sample { digest, size, why, unopened });
         } else if !hidden {
             self.no_sample(leaf, name, &content, decoded.size);
         }
-        if !hidden && class == Class::File && (leaf.message || decoded.message) {
+        if !hidden && class == Class::File && (leaf.message || decoded.signs.message) {
             self.enclosed(leaf, &content);
         }
-        if decoded.container {
-            self.unpack(leaf, &content);
-        }
+        self.open(leaf, &content, class, decoded.signs);
         decoded.others
+    }
+
+    /// Takes what is in `content`, of which `signs` tell what that is.
+    fn open(&mut self, leaf: &Leaf, content: &Content, class: Class, signs: Signs) {
+        if signs.container && !(signs.compound && names::are_documents(&leaf.names)) {
+            self.unpack(leaf, content, class);
+        }
+        if signs.files {
+            self.unpack_text(leaf, content);
+        }
+        if let Some(charset) = signs.charset.or(leaf.charset) {
+            self.copy(leaf, content, class, charset);
+        }
     }
 
     fn decode(&mut self, content: &Content, class: Class) -> Decoded {
@@ -266,35 +282,92 @@ impl Samples {
 
     /// The message that `content` is comes next.
     fn enclosed(&mut self, leaf: &Leaf, content: &Content) {
-        if leaf.depth >= self.left.budget().depth {
-            return self.left.malformed(Exceeded::Depth);
+        if !self.may_go_deeper(leaf) {
+            return;
         }
         if let Some(message) = self.opener.decode(content, &mut self.left) {
-            self.opener.walk_next(message, leaf.depth + 1);
+            self.opener.walk_next(message, leaf);
         }
     }
 
+    /// True where something in `leaf` may be looked at.
+    fn may_go_deeper(&mut self, leaf: &Leaf) -> bool {
+        let may = leaf.depth < self.left.budget().depth;
+        if !may {
+            self.left.malformed(Exceeded::Depth);
+        }
+        may
+    }
+
     /// Takes what is in the container that `content` is.
-    fn unpack(&mut self, leaf: &Leaf, content: &Content) {
+    fn unpack(&mut self, leaf: &Leaf, content: &Content, class: Class) {
         let opened = self.opener.open(content, &mut self.left);
         if let Some(reason) = opened.sealed {
             self.found.skip(leaf, leaf.names.first(), 0, reason);
         }
-        let depth = leaf.depth + 1;
-        if depth > self.left.budget().depth && !opened.files.is_empty() {
-            return self.left.malformed(Exceeded::Depth);
+        if opened.files.is_empty() || !self.may_go_deeper(leaf) {
+            return;
         }
         for file in opened.files {
+            if !comes_to(file.readers, leaf, class) {
+                continue;
+            }
             if !self.left.spend_part() {
                 return;
             }
             if file.message {
-                self.opener.walk_next(file.content, depth);
+                self.opener.walk_next(file.content, leaf);
                 continue;
             }
             let file = if opened.kind == "cms" { file.named_after(&leaf.names) } else { file };
-            let (inner, candidate) = opener::as_part(file, depth);
-            self.consider(&inner, candidate);
+            let (inner, candidate) = opener::as_part(file, leaf);
+            self.within(&inner, candidate);
+        }
+    }
+
+    /// Takes the encoded files in the text that `content` decodes to.
+    fn unpack_text(&mut self, leaf: &Leaf, content: &Content) {
+        if !self.may_go_deeper(leaf) {
+            return;
+        }
+        let Some(source) = self.opener.decode(content, &mut self.left) else { return };
+        let (depth, within) = (leaf.depth + 1, leaf.way());
+        let inner = Leaf { names: Vec::new(), depth, within, message: false, ..leaf.clone() };
+        for file in candidates::files_in_text(&Content { source, decoding: Decoding::Identity }) {
+            self.further(&inner, file);
+        }
+    }
+
+    /// Takes the text that `content` decodes to once more, in UTF-8.
+    fn copy(&mut self, leaf: &Leaf, content: &Content, class: Class, charset: Charset) {
+        let Some(text) = charset.to_utf8(&content.bytes()) else { return };
+        if !self.may_go_deeper(leaf) || !self.left.spend_part() {
+            return;
+        }
+        let content = self.opener.keep(text);
+        // A text in UTF-16 is a sample whatever it holds.
+        let class = if charset != Charset::Utf7 && class == Class::Plain { Class::File } else { class };
+        let inner = Leaf { depth: leaf.depth + 1, charset: None, class: Some(class), ..leaf.clone() };
+        self.within(&inner, Candidate { content, name: None, kind: None, class });
+    }
+
+    /// Takes `candidate`, which is in a file, and the encoded files in it.
+    fn within(&mut self, leaf: &Leaf, candidate: Candidate) {
+        let others = self.consider(leaf, candidate);
+        for file in others.into_iter().filter(|other| other.kind.is_none()) {
+            self.further(leaf, file);
+        }
+    }
+}
+
+/// True where `readers` come to what is in `leaf`.
+fn comes_to(readers: Readers, leaf: &Leaf, class: Class) -> bool {
+    match readers {
+        Readers::All => true,
+        Readers::OfFiles => class == Class::File,
+        Readers::OfDocuments => {
+            let active = names::danger(leaf.names.first().map(String::as_str)) >= ACTIVE;
+            class == Class::File && (active || leaf.media_type.starts_with("application/"))
         }
     }
 }

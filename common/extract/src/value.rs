@@ -106,7 +106,7 @@ fn joined(sections: &[&Parameter]) -> Option<Text> {
     Some(text)
 }
 
-fn is_media_type(token: &str) -> bool {
+pub(crate) fn is_media_type(token: &str) -> bool {
     let word = |word: &str| {
         !word.is_empty()
             && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte))

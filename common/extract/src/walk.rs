@@ -15,11 +15,13 @@ use super::{
     body::{self, Class},
     boundary::{self, Multipart, Open},
     budget::{Budget, Exceeded},
-    container, declared,
+    container::{self, wide::Charset},
+    declared,
     decode::Decoding,
     header::Block,
     leaf::Leaf,
     names,
+    opener::Enclosing,
     outline::Step,
     part::Content,
     reading::Reading,
@@ -35,18 +37,23 @@ const MESSAGE: &str = "message/rfc822";
 /// Walks over `message` as `reading` says. Hands what it finds to `samples`; returns which choices it met.
 pub(crate) fn walk(message: &Bytes, reading: Reading, budget: &Budget, samples: &mut Samples) -> Reading {
     let mut met = Reading::default();
-    let mut tasks = vec![Task { message: message.clone(), depth: 0, boundary: None }];
-    while let Some(Task { message, depth, boundary }) = tasks.pop() {
+    let mut tasks = vec![Task { message: message.clone(), depth: 0, within: None, boundary: None }];
+    while let Some(Task { message, depth, within, boundary }) = tasks.pop() {
         if boundary.is_none() {
             samples.walked(&message);
         }
         let open = Open::default();
-        let mut walk = Walk { message, reading, budget, samples, met, open, tasks: Vec::new() };
+        let mut walk = Walk { message, within, reading, budget, samples, met, open, tasks: Vec::new() };
         walk.run(depth, boundary);
         met = walk.met;
         tasks.append(&mut walk.tasks);
         let inner = samples.opener.take_waiting();
-        tasks.extend(inner.into_iter().map(|(message, depth)| Task { message, depth, boundary: None }));
+        tasks.extend(inner.into_iter().map(|Enclosing { message, depth, within }| Task {
+            message,
+            depth,
+            within,
+            boundary: None,
+        }));
     }
     met
 }
@@ -55,11 +62,14 @@ pub(crate) fn walk(message: &Bytes, reading: Reading, budget: &Budget, samples: 
 struct Task {
     message: Bytes,
     depth: usize,
+    /// The names of the files that it is in.
+    within: Option<String>,
     boundary: Option<Vec<u8>>,
 }
 
 struct Walk<'a> {
     message: Bytes,
+    within: Option<String>,
     reading: Reading,
     budget: &'a Budget,
     samples: &'a mut Samples,
@@ -207,8 +217,17 @@ impl Walk<'_> {
         }
         let multipart = media_type.starts_with("multipart") || (value.odd && media_type.contains("ultipart"));
         let boundaries = multipart.then(|| boundary::named(field, &value));
-        let message = is_file_of_a_message(&media_type, &names.all);
-        (Leaf { media_type, names: names.all, class: Some(class), decodings, depth, message }, boundaries)
+        let leaf = Leaf {
+            message: is_file_of_a_message(&media_type, &names.all),
+            charset: if is_text(&media_type) { Charset::declared(field) } else { None },
+            names: names.all,
+            class: Some(class),
+            within: self.within.clone(),
+            media_type,
+            decodings,
+            depth,
+        };
+        (leaf, boundaries)
     }
 
     /// Opens a multipart; a leaf where it has no boundary.
@@ -258,8 +277,11 @@ impl Walk<'_> {
     fn leaf(&mut self, leaf: &Leaf, start: usize, end: usize, depth: usize) {
         let source = self.content(start, end);
         self.samples.leaf(leaf, source.clone());
+        // In a mailbox the structure is that of its messages, which are walked over.
+        let is_mailbox = || leaf.class == Some(Class::File) && container::is_mailbox(&source);
         if leaf.decodings != [Decoding::Base64]
             && body::hides_structure(&source, leaf.class)
+            && !is_mailbox()
             && !self.samples.seen.suspect(&source)
         {
             self.samples.found.doubt();
@@ -284,7 +306,8 @@ impl Walk<'_> {
     fn guess(&mut self, source: &Bytes, depth: usize) {
         if let Some((start, boundary)) = boundary::likely(source).filter(|_| depth < self.budget.depth) {
             let boundary = Some(boundary.to_vec());
-            self.tasks.push(Task { message: source.slice(start..), depth: depth + 1, boundary });
+            let within = self.within.clone();
+            self.tasks.push(Task { message: source.slice(start..), depth: depth + 1, within, boundary });
         }
     }
 
@@ -313,6 +336,10 @@ fn skip_envelope(message: &[u8]) -> usize {
 
 fn is_message(media_type: &str) -> bool {
     matches!(media_type, MESSAGE | "message/global" | "message/news")
+}
+
+fn is_text(media_type: &str) -> bool {
+    media_type.starts_with("text") || media_type.ends_with("ml")
 }
 
 /// True where a client would open a file of this type or name as a message.

@@ -115,6 +115,104 @@ fn no_file_is_taken_for_one_that_stood_at_its_place_in_memory() {
     assert!(missed.is_empty(), "{} of {} missed: {missed:?}", missed.len(), files.len());
 }
 
+/// The way to the sample with these bytes.
+fn way_to<'a>(found: &'a Extraction, bytes: &[u8]) -> Option<&'a str> {
+    let part = found.parts.iter().find(|part| part.digest == Digest::of(bytes)).expect("it is a sample");
+    part.within.as_deref()
+}
+
+#[test]
+fn the_files_in_a_message_of_outlook_are_samples() {
+    let message = mixed(&[attached("application/octet-stream; name=mail.msg", &data("outlook/mail.msg"))]);
+    let found = scan(message);
+    assert_eq!(name_of(&found, b"MZ short"), Some("Report f\u{fc}r 2026.exe"), "{found:?}");
+    assert_eq!(name_of(&found, "MZ long ".repeat(700).as_bytes()), Some("long.exe"));
+    assert_eq!(name_of(&found, b"inner file"), Some("inner.js"));
+    assert_eq!(name_of(&found, b"an object"), Some("Sheet"));
+    assert_eq!(name_of(&found, b"<html>Hi</html>"), Some(""));
+    assert_eq!(name_of(&found, b"Inner"), None, "plain text is none");
+    let document = mixed(&[attached("application/msword; name=mail.doc", &data("outlook/mail.msg"))]);
+    assert_eq!(name_of(&scan(document), b"MZ short"), None, "Word does not open it");
+    assert_eq!(
+        (way_to(&found, b"MZ short"), way_to(&found, &data("outlook/mail.msg"))),
+        (Some("mail.msg"), None)
+    );
+    assert!(found.malformed.is_none() && found.ambiguities.is_empty(), "{found:?}");
+}
+
+#[test]
+fn the_way_to_a_file_names_all_files_that_it_came_in() {
+    let calendar =
+        "BEGIN:VCALENDAR\r\nATTACH;ENCODING=BASE64;X-FILENAME=cat.exe:TVpDYXQ=\r\nEND:VCALENDAR\r\n";
+    let inner = mixed(&[attached("text/calendar; name=x.ics", calendar.as_bytes())]);
+    let mailbox = format!("From a@b Mon\r\nSubject: x\r\n\r\nHi\r\n\r\nFrom a@b Tue\r\n{inner}");
+    let outer = attached(
+        "application/octet-stream; name=old.eml",
+        attached("a/b; name=m.mbox", mailbox.as_bytes()).as_bytes(),
+    );
+    let found = scan(outer.replace("=b\r\n", "=o\r\n"));
+    assert_eq!(name_of(&found, ATTACHED), Some("cat.exe"), "{found:?}");
+    assert_eq!(way_to(&found, ATTACHED), Some("old.eml/m.mbox/x.ics"));
+    let text = "Hi\r\nbegin 644 cat.exe\r\n%35I#870`\r\n`\r\nend\r\n";
+    assert_eq!(
+        way_to(&scan(attached("text/plain", text.as_bytes())), ATTACHED),
+        None,
+        "a text without a name"
+    );
+    assert_eq!(way_to(&scan(attached("a/b; name=x.uu", text.as_bytes())), ATTACHED), Some("x.uu"));
+}
+
+#[test]
+fn a_web_archive_behind_a_text_is_opened_in_what_word_opens() {
+    let inner = mixed(&[attached("application/x-mso", ATTACHED)]);
+    let text = format!("Here is what I sent:\r\n\r\nMIME-Version: 1.0\r\n{inner}");
+    for (media_type, opened) in [
+        ("application/msword; name=x.doc", true),
+        ("application/octet-stream", true),
+        ("text/x-unheard; name=x.doc", true),
+        ("text/plain; name=x.txt", false),
+        ("text/plain", false),
+    ] {
+        let found = scan(attached(media_type, text.as_bytes()));
+        assert_eq!(name_of(&found, ATTACHED).is_some(), opened, "{media_type}: {found:?}");
+        assert!(found.ambiguities.is_empty(), "{media_type}: {found:?}");
+    }
+    let mailbox = format!("From a@b Mon\r\n{inner}");
+    assert_eq!(name_of(&scan(attached("text/plain; name=x", mailbox.as_bytes())), ATTACHED), Some(""));
+    assert_eq!(
+        name_of(&scan(attached("text/plain", mailbox.as_bytes())), ATTACHED),
+        None,
+        "it is shown as a text"
+    );
+}
+
+#[test]
+fn a_container_that_nobody_opens_has_a_name() {
+    let unopened = |media_type: &str, bytes: &[u8]| {
+        let found = scan(attached(media_type, bytes));
+        found.parts.iter().find(|part| part.digest == Digest::of(bytes)).and_then(|part| part.unopened)
+    };
+    let image = [&vec![0; 0x8000][..], b"\x01CD001\x01", &[0; 2000]].concat();
+    assert_eq!(unopened("application/octet-stream; name=x.img", &image), Some("iso"));
+    assert_eq!(unopened("application/pdf; name=x.pdf", b"\xfd7zXZ\0\0\x04"), Some("xz"));
+    assert_eq!(unopened("application/x; name=x.bz2", b"BZh91AY&SY"), Some("bzip2"));
+    assert_eq!(unopened("application/x; name=x.tar.bz2", b"BZh91AY&SY"), None, "the scanner opens it");
+    assert_eq!(unopened("application/zip; name=x.zip", b"PK\x03\x04"), None);
+}
+
+#[test]
+fn more_cards_in_cards_than_anybody_sends_end_at_a_depth() {
+    let mut card = b"BEGIN:VCARD\nKEY;BASE64:TVpDYXQ=\n".to_vec();
+    for _ in 0..20 {
+        card =
+            format!("BEGIN:VCARD\nKEY;BASE64:{}\n", MIME.encode(&card).replace("\r\n", "\n ")).into_bytes();
+    }
+    let message = Bytes::from(attached("text/vcard", &card));
+    let deep = extract(&message, Bodies::Html, &Budget { depth: 10, ..BUDGET });
+    assert_eq!(deep.malformed, Some(Exceeded::Depth));
+    assert_eq!(name_of(&scan(message.to_vec()), ATTACHED), Some(""));
+}
+
 #[test]
 fn a_bomb_makes_the_message_malformed() {
     // A thousand times as long as it is here.

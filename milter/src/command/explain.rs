@@ -153,10 +153,11 @@ fn step_as_json(step: &Step) -> Value {
         Step::Entity { depth, media_type, offset } => {
             json!({ "step": "entity", "depth": depth, "type": media_type, "offset": offset })
         }
-        Step::Sample { depth, name, decoding, digest, size, why, known } => json!({
+        Step::Sample { depth, name, within, decoding, digest, size, why, known } => json!({
             "step": "sample",
             "depth": depth,
             "name": name,
+            "within": within,
             "decoding": decoding,
             "digest": digest,
             "size_bytes": size,
@@ -178,8 +179,9 @@ fn step_as_text(step: &Step) -> String {
         Step::Entity { depth, media_type, offset } => {
             line(*depth, format!("{} at {offset}", shown(media_type)))
         }
-        Step::Sample { depth, name, decoding, digest, size, why, known } => {
+        Step::Sample { depth, name, within, decoding, digest, size, why, known } => {
             let name = name.as_deref().map_or("-".to_owned(), shown);
+            let name = within.as_deref().map_or(name.clone(), |within| format!("{}/{name}", shown(within)));
             let mut text = format!("{name}  {decoding}  {size} bytes  {digest}");
             if let Some(why) = why {
                 push(&mut text, format_args!("  because of {why}"));
@@ -222,6 +224,7 @@ mod tests {
         Step::Sample {
             depth: 1,
             name: name.map(str::to_owned),
+            within: None,
             decoding: "base64",
             digest: Digest::of(b"a"),
             size: 1234,
@@ -243,6 +246,16 @@ mod tests {
             Step::Reading { choices: "last Content-Type".into() },
             sample(None, Some(Ambiguity::AfterPadding), true),
         ]
+    }
+
+    #[test]
+    fn a_file_in_a_file_is_shown_with_the_way_to_it() {
+        let mut step = sample(Some("invoice.xlsm"), None, false);
+        if let Step::Sample { within, .. } = &mut step {
+            *within = Some("mail.msg".to_owned());
+        }
+        assert!(step_as_text(&step).trim_start().starts_with("mail.msg/invoice.xlsm  base64"));
+        assert_eq!(step_as_json(&step)["within"], "mail.msg");
     }
 
     #[test]
@@ -278,7 +291,7 @@ mod tests {
         assert_eq!(
             value["steps"][5],
             json!({
-                "step": "sample", "depth": 1, "name": "invoice.pdf", "decoding": "base64", "size_bytes": 1234,
+                "step": "sample", "depth": 1, "name": "invoice.pdf", "within": null, "decoding": "base64", "size_bytes": 1234,
                 "digest": Digest::of(b"a").to_string(), "why": null, "known": false,
             })
         );

@@ -71,7 +71,7 @@ fn fits(length: usize, (data, resource): (usize, usize)) -> bool {
 }
 
 fn file(names: Vec<String>, content: Bytes) -> Enclosed {
-    Enclosed { names, media_type: "application/octet-stream".into(), content, message: false }
+    Enclosed { names, media_type: "application/octet-stream".into(), content, ..Enclosed::default() }
 }
 
 /// What there is of `length` bytes from `start`.

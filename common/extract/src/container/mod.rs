@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! Containers that mail clients open beside MIME: TNEF (`winmail.dat`), S/MIME that encloses what it signs or
-//! compresses, OpenPGP likewise, AppleSingle, AppleDouble and MacBinary. And what nobody but the recipient can open.
+//! Containers that mail clients open beside MIME: TNEF (`winmail.dat`) and messages of Outlook, S/MIME that encloses what
+//! it signs or compresses, OpenPGP likewise, AppleSingle, AppleDouble and MacBinary, calendars and address cards, mailboxes
+//! and web archives. And what nobody but the recipient can open.
 //!
 //! [`is_one`] goes by the content, not by the declared type, and costs a few comparisons where it is nothing of these.
 //! Archives are not among them: the scanner opens those. Damaged containers give what is there. Nothing recurses, work is
@@ -8,11 +9,18 @@
 
 mod apple;
 mod ber;
+pub(super) mod card;
 mod cms;
+mod mailbox;
+mod mapi;
+mod msg;
+mod ole;
 mod pgp;
 mod rtf;
 mod tnef;
+pub(super) mod wide;
 
+use crate::bytewise::is_binary;
 use bytes::Bytes;
 use std::io::Read;
 use thundergate_common::verdict::SkipReason;
@@ -31,7 +39,7 @@ pub(super) struct Opened {
     pub(crate) sealed: Option<SkipReason>,
     /// True where there is more than the limit allows.
     pub(crate) over_limit: bool,
-    /// The container: `tnef`, `cms`, `openpgp`, `apple_file` or `mac_binary`; empty where it is none.
+    /// The container, such as `tnef`; empty where it is none.
     pub(crate) kind: &'static str,
     /// Bytes of the files that are no slices of the container, but in memory beside it.
     pub(crate) held_bytes: usize,
@@ -49,6 +57,20 @@ pub(super) struct Enclosed {
     pub(crate) content: Bytes,
     /// True where it is an entity with a header of its own.
     pub(crate) message: bool,
+    /// Which programs come to it.
+    pub(crate) readers: Readers,
+}
+
+/// Which programs come to what is in a container.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Readers {
+    /// Those that show a mail.
+    #[default]
+    All,
+    /// Those that open files.
+    OfFiles,
+    /// Word.
+    OfDocuments,
 }
 
 impl Enclosed {
@@ -67,16 +89,44 @@ impl Enclosed {
     }
 }
 
+/// Bytes of a text in which there is nothing that no text holds.
+const TEXT: usize = 64;
+
 /// True where `start`, the first 128 bytes of a file or more, or all of it, may begin a container.
 pub(super) fn is_one(start: &[u8]) -> bool {
-    match start.first() {
+    let binary = match start.first() {
         Some(b'\x78') => start.starts_with(tnef::SIGNATURE),
         Some(b'\x30') => cms::is_one(start),
         Some(0) => apple::is_one(start),
+        Some(0xd0) if is_compound(start) => true,
         Some(0x80..) => pgp::is_one(start),
-        Some(_) => cms::is_armoured(start) || pgp::is_armoured(start),
-        None => false,
-    }
+        _ => false,
+    };
+    binary || is_text_with_more(start)
+}
+
+/// The same of a text.
+fn is_text_with_more(start: &[u8]) -> bool {
+    !is_binary(&start[..start.len().min(TEXT)])
+        && (card::is_one(start)
+            || cms::is_armoured(start)
+            || pgp::is_armoured(start)
+            || mailbox::is_one(start))
+}
+
+/// True where a compound file begins with `start`: a message of Outlook's, or a document.
+pub(super) fn is_compound(start: &[u8]) -> bool {
+    start.starts_with(ole::SIGNATURE)
+}
+
+/// True where `start` begins a mailbox, or a message behind its length.
+pub(super) fn is_mailbox(start: &[u8]) -> bool {
+    mailbox::is_mailbox(start)
+}
+
+/// True where OpenPGP's armour begins in `text`.
+pub(super) fn is_armoured(text: &[u8]) -> bool {
+    pgp::is_armoured(text)
 }
 
 /// Opens `bytes`, if they are a container, for at most `limit` bytes of files.
@@ -84,14 +134,25 @@ pub(super) fn open(bytes: &Bytes, limit: u64) -> Opened {
     let mut opened = Opened::default();
     match bytes.first() {
         _ if !is_one(bytes) => (),
-        Some(b'\x78') => tnef::open(bytes, limit, &mut opened),
-        Some(b'\x30') => cms::open(bytes, limit, &mut opened),
+        Some(b'\x78') if bytes.starts_with(tnef::SIGNATURE) => tnef::open(bytes, limit, &mut opened),
+        Some(b'\x30') if cms::is_one(bytes) => cms::open(bytes, limit, &mut opened),
         Some(0) => apple::open(bytes, limit, &mut opened),
-        Some(0x80..) => pgp::open(bytes, limit, &mut opened),
-        _ if cms::is_armoured(bytes) => cms::open_armoured(bytes, limit, &mut opened),
-        _ => pgp::open_armoured(bytes, limit, &mut opened),
+        Some(0xd0) if is_compound(bytes) => msg::open(bytes, limit, &mut opened),
+        Some(0x80..) if pgp::is_one(bytes) => pgp::open(bytes, limit, &mut opened),
+        _ => open_text(bytes, limit, &mut opened),
     }
     opened
+}
+
+fn open_text(bytes: &Bytes, limit: u64, opened: &mut Opened) {
+    if card::is_one(bytes) {
+        card::open(bytes, limit, opened);
+    } else if cms::is_armoured(bytes) {
+        cms::open_armoured(bytes, limit, opened);
+    } else {
+        mailbox::open(bytes, limit, opened);
+        pgp::open_armoured(bytes, limit, opened);
+    }
 }
 
 /// Why the content of a part of type `media_type` cannot be seen, whatever it holds.
@@ -178,7 +239,7 @@ mod tests {
     #[test]
     fn a_container_is_told_by_its_start() {
         let directory = format!("{}/tests/data", env!("CARGO_MANIFEST_DIR"));
-        for folder in ["tnef", "cms", "apple", "openpgp"] {
+        for folder in ["tnef", "cms", "apple", "openpgp", "outlook"] {
             for file in fs::read_dir(format!("{directory}/{folder}")).unwrap() {
                 let path = file.unwrap().path();
                 let bytes = Bytes::from(fs::read(&path).unwrap());
@@ -214,6 +275,7 @@ mod tests {
                 "apple/macbinary",
                 "openpgp/signed",
                 "openpgp/armoured",
+                "outlook/mail.msg",
             ];
             let mut container = data(which.get::<&str>(&names)).to_vec();
             let at = at.index(container.len());
@@ -224,9 +286,9 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_panic(head in 0..7_usize, mut bytes: Vec<u8>) {
-            let heads: [&[u8]; 7] =
-                [b"", tnef::SIGNATURE, b"0\x80\x06\x09", b"\0\x05\x16\x07", b"\xc1", b"-----BEGIN PKCS7-----\n", b"\0\x01"];
+        fn no_bytes_panic(head in 0..12_usize, mut bytes: Vec<u8>) {
+            let heads: [&[u8]; 12] =
+                [b"BEGIN:VCARD\nPHOTO;BASE64:", b"From a\nA: b\n\nFrom ", b"9\nA: b\n\n", b"%PDF-\nMIME-Version: 1\n\n\n--", ole::SIGNATURE, b"", tnef::SIGNATURE, b"0\x80\x06\x09", b"\0\x05\x16\x07", b"\xc1", b"-----BEGIN PKCS7-----\n", b"\0\x01"];
             bytes.splice(..0, heads[head].iter().copied());
             let opened = open(&bytes.into(), LIMIT);
             prop_assert!(!opened.over_limit);

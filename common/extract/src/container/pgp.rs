@@ -6,13 +6,12 @@ use super::{Enclosed, MAX_FILES, MAX_LAYERS, Opened, cms};
 use crate::decode::{Decoding, shown_name};
 use bytes::{Buf, Bytes};
 use flate2::read::{DeflateDecoder, ZlibDecoder};
-use memchr::memmem;
-use std::ops::Range;
+use memchr::{memchr, memchr_iter, memmem};
+use std::{ops::Range, sync::LazyLock};
 use thundergate_common::verdict::SkipReason;
 
-const ARMOUR: &[u8] = b"-----BEGIN PGP MESSAGE-----";
-/// The bytes in which armour must begin: somebody may say hello before.
-const NEAR: usize = 4096;
+static ARMOUR: LazyLock<memmem::Finder<'static>> =
+    LazyLock::new(|| memmem::Finder::new(b"-----BEGIN PGP MESSAGE-----"));
 
 /// Opens `bytes` as far as they are such a message.
 pub(super) fn open(bytes: &Bytes, limit: u64, opened: &mut Opened) {
@@ -61,27 +60,35 @@ pub(super) fn is_one(start: &[u8]) -> bool {
     first.and_then(|packet| packet.kind(start)).is_some_and(|kind| kind != Kind::Bare)
 }
 
-/// The same in ASCII armour, with or without text before it.
+/// Every one in ASCII armour, whatever text stands around.
 pub(super) fn open_armoured(bytes: &Bytes, limit: u64, opened: &mut Opened) {
-    let Some(text) = armoured(bytes) else { return };
-    let starts = [memmem::find(text, b"\n\n"), memmem::find(text, b"\n\r\n")];
-    let start = starts.into_iter().flatten().min().unwrap_or(0);
-    let ends = [memmem::find(&text[start..], b"\n="), memmem::find(&text[start..], b"\n-----")];
-    let end = ends.into_iter().flatten().min().map_or(text.len(), |length| start + length);
-    let mut decoded = Vec::new();
-    Decoding::Base64.decode_into(&text[start..end], u64::MAX, &mut decoded);
-    opened.held_bytes += decoded.len();
-    open(&decoded.into(), limit, opened);
+    let mut rest = &bytes[..];
+    while let Some(start) = ARMOUR.find(rest).filter(|_| !opened.over_limit) {
+        rest = &rest[start + ARMOUR.needle().len()..];
+        let next = memmem::find(rest, b"-----BEGIN").unwrap_or(rest.len());
+        let mut decoded = Vec::new();
+        Decoding::Base64.decode_into(data(&rest[..next]), u64::MAX, &mut decoded);
+        opened.held_bytes += decoded.len();
+        open(&decoded.into(), limit, opened);
+        rest = &rest[next..];
+    }
 }
 
-/// True where there is armour near the start of `text`.
+/// What stands between the fields at the start of `armour` and its checksum. All of it may be quoted.
+fn data(armour: &[u8]) -> &[u8] {
+    let armour = &armour[..memmem::find(armour, b"-----END").unwrap_or(armour.len())];
+    let is_blank = |start: &usize| {
+        let line = &armour[*start..];
+        let line = &line[..memchr(b'\n', line).unwrap_or(line.len())];
+        !line.iter().any(u8::is_ascii_alphanumeric)
+    };
+    let start = memchr_iter(b'\n', armour).map(|end| end + 1).find(is_blank).unwrap_or(0);
+    &armour[start..memmem::find(&armour[start..], b"\n=").map_or(armour.len(), |length| start + length)]
+}
+
+/// True where there is armour in `text`.
 pub(super) fn is_armoured(text: &[u8]) -> bool {
-    armoured(text).is_some()
-}
-
-fn armoured(text: &[u8]) -> Option<&[u8]> {
-    let at = memmem::find(&text[..text.len().min(NEAR)], ARMOUR)?;
-    Some(&text[at + ARMOUR.len()..])
+    ARMOUR.find(text).is_some()
 }
 
 /// What the packet with `packed` holds after the number of an algorithm.
@@ -122,7 +129,7 @@ fn literal(mut packet: Bytes, limit: u64, opened: &mut Opened) {
 
 fn file(media_type: &str, names: Vec<String>, content: Bytes, limit: u64, opened: &mut Opened) {
     opened.kind = "openpgp";
-    opened.push(Enclosed { names, media_type: media_type.into(), content, message: false }, limit);
+    opened.push(Enclosed { names, media_type: media_type.into(), content, ..Enclosed::default() }, limit);
 }
 
 const MARKER: u8 = 10;
@@ -257,6 +264,18 @@ mod tests {
         assert_eq!(kind(armoured), SEALED);
         assert_eq!(kind(&[b"Hello,\r\n\r\n", &armoured[..]].concat()), SEALED);
         assert_eq!(kind(b"-----BEGIN PGP MESSAGE-----\n\nwwQECQMC\n-----END"), ("", None), "a key alone");
+    }
+
+    #[test]
+    fn every_armour_in_a_text_is_opened() {
+        // A literal packet with `Cat` in it.
+        let armour = "-----BEGIN PGP MESSAGE-----\nVersion: x\n \nywliAGRh\ndGVDYXQ=\n=abcd\n-----END PGP MESSAGE-----\n";
+        let quoted = armour.replace('\n', "\n> ");
+        let words = "some words\n".repeat(1000);
+        let text = format!("{words}> {quoted}\n{}{armour}", armour.replace("=abcd\n", ""));
+        let cat = ("".to_owned(), b"Cat".to_vec());
+        assert_eq!(files(text, 100).0, [cat.clone(), cat.clone(), cat]);
+        assert_eq!(files("-----BEGIN PGP MESSAGE-----".repeat(100_000), 100).0, []);
     }
 
     fn files(bytes: impl Into<Bytes>, limit: u64) -> (Vec<(String, Vec<u8>)>, bool) {

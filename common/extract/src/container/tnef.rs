@@ -2,8 +2,13 @@
 //! TNEF (MS-OXTNEF), the `winmail.dat` of Outlook and Exchange: attributes one after the other, some of which hold MAPI
 //! properties. Checksums are not looked at.
 
-use super::{Enclosed, Opened, rtf};
-use crate::decode::shown_name;
+use super::{
+    Enclosed, Opened,
+    mapi::{
+        self, BINARY, FILE, OBJECT, PR_ATTACH_DATA, PR_ATTACH_FILENAME, PR_ATTACH_LONG_FILENAME,
+        PR_DISPLAY_NAME, STRING, UNICODE, text,
+    },
+};
 use bytes::{Buf, Bytes};
 
 pub(super) const SIGNATURE: &[u8] = b"\x78\x9f\x3e\x22";
@@ -19,25 +24,8 @@ const ATTACH_REND_DATA: u16 = 0x9002;
 const MAPI_PROPS: u16 = 0x9003;
 const ATTACHMENT: u16 = 0x9005;
 
-// MAPI properties.
-const PR_BODY: u16 = 0x1000;
-const PR_RTF_COMPRESSED: u16 = 0x1009;
-const PR_HTML: u16 = 0x1013;
-const PR_DISPLAY_NAME: u16 = 0x3001;
-const PR_ATTACH_DATA: u16 = 0x3701;
-const PR_ATTACH_FILENAME: u16 = 0x3704;
-const PR_ATTACH_LONG_FILENAME: u16 = 0x3707;
-
-const FILE: &str = "application/octet-stream";
-
-const OBJECT: u16 = 0x000d;
-const STRING: u16 = 0x001e;
-const UNICODE: u16 = 0x001f;
-const BINARY: u16 = 0x0102;
 /// The identifier of an interface before the bytes of an object.
 const INTERFACE: usize = 16;
-/// An attachment has three or four, many of them the same.
-const MAX_NAMES: usize = 16;
 
 /// An attachment under construction: its attributes come one by one.
 #[derive(Default)]
@@ -67,9 +55,9 @@ fn attributes(mut rest: Bytes, limit: u64, opened: &mut Opened, messages: &mut V
             ATTACH_REND_DATA => std::mem::take(&mut attachment).finish(limit, opened, messages),
             ATTACH_TITLE | ATTACH_TRANSPORT_FILENAME => attachment.names.push(text(&value, false)),
             ATTACH_DATA => attachment.contents.push(value),
-            BODY => take("text/plain", value, limit, opened),
+            BODY => mapi::take("text/plain", value, limit, opened),
             MAPI_PROPS => {
-                properties(value, |id, kind, value| body(id, kind, value, limit, opened));
+                properties(value, |id, kind, value| mapi::body(id, kind, value, limit, opened));
             }
             ATTACHMENT => properties(value, |id, kind, value| attachment.property(id, kind, value)),
             _ => (),
@@ -138,26 +126,6 @@ fn property(rest: &mut Bytes, take: &mut impl FnMut(u16, u16, Bytes)) -> Option<
     Some(())
 }
 
-/// A property of a message: one of its bodies.
-fn body(id: u16, kind: u16, value: Bytes, limit: u64, opened: &mut Opened) {
-    let media_type = match id {
-        PR_BODY => "text/plain",
-        PR_HTML => "text/html",
-        PR_RTF_COMPRESSED => {
-            let left = usize::try_from(opened.left(limit)).unwrap_or(usize::MAX);
-            return match rtf::decompress(&value, left.saturating_add(1)) {
-                Some(text) => take_text("text/rtf", text, limit, opened),
-                None => take(FILE, value, limit, opened),
-            };
-        }
-        _ => return,
-    };
-    match kind {
-        UNICODE => take_text(media_type, from_utf16(&value).into_bytes(), limit, opened),
-        _ => take(media_type, value, limit, opened),
-    }
-}
-
 impl Attachment {
     fn property(&mut self, id: u16, kind: u16, value: Bytes) {
         match id {
@@ -175,47 +143,13 @@ impl Attachment {
 
     /// Takes what it held, and starts anew.
     fn finish(self, limit: u64, opened: &mut Opened, messages: &mut Vec<Bytes>) {
-        let mut names: Vec<String> = self.long_names.into_iter().chain(self.names).take(MAX_NAMES).collect();
-        let mut known = Vec::new();
-        names.retain(|name| !name.is_empty() && !known.contains(name) && (known.push(name.clone()), true).1);
+        let names = mapi::distinct(self.long_names.into_iter().chain(self.names));
         messages.extend(self.messages);
         for content in self.contents {
             let media_type = FILE.into();
-            opened.push(Enclosed { names: names.clone(), media_type, content, message: false }, limit);
+            opened.push(Enclosed { names: names.clone(), media_type, content, ..Enclosed::default() }, limit);
         }
     }
-}
-
-/// Takes a body that stands in the container.
-fn take(media_type: &str, content: Bytes, limit: u64, opened: &mut Opened) {
-    let end = if media_type == FILE { content.len() } else { text_length(&content) };
-    let content = content.slice(..end);
-    opened.push(Enclosed { media_type: media_type.into(), content, ..Enclosed::default() }, limit);
-}
-
-/// Takes a body that does not.
-fn take_text(media_type: &str, mut text: Vec<u8>, limit: u64, opened: &mut Opened) {
-    let length = text_length(&text);
-    text.truncate(length);
-    text.shrink_to_fit();
-    let content = text.into();
-    if opened.push(Enclosed { media_type: media_type.into(), content, ..Enclosed::default() }, limit) {
-        opened.held_bytes += length;
-    }
-}
-
-/// The length of `text` without the NULs that end it.
-fn text_length(text: &[u8]) -> usize {
-    text.len() - text.iter().rev().take_while(|&&byte| byte == 0).count()
-}
-
-fn text(value: &[u8], unicode: bool) -> String {
-    if unicode { shown_name(from_utf16(value).as_bytes()) } else { shown_name(value) }
-}
-
-fn from_utf16(value: &[u8]) -> String {
-    let units = value.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]]));
-    char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
 }
 
 /// What there is of the next `length` bytes.

@@ -9,10 +9,12 @@ mod fragments;
 mod replay;
 
 use super::{
-    Bodies, Budget, Candidate, Extraction, Part, boundary, container,
+    Bodies, Budget, Candidate, Extraction, Part, boundary,
+    container::{self, wide::Charset},
     decode::{Decoding, base64, quoted_printable, text_files},
     header::Block,
     names::{self, most_dangerous_first},
+    unopened,
     value::{Value, without_comments},
 };
 use bytes::Bytes;
@@ -112,6 +114,12 @@ pub fn containers(data: &[u8]) {
         assert!(opened.held_bytes as u64 <= limit + data.len() as u64, "{} held", opened.held_bytes);
         assert!(opened.files.iter().all(|file| !file.content.is_empty() && file.names.len() <= 64));
         assert!(container::is_one(data) || opened.kind.is_empty() && opened.files.is_empty());
+    }
+    unopened::kind_of(data);
+    let charsets = [Charset::Utf16, Charset::Utf16Le, Charset::Utf16Be, Charset::Utf7];
+    for charset in charsets.into_iter().chain(Charset::of(data)).chain(Charset::declared(data)) {
+        let text = charset.to_utf8(data).unwrap_or_default();
+        assert!(text.len() <= 2 * data.len() && std::str::from_utf8(&text).is_ok());
     }
 }
 

@@ -8,19 +8,19 @@ use super::{
 };
 
 /// A part with `header` and `file` in base64.
-fn file(header: &str, file: &[u8]) -> Vec<u8> {
+pub fn file(header: &str, file: &[u8]) -> Vec<u8> {
     let text = wrapped(&base64(file), 76);
     format!("{header}\r\nContent-Transfer-Encoding: base64\r\n\r\n{text}").into_bytes()
 }
 
 /// A form whose part is `header` and what `make` wraps around the payload.
-fn wrapping(header: &'static str, label: &str, make: impl Fn(&Case) -> Vec<u8> + 'static) -> Form {
+pub fn wrapping(header: &'static str, label: &str, make: impl Fn(&Case) -> Vec<u8> + 'static) -> Form {
     let form = Form::new(format!("{label}: {header}"), move |case: &Case| file(header, &make(case)));
     form.only(&[Encoding::Base64]).agreed()
 }
 
 /// The case as an entity of its own.
-fn leaf(case: &Case) -> Vec<u8> {
+pub fn leaf(case: &Case) -> Vec<u8> {
     case.fill("{leaf}\r\n")
 }
 
@@ -211,7 +211,7 @@ fn sun(case: &Case, encoding: &str) -> Entity {
 }
 
 /// An OpenPGP message (RFC 9580) that only wraps a file: a literal packet, in a packet without compression.
-fn pgp(bytes: &[u8], compressed: bool) -> Vec<u8> {
+pub fn pgp(bytes: &[u8], compressed: bool) -> Vec<u8> {
     let packet = |tag: u8, content: &[u8]| {
         [&[0xc0 | tag, 0xff][..], &(content.len() as u32).to_be_bytes(), content].concat()
     };
@@ -230,7 +230,23 @@ pub fn openpgp() -> Vec<Form> {
         };
         Form::new(format!("armoured, compressed: {compressed}"), make).only(&[Encoding::Base64]).agreed()
     };
+    let within = |label: &str, before: String, after: &'static str| {
+        let make = move |case: &Case| {
+            let text = wrapped(&base64(&pgp(&case.payload, false)), 64);
+            let armour = format!(
+                "-----BEGIN PGP MESSAGE-----\r\nVersion: 1\r\n \r\n{text}\r\n=abcd\r\n-----END PGP MESSAGE-----\r\n"
+            );
+            format!("Content-Type: text/plain\r\n\r\n{before}{armour}{after}").into_bytes()
+        };
+        Form::new(label, make).only(&[Encoding::Base64]).agreed()
+    };
+    let other = format!(
+        "-----BEGIN PGP MESSAGE-----\r\n\r\n{}\r\n-----END PGP MESSAGE-----\r\n\r\n",
+        base64(&pgp(b"first", true))
+    );
     vec![
+        within("behind much text", "Dear all, here are some words.\r\n".repeat(400), ""),
+        within("the second one", other, "\r\nBye\r\n"),
         wrapping(header, "literal", |case| pgp(&case.payload, false)),
         wrapping(header, "compressed", |case| pgp(&case.payload, true)),
         armoured(false),

@@ -222,33 +222,6 @@ Content-Disposition: attachment; filename="Invoice.pdf"
         &[("Invoice.pdf", Document)],
     ),
     (
-        "an address card with a photograph",
-        r#"
-From: a@a.example
-To: b@b.example
-Subject: my card
-MIME-Version: 1.0
-Content-Type: text/vcard; charset=utf-8; name="a.vcf"
-Content-Disposition: attachment; filename="a.vcf"
-
-BEGIN:VCARD
-VERSION:3.0
-FN:A
-PHOTO;ENCODING=b;TYPE=JPEG:/9j/4AAQSkZJRpDHP92NoSPXwziCQ8Db7/pOn+JkdXqhBPNw
- C2y6wtUZDOpYLG7CAqX3zEK2pAqQNphwUswvFwpBGZB4uPbpYYvh3QlNB8aigteL4O1hXjTJsi
- fmCtGCzXFdJ2y6wtUZDOpYLG7CAqX3zEK2pAqQNphwUswvFwpBGZB4uPbpYYvh3QlNB8aigteL
- 4O1hXjTJsifmCtGCzXFdJ2y6wtUZDOpYLG7CAqX3zEK2pAqQNphwUswvFwpBGZB4uPbpYYvh3Q
- NB8aigteL4O1hXjTJsifmCtGCzXFdJ2y6wtUZDOpYLG7CAqX3zEK2pAqQNphwUswvFwpBGZB4u
-END:VCARD
-"#,
-        &[(
-            "a.vcf",
-            Text(
-                "BEGIN:VCARD\nVERSION:3.0\nFN:A\nPHOTO;ENCODING=b;TYPE=JPEG:/9j/4AAQSkZJRpDHP92NoSPXwziCQ8Db7/pOn+JkdXqhBPNw\n C2y6wtUZDOpYLG7CAqX3zEK2pAqQNphwUswvFwpBGZB4uPbpYYvh3QlNB8aigteL4O1hXjTJsi\n fmCtGCzXFdJ2y6wtUZDOpYLG7CAqX3zEK2pAqQNphwUswvFwpBGZB4uPbpYYvh3QlNB8aigteL\n 4O1hXjTJsifmCtGCzXFdJ2y6wtUZDOpYLG7CAqX3zEK2pAqQNphwUswvFwpBGZB4uPbpYYvh3Q\n NB8aigteL4O1hXjTJsifmCtGCzXFdJ2y6wtUZDOpYLG7CAqX3zEK2pAqQNphwUswvFwpBGZB4u\nEND:VCARD\n",
-            ),
-        )],
-    ),
-    (
         "an invoice in XML with a document as a value",
         r#"
 From: a@a.example

@@ -5,6 +5,7 @@ mod bounces;
 mod clients;
 mod innocent;
 mod keys;
+mod opened;
 mod programs;
 mod quirks;
 mod signed;
@@ -22,6 +23,10 @@ use thundergate_extract::{Bodies, extract};
 pub enum Holds {
     /// This text, with CRLF.
     Text(&'static str),
+    /// The same, with the files it names.
+    Sent(&'static str),
+    /// These bytes.
+    Bytes(&'static [u8]),
     /// What `{document}` and its like stand for.
     Document,
     /// What `{picture}` stands for.
@@ -40,12 +45,15 @@ fn sent(text: &str) -> String {
         .replace("{document72}", &wrapped(&base64(&document), 72))
         .replace("{document in one line}", &base64(&document))
         .replace("{quoted document}", &quoted_printable(&document))
+        .replace("{picture folded}", &wrapped(&base64(&picture), 74).replace("\r\n", "\r\n "))
         .replace("{picture}", &wrapped(&base64(&picture), 76))
 }
 
 fn bytes(holds: Holds) -> Vec<u8> {
     match holds {
         Holds::Text(text) => text.replace('\n', "\r\n").into_bytes(),
+        Holds::Bytes(bytes) => bytes.to_vec(),
+        Holds::Sent(text) => sent(text).into_bytes(),
         Holds::Document => Kind::Document.bytes(1),
         Holds::Picture => Kind::Archive.bytes(2),
     }
@@ -90,6 +98,7 @@ fn everyday_messages_are_neither_ambiguous_nor_malformed() {
         signed::MESSAGES,
         texts::MESSAGES,
         innocent::MESSAGES,
+        opened::MESSAGES,
     ];
     let all: Vec<_> = groups.concat();
     let wrong: Vec<_> = all.iter().filter_map(|message| check(message).err()).collect();
