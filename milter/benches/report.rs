@@ -52,6 +52,8 @@ fn sink() -> Log {
 fn clean() -> Inspection {
     let text = Inspected {
         name: None,
+        within: None,
+        unopened: None,
         media_type: "text/plain".to_owned(),
         size: 600,
         key: None,
@@ -61,6 +63,8 @@ fn clean() -> Inspection {
     };
     let attachment = Inspected {
         name: Some("invoice.pdf".to_owned()),
+        within: None,
+        unopened: None,
         media_type: "application/pdf".to_owned(),
         size: 102_400,
         key: Some(SampleKey { digest: Digest::of(b""), hint: NameHint::Extension("pdf".to_owned()) }),

@@ -193,6 +193,10 @@ impl Containers {
     fn answered(&self, kind: Sealed, answer: Answer) -> Inside {
         let Answer { container, members, cut_off } = answer;
         let (result, container) = match container {
+            // Their own flags say otherwise, and so may the recipient's program.
+            Opened::Unsealed if matches!(kind, Sealed::Zip | Sealed::Rar) => {
+                ("sealed", Container::Sealed(kind))
+            }
             Opened::Unsealed => ("none", Container::None),
             // What was left out nobody has scanned.
             _ if cut_off.is_some() => ("too_much", Container::Unsupported(kind)),
@@ -262,6 +266,20 @@ mod tests {
         ] {
             assert_eq!(wrong.check().unwrap_err().keys, [key]);
         }
+    }
+
+    #[test]
+    fn what_says_that_it_is_sealed_is_never_open_by_mistake() {
+        let containers =
+            Containers::new(&Open { concurrency: 0, ..Open::default() }, &mut Registry::default());
+        let inside = |kind, container| {
+            let answer = Answer { container, members: Vec::new(), cut_off: None };
+            containers.answered(kind, answer).container
+        };
+        assert_eq!(inside(Sealed::Rar, Opened::Unsealed), Container::Sealed(Sealed::Rar));
+        assert_eq!(inside(Sealed::SevenZip, Opened::Unsealed), Container::None);
+        let damaged = Opened::Unsupported(thundergate_open::Why::Damaged);
+        assert_eq!(inside(Sealed::Ooxml, damaged), Container::Unsupported(Sealed::Ooxml));
     }
 
     #[test]

@@ -72,7 +72,11 @@ impl MaybeSealed {
 }
 
 fn troubles_of(extraction: &Extraction) -> Vec<Trouble> {
-    troubles(extraction.malformed.map(Malformed::Exceeded), &extraction.ambiguities, &[])
+    let mut found = troubles(extraction.malformed.map(Malformed::Exceeded), &extraction.ambiguities, &[]);
+    if extraction.parts.iter().any(|part| part.unopened.is_some()) {
+        found.push(Trouble::Unopened);
+    }
+    found
 }
 
 impl Explained {

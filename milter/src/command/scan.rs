@@ -273,6 +273,8 @@ mod tests {
         let part = Inspected {
             verdict: None,
             name: Some(hostile.clone()),
+            within: None,
+            unopened: None,
             media_type: hostile.clone(),
             size: 1,
             key: None,

@@ -275,8 +275,17 @@ impl Gate {
             Disposition::Pending
         };
         let key = Some(self.key(part));
-        let (name, media_type) = (part.name.as_deref().map(short), short(&part.media_type));
-        Inspected { name, media_type, size: part.size, key, disposition, verdict: None, source: Source::None }
+        Inspected {
+            name: part.name.as_deref().map(short),
+            within: part.within.as_deref().map(short),
+            media_type: short(&part.media_type),
+            unopened: part.unopened,
+            size: part.size,
+            key,
+            disposition,
+            verdict: None,
+            source: Source::None,
+        }
     }
 
     fn sample_bytes(&self) -> u64 {

@@ -9,7 +9,8 @@
 //! * `parts_total{disposition,source}`: parts by how they ended and where that comes from: `local` (this process knew),
 //!   `hub` (another had it scanned), `scan`, `joined` (the scan was under way already), `none`
 //! * `unscannable_total{reason}`: parts whose content no scanner can see
-//! * `containers_total{container}`: parts that ask for a password: `opened`, `sealed` or `unsupported`
+//! * `containers_total{container}`: parts that ask for a password: `opened`, `sealed`, `unsupported`; and
+//!   `unopened`, which nobody opens
 //! * `ambiguities_total{kind}`: messages that clients could read in several ways
 //! * `malformed_total{budget}`: messages that were not taken apart to their end
 //! * `lookups_total{layer,result}`: samples looked up: `hit` or `miss`, first in this process (`local`), then in the `hub`
@@ -50,8 +51,8 @@ const DISPOSITIONS: [&str; 5] = ["clean", "found", "pending", "skipped", "failed
 /// Of the reasons to skip a part, those where there is something that was not scanned and could not be.
 const UNSCANNABLE: [SkipReason; 4] =
     [SkipReason::TooLarge, SkipReason::Encrypted, SkipReason::ExternalBody, SkipReason::Partial];
-/// What came of parts that ask for a password.
-const CONTAINERS: [&str; 3] = ["opened", "sealed", "unsupported"];
+/// What came of parts that ask for a password, and those that nobody opens.
+const CONTAINERS: [&str; 4] = ["opened", "sealed", "unsupported", "unopened"];
 /// From a quick scan to beyond the default `wait.deadline`, which has a bucket of its own.
 const WAIT: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0];
 
@@ -160,7 +161,7 @@ impl Metrics {
         let containers = Family::<Contained, Counter>::default();
         registry.register(
             "containers",
-            "Parts that ask for a password, by what came of it",
+            "Parts that ask for a password or that nobody opens, by what came of it",
             containers.clone(),
         );
         for container in CONTAINERS {
@@ -283,7 +284,8 @@ impl Metrics {
             {
                 self.unscannable[number].inc();
             }
-            if let Some(container) = part.container().as_str() {
+            let unopened = part.unopened.map(|_| "unopened");
+            if let Some(container) = part.container().as_str().or(unopened) {
                 self.containers.get_or_create(&Contained { container }).inc();
             }
         }

@@ -36,6 +36,9 @@ struct Omitted {
 struct PartLine<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
+    /// The names of the files that it came in, such as `mail.msg`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    within: Option<&'a str>,
     #[serde(rename = "type")]
     media_type: &'a str,
     size_bytes: u64,
@@ -47,6 +50,9 @@ struct PartLine<'a> {
     /// `opened`, `sealed` or `unsupported`, where it asks for a password.
     #[serde(skip_serializing_if = "Option::is_none")]
     container: Option<&'static str>,
+    /// The kind of an archive or image that nobody opens, such as `iso`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unopened: Option<&'static str>,
     source: &'static str,
 }
 
@@ -263,12 +269,14 @@ impl<'a> PartLine<'a> {
     fn of(part: &'a Inspected) -> Self {
         Self {
             name: part.name.as_deref(),
+            within: part.within.as_deref(),
             media_type: &part.media_type,
             size_bytes: part.size,
             digest: part.key.as_ref().map(|key| key.digest.to_string()),
             disposition: part.disposition.as_str(),
             reason: part.disposition.reason(),
             container: part.container().as_str(),
+            unopened: part.unopened,
             source: part.source.as_str(),
         }
     }
@@ -291,6 +299,8 @@ mod tests {
         Inspected {
             verdict: None,
             name: None,
+            within: None,
+            unopened: None,
             media_type: "text/plain".to_owned(),
             size: 1,
             key: Some(SampleKey { digest: Digest::of(content), hint: NameHint::None }),

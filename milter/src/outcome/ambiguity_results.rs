@@ -99,6 +99,8 @@ mod tests {
         Inspected {
             verdict: None,
             name: None,
+            within: None,
+            unopened: None,
             media_type: String::new(),
             size: 1,
             key: Some(key),

@@ -19,8 +19,12 @@ const LONGEST_TEXT: usize = 1024;
 pub struct Inspected {
     /// The name a mail client would show, cut where it is endless.
     pub name: Option<String>,
+    /// The names of the files that it came in, cut likewise.
+    pub within: Option<String>,
     /// `type/subtype`, cut likewise.
     pub media_type: String,
+    /// The kind of an archive or image that nobody opens.
+    pub unopened: Option<&'static str>,
     /// Decoded size in bytes; encoded where it was not decoded.
     pub size: u64,
     /// What the sample is known by; none where it is no sample.
@@ -111,15 +115,19 @@ impl Inspected {
         self.verdict.as_ref().map_or(Container::None, |verdict| verdict.container)
     }
 
+    /// True where what is inside nobody has seen, whether for want of the password or of a way to open it: or a sender would
+    /// only have to seal with a cipher that nobody knows.
     fn is_sealed(&self) -> bool {
-        matches!(self.container(), Container::Sealed(_))
+        matches!(self.container(), Container::Sealed(_) | Container::Unsupported(_))
     }
 
     /// A part that is no sample.
     pub fn skipped(part: &Skipped) -> Self {
         Self {
             name: part.name.as_deref().map(short),
+            within: None,
             media_type: short(&part.media_type),
+            unopened: None,
             size: part.size,
             key: None,
             disposition: Disposition::Skipped(part.reason),
@@ -162,7 +170,8 @@ pub fn troubles(
     let malformed = malformed.map(|_| Trouble::Malformed);
     let ambiguous = (!ambiguities.is_empty()).then_some(Trouble::Ambiguous);
     let sealed = parts.iter().any(Inspected::is_sealed).then_some(Trouble::Sealed);
-    [malformed, ambiguous, sealed].into_iter().flatten().collect()
+    let unopened = parts.iter().any(|part| part.unopened.is_some()).then_some(Trouble::Unopened);
+    [malformed, ambiguous, sealed, unopened].into_iter().flatten().collect()
 }
 
 /// `text`, cut where it is longer than anybody would read.

@@ -5,6 +5,8 @@
 //! `tests/run long ordinary` writes 20,000 of each kind and its table is committed; here a few hundred are judged. Everything
 //! in them follows from a number, so that a mail that is called by its number comes again: `TG_ORDINARY=bulk:17` prints it.
 
+#![allow(clippy::write_with_newline, reason = "the line ends are the message's")]
+
 mod bounces;
 mod clients;
 mod shops;

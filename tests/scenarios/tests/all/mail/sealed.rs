@@ -14,9 +14,9 @@ use zip::{AesMode, ZipWriter, write::SimpleFileOptions};
 fn sealed(password: &str, content: &[u8]) -> Vec<u8> {
     let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
     let options = SimpleFileOptions::default().with_aes_encryption(AesMode::Aes256, password);
-    archive.start_file("invoice.com", options).unwrap();
-    archive.write_all(content).unwrap();
-    archive.finish().unwrap().into_inner()
+    archive.start_file("invoice.com", options).expect("memory takes everything");
+    archive.write_all(content).expect("memory takes everything");
+    archive.finish().expect("memory takes everything").into_inner()
 }
 
 fn with(text: &str, archive: Vec<u8>) -> Mail {
@@ -66,7 +66,7 @@ async fn an_archive_beyond_the_limits_is_its_own_fault_and_costs_no_other_mail()
     let site = Site::single(1, Settings::default()).await;
     let milter = site.milter("[open]\nconcurrency = 1\ntimeout = \"20s\"\nmemory_bytes = \"512MiB\"\nbytes_out = \"1KiB\"\nmembers = 10\nrounds = 1048576\nunconfined = false").await;
     let large = with("Password: infected", sealed("infected", &noise(1, 100_000)));
-    let reply = told(&milter, &large, "clean", "unsupported").await;
+    let reply = told(&milter, &large, "sealed", "unsupported").await;
     assert!(reply.delivers(), "{reply:?}");
     let plain = Mail::of(mail().attach("a.pdf", "application/pdf", noise(2, 5_000)).bytes());
     assert!(milter.send(&plain).await.delivers());
@@ -83,4 +83,21 @@ async fn workers_open_with_the_passwords_that_everybody_tries() {
     let mail = with("See the document.", sealed("nobody-knows-4711", &eicar()));
     let reply = told(&milter, &mail, "sealed", "sealed").await;
     assert!(reply.delivers(), "{reply:?}");
+}
+
+#[tokio::test]
+async fn an_archive_that_nobody_opens_is_accepted_unless_the_policy_says_otherwise() {
+    let site = Site::single(1, Settings::default()).await;
+    let archive = [&b"\xfd7zXZ\0\0\x04"[..], &noise(3, 500)].concat();
+    let mail = Mail::of(mail().attach("disk.img.xz", "application/x-xz", archive).bytes());
+    let milter = site.milter("").await;
+    assert!(milter.send(&mail).await.delivers());
+    let line = milter.line_of(&mail).await;
+    assert_eq!((&line["decision"], &line["cause"]), (&"accept".into(), &"unopened".into()), "{line}");
+    assert!(
+        line["parts"].as_array().is_some_and(|parts| parts.iter().any(|part| part["unopened"] == "xz")),
+        "{line}"
+    );
+    let strict = site.milter("policy.on.unopened = \"quarantine\"").await;
+    assert!(strict.send(&mail).await.quarantine.is_some());
 }
