@@ -11,6 +11,7 @@
 //! | `<prefix>:1:{<digest>}:<hint>:lease` | string: `milter:<process>`, `job:<lane>:<entry>`, `queued` after a job was handed back, `bulk` where a job waits in that lane, `background` where one does that nobody waits for | milter, then worker | `queue.reserve_ttl`, then `queue.lease_ttl`, renewed; `background`: `queue.sample_ttl` |
 //! | `<prefix>:1:{<digest>}:<hint>:waiters` | set of process ids | milter | deleted with the answer, at most `queue.sample_ttl` |
 //! | `<prefix>:1:{<digest>}:<hint>:failed` | string, JSON of a [`FailedSample`](crate::failed::FailedSample) | worker, deleted by operator | when it is over, a suspect's an hour later; deleted with a verdict |
+//! | `<prefix>:1:{<digest>}:<hint>:passwords` | hash: 0 to 3 → sealed JSON, a list of words of one message that may open the sample; none without `redis.secret_file` | milter, which may not read it; deleted by worker | `queue.sample_ttl` after the last |
 //! | `<prefix>:1:{<digest>}:<hint>:receipts` | list of JSON, the newest first, capped | milters up to 0.1.1; operators read it | 30 days after the last receipt |
 //! | `<prefix>:1:{jobs-<shard>}:<lane>` | stream with the consumer group `workers` | milter | entries are deleted when acknowledged |
 //! | `<prefix>:1:{jobs-<shard>}:<lane>:queued` | hash: sample → entry of its job | as the stream | fields go with their entries |
@@ -70,6 +71,8 @@ pub(crate) enum Kept {
     Waiters,
     /// What is held against it since it could not be scanned.
     Failed,
+    /// Words of messages that may open it.
+    Passwords,
     /// Who received it, as milters up to 0.1.1 wrote it.
     Receipts,
 }
@@ -101,6 +104,7 @@ impl Keys {
             Kept::Lease => "lease",
             Kept::Waiters => "waiters",
             Kept::Failed => "failed",
+            Kept::Passwords => "passwords",
             Kept::Receipts => "receipts",
         };
         let (root, digest) = (&self.root, sample.digest);

@@ -38,6 +38,7 @@
 
 mod announcements;
 pub mod memory;
+mod passwords;
 mod queue;
 pub mod redis;
 mod view;
@@ -297,6 +298,11 @@ pub trait Worker: Hub {
     /// What was offered for the password of the claim's sample, the likeliest first.
     async fn offered(&self, _claim: &Claim) -> Result<Vec<SecretString>, HubError> {
         Ok(Vec::new())
+    }
+
+    /// The claim's sample was opened, or cannot be: what was offered is no longer needed.
+    async fn forget_offered(&self, _claim: &Claim) -> Result<(), HubError> {
+        Ok(())
     }
 
     /// Keeps leases and claims alive for another `queue.lease_ttl`.

@@ -202,6 +202,9 @@ fn as_json(file: &Path, inspection: &Inspection) -> serde_json::Value {
             "digest": part.key.as_ref().map(|key| key.digest),
             "disposition": part.disposition.as_str(),
             "reason": part.disposition.reason(),
+            "within": part.within,
+            "container": part.container().as_str(),
+            "unopened": part.unopened,
             "source": part.source.as_str(),
             "findings": findings,
         })
@@ -232,7 +235,9 @@ fn write_text(file: &Path, inspection: &Inspection, out: &mut impl Write) -> std
 
 fn write_part(part: &Inspected, out: &mut impl Write) -> std::io::Result<()> {
     let digest = part.key.as_ref().map_or("-".to_owned(), |key| key.digest.to_string());
-    let reason = part.disposition.reason().map(|reason| format!(" ({})", shown(reason))).unwrap_or_default();
+    let remark =
+        part.disposition.reason().or(part.container().as_str()).or(part.unopened.and(Some("unopened")));
+    let reason = remark.map(|remark| format!(" ({})", shown(remark))).unwrap_or_default();
     writeln!(
         out,
         "  {:8}{reason} {} {} {} bytes {digest}",

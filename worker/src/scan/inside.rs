@@ -62,6 +62,8 @@ impl Scanning {
                 }
             }
         }
+        // What stays behind expires.
+        let _ = self.hub.forget_offered(claim).await;
         Ending::Answered(Answer::Verdict(Arc::new(verdict)))
     }
 

@@ -6,6 +6,7 @@ use super::{
     entry::millis,
     error::{hub_error, out_of_memory, unusable},
     names::{self, Stored},
+    passwords,
     pulse::{self, Role},
     records,
     scripts::{SCRIPTS, Step},
@@ -22,6 +23,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use redis::{RedisResult, Value, cmd, from_redis_value};
+use secrecy::SecretString;
 use std::{
     collections::HashSet,
     sync::{Arc, atomic::Ordering},
@@ -83,6 +85,10 @@ impl Milter for RedisHub {
             let all: Vec<SampleKey> = jobs.iter().map(|(_, job)| job.sample.clone()).collect();
             doubt(self, &all);
         })
+    }
+
+    async fn offer(&self, key: &SampleKey, passwords: Vec<SecretString>) -> Result<(), HubError> {
+        passwords::offer(self, key, &passwords).await
     }
 
     async fn leave(&self, keys: &[SampleKey]) -> Result<(), HubError> {

@@ -56,6 +56,7 @@ mod observer;
 mod operator;
 mod outage;
 mod oversight;
+mod passwords;
 mod pulse;
 mod receipts;
 mod records;

@@ -64,6 +64,8 @@ pub enum Purpose {
     Names,
     /// Which message was delivered although a sample was not scanned. It is a word in a log.
     Owed,
+    /// Words of messages that may open a sample, of that sample. Each is tried, and nothing else follows from it.
+    Passwords,
 }
 
 /// Why something could not be opened. The caller treats it as if it were not there.
@@ -207,6 +209,7 @@ impl Purpose {
             Self::Report => "report",
             Self::Names => "names",
             Self::Owed => "owed",
+            Self::Passwords => "passwords",
         }
     }
 }

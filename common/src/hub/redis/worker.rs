@@ -8,7 +8,7 @@ use super::{
     error::{hub_error, unusable},
     farm, fill,
     lanes::{ROUNDS, gave_way},
-    names, oversight,
+    names, oversight, passwords,
     pulse::{self, Role},
     scripts::{Call, SCRIPTS, Step},
     seal::Purpose,
@@ -26,6 +26,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use redis::{Value, cmd, from_redis_value};
+use secrecy::SecretString;
 use std::{borrow::Cow, num::NonZeroUsize, sync::Arc, time::Duration};
 use tracing::warn;
 
@@ -86,6 +87,14 @@ impl Worker for RedisHub {
             }
             _ => Err(unusable("begin gave an unknown answer")),
         }
+    }
+
+    async fn offered(&self, claim: &Claim) -> Result<Vec<SecretString>, HubError> {
+        passwords::offered(self, &claim.job.sample).await
+    }
+
+    async fn forget_offered(&self, claim: &Claim) -> Result<(), HubError> {
+        passwords::forget(self, &claim.job.sample).await
     }
 
     async fn renew(&self, worker: &str, claims: &[Claim]) -> Result<(), HubError> {

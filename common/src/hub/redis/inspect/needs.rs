@@ -39,6 +39,7 @@ const fn wanted(key: fn(&Keys) -> String, commands: &'static str, without: &'sta
 const LANES: &str = "one sender's samples may hold up others'";
 const RECORDS: &str = "nothing is kept of mails for people";
 const FAILURES: &str = "each retry of a failed sample is scanned again";
+const PASSWORDS: &str = "words of a mail are not tried on its sealed attachments";
 const BLIND: &str = "verdicts of blind scanners are believed";
 const PEOPLE: &str = "`thundergate` cannot show everything";
 
@@ -62,6 +63,7 @@ const MILTER: &[Need] = &[
     needed(Keys::names, "hget"),
     wanted(Keys::blind, "get", BLIND),
     wanted(failed, "get", FAILURES),
+    wanted(passwords, "hset pexpire", PASSWORDS),
     wanted(|keys| keys.jobs(0, Lane::Bulk), "xadd xlen xrange xpending", LANES),
     wanted(|keys| keys.queued(0, Lane::Bulk), "hget hset", LANES),
     wanted(|keys| keys.jobs(0, Lane::Background), "xdel xinfo|groups", LANES),
@@ -103,6 +105,7 @@ const WORKER: &[Need] = &[
     needed(Keys::oversight, "get set"),
     needed(Keys::leader, "get set"),
     needed(Keys::suspect, "get set del"),
+    needed(passwords, "hgetall del"),
     wanted(nothing, "scan", PEOPLE),
     wanted(|keys| keys.records(0), "xrevrange xinfo|stream", PEOPLE),
     wanted(receipts, "lrange", PEOPLE),
@@ -138,6 +141,10 @@ fn waiters(keys: &Keys) -> String {
 
 fn failed(keys: &Keys) -> String {
     of_sample(keys, Kept::Failed)
+}
+
+fn passwords(keys: &Keys) -> String {
+    of_sample(keys, Kept::Passwords)
 }
 
 fn receipts(keys: &Keys) -> String {

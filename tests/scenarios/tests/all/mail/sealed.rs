@@ -5,6 +5,8 @@ use std::io::{Cursor, Write as _};
 use thundergate_harness::{
     mails::{eicar, mail, noise},
     mta::{Mail, Reply},
+    process::Program,
+    redis::{MILTER, WORKER},
     site::{Milter, Site},
     thunderstorm::Settings,
 };
@@ -83,6 +85,26 @@ async fn workers_open_with_the_passwords_that_everybody_tries() {
     let mail = with("See the document.", sealed("nobody-knows-4711", &eicar()));
     let reply = told(&milter, &mail, "sealed", "sealed").await;
     assert!(reply.delivers(), "{reply:?}");
+}
+
+#[tokio::test]
+async fn words_of_a_mail_reach_a_worker_only_where_redis_sees_them_sealed() {
+    let site = Site::cluster(1, Settings::default()).await;
+    let secret = tempfile::NamedTempFile::new().expect("a file for the secret");
+    std::fs::write(secret.path(), "a secret of more than 32 characters, for tests")
+        .expect("it takes the secret");
+    let text = "Password: Herbst-4711";
+    let closed = format!("secret_file = \"{}\"", secret.path().display());
+    for (number, (extra, cause, container)) in
+        [("", "sealed", "sealed"), (closed.as_str(), "found", "opened")].into_iter().enumerate()
+    {
+        let redis = |user| format!("[redis]\nurl = \"{}\"\n{extra}\n", site.redis_url_of(user));
+        let milter = Milter::start(&redis(MILTER)).await;
+        let worker = format!("admin.listen = \"\"\n{}{}", redis(WORKER), site.farm_section());
+        let _worker = Program::start("thundergate-worker", &worker).await.expect("the worker starts");
+        let content = [eicar(), vec![b' '; number]].concat();
+        told(&milter, &with(text, sealed("Herbst-4711", &content)), cause, container).await;
+    }
 }
 
 #[tokio::test]
