@@ -76,6 +76,17 @@ pub(crate) fn is_binary(bytes: &[u8]) -> bool {
     any(bytes, |byte| (byte < b' ') & !matches!(byte, 8..=15 | 27))
 }
 
+/// `text` without the white space that it begins with, of which there may be megabytes.
+pub(crate) fn without_leading_blanks(text: &[u8]) -> &[u8] {
+    let mut rest = text;
+    while let Some((block, more)) = rest.split_first_chunk::<64>()
+        && block.iter().fold(true, |blank, byte| blank & byte.is_ascii_whitespace())
+    {
+        rest = more;
+    }
+    rest.trim_ascii_start()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,6 +110,8 @@ mod tests {
                 prop_assert_eq!(count(&text, |other| other == byte), text.iter().filter(|&&other| other == byte).count());
                 prop_assert_eq!(find(byte, &text), text.iter().position(|&other| other == byte));
                 prop_assert_eq!(find2(byte, 9, &text), find(byte, &text));
+                let blanks: Vec<u8> = text.iter().map(|byte| b" \n\t.ax\r"[usize::from(byte % 8) % 7]).collect();
+                prop_assert_eq!(without_leading_blanks(&blanks), blanks.trim_ascii_start());
                 prop_assert_eq!(find2(9, byte, &text), find(byte, &text));
                 let found: Vec<_> = pairs(&text, |one, other| one == byte && other == 0).collect();
                 let plain = text.windows(2).enumerate().filter(|(_, pair)| **pair == [byte, 0]);

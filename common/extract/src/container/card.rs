@@ -7,6 +7,7 @@
 
 use super::{Enclosed, Opened};
 use crate::{
+    bytewise::without_leading_blanks,
     decode::{Decoding, base64, shown_name},
     value::is_media_type,
 };
@@ -21,7 +22,7 @@ const MAX_NAMES: usize = 8;
 
 /// True where `start` begins a card or a calendar.
 pub(crate) fn is_one(start: &[u8]) -> bool {
-    let text = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start).trim_ascii_start();
+    let text = without_leading_blanks(start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start));
     text.get(..7).is_some_and(|start| start.eq_ignore_ascii_case(b"BEGIN:V"))
 }
 

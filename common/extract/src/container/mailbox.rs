@@ -4,7 +4,7 @@
 //! `%PDF`, or behind any text.
 
 use super::{Enclosed, Opened, Readers};
-use crate::{body, value::contains_ignoring_case};
+use crate::{body, bytewise::without_leading_blanks, value::contains_ignoring_case};
 use bytes::Bytes;
 use memchr::{memchr, memchr_iter, memmem, memrchr};
 
@@ -51,7 +51,7 @@ pub(super) fn open(bytes: &Bytes, limit: u64, opened: &mut Opened) {
 
 /// Where the header of the first message starts, and what stands before it.
 fn first(bytes: &[u8]) -> Option<(Before, usize)> {
-    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
+    let text = without_leading_blanks(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes));
     let at = bytes.len() - text.len();
     let start = &bytes[..bytes.len().min(at + body::START)];
     let text = &start[at..];
