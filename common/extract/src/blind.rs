@@ -25,7 +25,7 @@ use bytes::Bytes;
 use memchr::{memchr, memchr_iter, memmem};
 
 /// What looking at one body costs, as bytes of a search.
-const LOOK: usize = 2048;
+const LOOK: usize = 6 << 10;
 /// What one delimiter costs.
 const DELIMITER: usize = 128;
 /// Bytes before a body in which its fields are looked for.

@@ -30,7 +30,7 @@ const LEAST_BINARY: usize = 32;
 
 /// What judging `content` costs, as bytes of a search.
 pub(crate) fn cost(content: &Content, fields: Fields) -> usize {
-    4 * WINDOW + if fields.quoted { content.source.len() / 4 } else { 0 }
+    8 * WINDOW + if fields.quoted { content.source.len() / 4 } else { 0 }
 }
 
 /// How plausible a reading is, the least first.
