@@ -7,7 +7,7 @@
 //! 1. `walk` goes over the structure once and finds leaves, preambles and epilogues; `header`, `value`, `names`,
 //!    `declared` and `boundary` read the fields that say what an entity is. Encoded messages inside are walked over as
 //!    well.
-//! 2. `samples` takes each leaf: `decoded` decodes it (`decode`) and digests it, `body` says whether it is a sample at
+//! 2. `samples` takes each leaf: `decoded` decodes it (`decode`) and digests it, `signs` says what it looks like, `body` says whether it is a sample at
 //!    all, `candidates` what else it could be, and `opener` opens what is inside (`container`). `budget` says what may
 //!    still be done, `seen` what was done before, `unopened` which containers nobody opens; `found` is the union.
 //! 3. Where the walk had a choice (`reading`), it is repeated with the other one.
@@ -57,6 +57,7 @@ mod runs;
 mod samples;
 mod seen;
 mod segment;
+mod signs;
 mod unopened;
 mod value;
 mod walk;

@@ -4,7 +4,7 @@
 //!
 //! BLAKE3 has no known collisions, as SHA-256 has none, so what is recalled is what decoding would give.
 
-use super::decoded::Signs;
+use super::signs::Signs;
 use bytes::Bytes;
 use moka::sync::Cache;
 use std::fmt;

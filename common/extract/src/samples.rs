@@ -12,7 +12,7 @@ use super::{
     container::{Readers, wide::Charset},
     declared,
     decode::Decoding,
-    decoded::{Decoded, Signs},
+    decoded::Decoded,
     found::{Found, Sample},
     leaf::Leaf,
     names,
@@ -22,6 +22,7 @@ use super::{
     plausible::{self, Fields, Plausible},
     recall::Recall,
     seen::{Look, Place, Seen},
+    signs::Signs,
 };
 use bytes::Bytes;
 use thundergate_common::verdict::SkipReason;
