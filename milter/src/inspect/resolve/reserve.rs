@@ -22,6 +22,9 @@ use thundergate_common::{
 use thundergate_policy::{Failure, Source};
 use tokio::time::Instant;
 
+/// A message that joins a scan offers words of its own for samples up to this size.
+const JOINED_BYTES: u64 = 1 << 20;
+
 impl Asking<'_> {
     /// Reserves and submits, again where the hub blinks: what it did without an answer does no harm twice.
     pub(super) async fn reserve_patiently(
@@ -65,7 +68,10 @@ impl Asking<'_> {
                 }
                 Reservation::Joined => {
                     joined += 1;
-                    self.offer(want).await;
+                    // Many may join with the same attachment: what they take of it has to be little, and is given back at once.
+                    if want.part.size <= JOINED_BYTES {
+                        self.offer(want, &want.part.content.bytes()).await;
+                    }
                     asked.placing.joined(&want.key, lane);
                     // Who joined its own scan again still owns it.
                     asked.sources.entry(want.key.clone()).or_insert(Source::Joined);
@@ -73,7 +79,7 @@ impl Asking<'_> {
                 }
                 Reservation::Owner => match self.job(want, asked.placing.place(&want.key), &span) {
                     Some(job) => {
-                        self.offer(want).await;
+                        self.offer(want, &job.0.bytes).await;
                         asked.sources.insert(want.key.clone(), Source::Scan);
                         jobs.push(job);
                         continue;
@@ -153,9 +159,8 @@ impl Asking<'_> {
 
     /// Offers what of the message may be the password of a sample that asks for one. What cannot be offered is not tried, and
     /// nothing else fails.
-    async fn offer(&self, want: &Wanted<'_>) {
-        let bytes = (self.asker.bytes_of)(want.part);
-        if bytes.is_some_and(|bytes| maybe_sealed(&bytes).is_some()) {
+    async fn offer(&self, want: &Wanted<'_>, bytes: &[u8]) {
+        if maybe_sealed(bytes).is_some() {
             let _ = self.hub.offer(&want.key, (self.asker.passwords)()).await;
         }
     }
